@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The soft CPU: one struct per vCPU, and how instruction handlers speak to it.
+ *
+ * An instruction handler runs on the vCPU's thread, between two points at which the architectural state is whole. It
+ * does all that can fault first and changes state afterwards; a fault leaves through cpu_fault* (a long jump to the
+ * run loop), which finds RIP at the faulting instruction.
+ *
+ * RIP: s.rip is exact outside handlers only. Inside, use insn_rip / insn_next_rip; a handler that transfers control
+ * calls cpu_jump and its instruction ends the block.
+ */
+#ifndef PANAL_ACCEL_SOFT_CPU_H
+#define PANAL_ACCEL_SOFT_CPU_H
+
+#include "accel/soft/insn.h"
+#include "accel/soft/tlb.h"
+#include "arch/x86/regs.h"
+#include "base/compiler.h"
+#include <setjmp.h>
+#include <stdatomic.h>
+
+struct vcpu;
+struct vm;
+struct soft_vm;
+struct block;
+struct gmem;
+
+/* What a decoded block depends on besides its bytes. Two modes that differ in any of these never share code. */
+enum {
+	MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE_MASK = 3, /* default operand size of CS */
+	MODE_SS32 = 1 << 2,      /* stack address size 32 (SS.B); 64-bit code implies a 64-bit stack */
+	MODE_PROTECTED = 1 << 3, /* CR0.PE and not virtual-8086 */
+	MODE_V86 = 1 << 4,
+	MODE_USER = 1 << 5,      /* CPL 3 */
+	MODE_LONG = 1 << 6,      /* EFER.LMA */
+	MODE_TF = 1 << 7,        /* single step: blocks of one instruction */
+	MODE_BREAK = 1 << 8,     /* DR7 has an enabled breakpoint: slow checks */
+	MODE_FLAT = 1 << 9,      /* outside 64-bit code: CS, SS, DS, ES are base 0, limit 4 GiB, usable, DS/ES/SS writable */
+};
+
+struct soft_cpu {
+	struct x86_state s; /* live */
+
+	/* derived from s by cpu_update_mode after any change of CR0, CR4, EFER, RFLAGS.VM/TF, CS, SS, DS, ES, DR7 */
+	uint32_t mode; /* MODE_* */
+	uint8_t cpl;
+	uint8_t code_width;  /* 2, 4, 8 */
+	uint8_t stack_width; /* 2, 4, 8 */
+	uint64_t rip_mask;   /* 0xffff, 0xffffffff or all ones */
+
+	/* the instruction under way */
+	const struct insn *cur;
+	uint64_t block_rip; /* RIP of the first byte of the block under way */
+	uint64_t next_rip;  /* where the block goes on, set by cpu_jump or by the loop */
+	bool end_block;     /* a handler asks that the block ends after this instruction (mode or mapping changed) */
+	bool in_guest;
+
+	struct tlb tlb;
+
+	/* where faults land: run loop's __builtin_setjmp buffer */
+	void *fault_jmp[5];
+	struct soft_fault {
+		uint8_t vector;
+		bool has_code;
+		uint32_t code;
+	} fault;
+
+	struct vcpu *v; /* attention bits, chip, cpuid */
+	struct vm *vm;
+	struct soft_vm *sv; /* code cache, shared by the vCPUs of a machine */
+	struct gmem *mem;
+	void *thunk_state; /* thunk.c's per-vCPU data */
+
+	uint64_t instructions; /* retired */
+	/* TSC: guest = host_tsc + tsc_offset (offset holds IA32_TSC_ADJUST and writes too) */
+	uint64_t tsc_offset;
+	uint64_t phys_mask; /* physical address bits offered in CPUID */
+	/* CPUID-derived gates, set by cpu_update_features from v->cpuid: what decoding and system handlers may offer */
+	uint64_t cr4_allowed, xcr0_allowed, efer_allowed;
+};
+
+/* ---- faults: never return ---- */
+ATTR_NORETURN ATTR_COLD void cpu_fault(struct soft_cpu *c, unsigned vector);                     /* no error code */
+ATTR_NORETURN ATTR_COLD void cpu_fault_code(struct soft_cpu *c, unsigned vector, uint32_t code); /* with one */
+ATTR_NORETURN ATTR_COLD void cpu_page_fault(struct soft_cpu *c, uint64_t linear, uint32_t code); /* sets CR2 */
+#define cpu_gp0(c) cpu_fault_code((c), X86_GP, 0)
+#define cpu_ud(c) cpu_fault((c), X86_UD)
+
+/* ---- RIP ---- */
+static inline uint64_t insn_rip(const struct soft_cpu *c, const struct insn *i)
+{
+	return (c->block_rip + i->off) & c->rip_mask;
+}
+static inline uint64_t insn_next_rip(const struct soft_cpu *c, const struct insn *i)
+{
+	return (c->block_rip + i->off + i->len) & c->rip_mask;
+}
+/* A near transfer: checks canonical form or CS limit (#GP(0)), sets next_rip, ends the block. */
+void cpu_jump(struct soft_cpu *c, uint64_t rip);
+
+/* ---- mode ---- */
+void cpu_update_mode(struct soft_cpu *c);
+void cpu_update_features(struct soft_cpu *c);
+static inline bool cpu_code64(const struct soft_cpu *c) { return (c->mode & MODE_CODE_MASK) == MODE_CODE64; }
+static inline bool cpu_protected(const struct soft_cpu *c) { return c->mode & MODE_PROTECTED; }
+static inline unsigned cpu_iopl(const struct soft_cpu *c) { return (c->s.rflags >> 12) & 3; }
+
+/* ---- registers ---- */
+/* reg numbers as in struct insn: 0-15, and REG_AH.. for the high bytes when width is 1 */
+static inline uint64_t reg_get(const struct soft_cpu *c, unsigned reg, unsigned width)
+{
+	if (unlikely(reg >= REG_AH))
+		return (c->s.gpr[reg - REG_AH] >> 8) & 0xff;
+	switch (width) {
+	case 1: return (uint8_t)c->s.gpr[reg];
+	case 2: return (uint16_t)c->s.gpr[reg];
+	case 4: return (uint32_t)c->s.gpr[reg];
+	default: return c->s.gpr[reg];
+	}
+}
+/* A 4-byte write zero-extends, 1 and 2 keep the rest, as the architecture does. */
+static inline void reg_set(struct soft_cpu *c, unsigned reg, unsigned width, uint64_t v)
+{
+	uint64_t *g;
+	if (unlikely(reg >= REG_AH)) {
+		g = &c->s.gpr[reg - REG_AH];
+		*g = (*g & ~UINT64_C(0xff00)) | (v & 0xff) << 8;
+		return;
+	}
+	g = &c->s.gpr[reg];
+	switch (width) {
+	case 1: *g = (*g & ~UINT64_C(0xff)) | (uint8_t)v; break;
+	case 2: *g = (*g & ~UINT64_C(0xffff)) | (uint16_t)v; break;
+	case 4: *g = (uint32_t)v; break;
+	default: *g = v;
+	}
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The soft CPU without its run loop: executes a few instructions on a state that somebody else owns. KVM uses it for
+ * instructions its own emulator lacks; the tests that compare against the silicon use it too.
+ */
+#ifndef PANAL_ACCEL_SOFT_STEP_H
+#define PANAL_ACCEL_SOFT_STEP_H
+
+#include "arch/x86/regs.h"
+#include "base/err.h"
+
+struct vcpu;
+struct soft_step;
+
+/* v: whose memory, regions, chip and CPUID are used; it may belong to any accelerator. */
+int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e) ATTR_MUST_USE;
+void soft_step_destroy(struct soft_step *p);
+
+struct soft_step_result {
+	unsigned executed; /* instructions retired */
+	bool raised;       /* an exception came up; with deliver == false it is described here and s is as before the
+	                      instruction (CR2 is set for a page fault) */
+	uint8_t vector;
+	bool has_code;
+	uint32_t code;
+	bool halted, shutdown;
+};
+
+/* Runs at most `count` instructions from *s. deliver: exceptions go through the guest's IDT (and count as executed);
+ * otherwise stop at the first. Interrupts are not taken. TLB contents do not survive between calls. */
+void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r);
+
+#endif

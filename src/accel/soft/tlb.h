@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The soft CPU's translation look-aside buffer: linear page -> host address, direct mapped, a table per kind of
+ * access and privilege. An entry is present only when the whole check (present, writable, user, NX, SMEP, SMAP,
+ * accessed and dirty bits set) passed for that kind, so a hit needs one compare and one add.
+ */
+#ifndef PANAL_ACCEL_SOFT_TLB_H
+#define PANAL_ACCEL_SOFT_TLB_H
+
+#include <stdint.h>
+
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS };
+
+enum tlb_kind { TLB_READ, TLB_WRITE, TLB_EXEC, TLB_KINDS };
+/* Who accesses: supervisor (implicit, or CPL < 3 with SMAP off or AC set), supervisor under SMAP, user. */
+enum tlb_who { TLB_SUPER, TLB_SUPER_SMAP, TLB_USER, TLB_WHOS };
+
+#define TLB_INVALID UINT64_MAX
+
+struct tlb_entry {
+	uint64_t tag;    /* linear page address (low 12 bits clear), TLB_INVALID when empty */
+	uint64_t addend; /* host address = linear + addend */
+};
+
+struct tlb {
+	struct tlb_entry entry[TLB_WHOS][TLB_KINDS][TLB_SIZE];
+	enum tlb_who data_who; /* of explicit data accesses now: follows CPL, CR4.SMAP, RFLAGS.AC */
+	uint64_t misses, flushes;
+};
+
+static inline unsigned tlb_slot(uint64_t linear)
+{
+	return (linear >> 12) & (TLB_SIZE - 1);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory: blocks of RAM at guest-physical addresses, each a mapped memfd, and the only road into them.
+ *
+ * Blocks are added while the machine is built, before a vCPU runs, and never move. All accessors may be called
+ * from any thread. An access that leaves RAM fails with -EFAULT and changes nothing.
+ *
+ * Writes that the soft CPU must know of: every store into guest memory that does not come from a vCPU goes
+ * through gmem_write, gmem_fill, or through a pointer of gmem_at followed by gmem_written. That keeps translated
+ * and decoded code, and the dirty log, true.
+ */
+#ifndef PANAL_CORE_GMEM_H
+#define PANAL_CORE_GMEM_H
+
+#include "base/err.h"
+#include <stdatomic.h>
+
+struct gmem;
+
+enum { GMEM_PAGE = 4096, GMEM_BLOCK_MAX = 16 };
+
+struct gmem_block {
+	uint64_t gpa, size; /* bytes, page aligned */
+	uint8_t *host;
+	int fd; /* memfd, offset 0 */
+	char name[32];
+	/* One byte a page, GMEM_FLAG_*; set and cleared atomically. */
+	_Atomic uint8_t *page_flags;
+};
+
+enum {
+	GMEM_FLAG_CODE = 1,  /* the soft CPU holds decoded or translated code of this page */
+	GMEM_FLAG_CLEAN = 2, /* dirty logging is on and the page was not written since the last gmem_dirty_take */
+};
+
+/* Called, on the writing thread, after bytes of a page flagged GMEM_FLAG_CODE were stored. */
+struct gmem_watch {
+	void (*code_written)(void *opaque, uint64_t gpa, uint64_t len);
+	void *opaque;
+};
+
+int gmem_create(struct gmem **out, struct err *e) ATTR_MUST_USE;
+void gmem_destroy(struct gmem *gm); /* NULL is allowed */
+
+/* Adds RAM, zero-filled on first touch. gpa and size are page aligned, no overlap. Errors: -EINVAL, -ENOMEM,
+ * -ENOSPC (too many blocks), -EEXIST (overlap). hugepages asks for transparent huge pages. */
+int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages, struct err *e) ATTR_MUST_USE;
+
+unsigned gmem_block_count(const struct gmem *gm);
+const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);
+/* The block that holds the address, or NULL. */
+const struct gmem_block *gmem_find(const struct gmem *gm, uint64_t gpa);
+uint64_t gmem_total(const struct gmem *gm);
+
+/* A pointer to [gpa, gpa + len) when all of it is in one block, else NULL. Valid for the machine's life. The
+ * guest changes these bytes at any time: copy once, then check, then use the copy. */
+void *gmem_at(const struct gmem *gm, uint64_t gpa, uint64_t len);
+/* To be called after storing through such a pointer. */
+void gmem_written(struct gmem *gm, uint64_t gpa, uint64_t len);
+
+int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, uint64_t len) ATTR_MUST_USE;
+int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len) ATTR_MUST_USE;
+int gmem_fill(struct gmem *gm, uint64_t gpa, uint8_t byte, uint64_t len) ATTR_MUST_USE;
+
+/* One watcher, set by the accelerator before vCPUs run; NULL takes it off. */
+void gmem_set_watch(struct gmem *gm, const struct gmem_watch *watch);
+
+/* Gives the pages back to the host (balloon, free page reporting); they read as zeros afterwards. */
+int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len) ATTR_MUST_USE;
+
+/* Dirty log, for saving and migration. After gmem_dirty_start every page counts as clean. gmem_dirty_take calls fn
+ * for each page written since the last take and marks it clean again. vCPU stores are merged in by the
+ * accelerator (accel_ops.dirty_sync) before this is called. */
+void gmem_dirty_start(struct gmem *gm);
+void gmem_dirty_stop(struct gmem *gm);
+uint64_t gmem_dirty_take(struct gmem *gm, void (*fn)(void *opaque, uint64_t gpa), void *opaque);
+
+#endif

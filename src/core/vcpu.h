@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A virtual processor: one thread that lets the accelerator run guest code until something happens.
+ *
+ * Attention: any thread may set bits in v->attention and kick. The accelerator looks at the bits at every return to
+ * its run loop; the soft CPU looks at them between blocks (one load).
+ */
+#ifndef PANAL_CORE_VCPU_H
+#define PANAL_CORE_VCPU_H
+
+#include "arch/x86/regs.h"
+#include "base/err.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct vm;
+struct vcpu;
+
+enum vcpu_attention {
+	VCPU_ATT_STOP = 1 << 0, /* leave guest code: pause, end, or work to run on this thread */
+	VCPU_ATT_INTR = 1 << 1, /* the INTR line may have changed: ask chip->intr_pending */
+	VCPU_ATT_NMI = 1 << 2,
+	VCPU_ATT_SMI = 1 << 3,
+	VCPU_ATT_INIT = 1 << 4,
+	VCPU_ATT_SIPI = 1 << 5, /* vector in v->sipi_vector */
+};
+
+/* What accel_ops.vcpu_run returned for. */
+enum vcpu_exit {
+	VCPU_EXIT_ATTENTION, /* VCPU_ATT_STOP is set */
+	VCPU_EXIT_HALTED,    /* HLT with nothing pending; the core waits for attention. Not under a kernel irqchip */
+	VCPU_EXIT_SHUTDOWN,  /* triple fault */
+	VCPU_EXIT_ERROR,     /* cannot go on; vm->fault is set */
+};
+
+/*
+ * What the board plugs into a vCPU: its local APIC and the MSRs of the platform. Called on the vCPU's thread by the
+ * accelerator. Not used for the APIC when the accelerator has a kernel irqchip.
+ */
+struct vcpu_chip {
+	/* Is an interrupt above the task priority asserted? */
+	bool (*intr_pending)(void *opaque);
+	/* Acknowledges it: the vector, or -1 when it went away. */
+	int (*intr_ack)(void *opaque);
+	/* CR8: bits 7:4 of the TPR. */
+	uint8_t (*cr8_get)(void *opaque);
+	void (*cr8_set)(void *opaque, uint8_t cr8);
+	/* MSRs that the CPU itself does not keep: APIC base, x2APIC, TSC deadline, KVM clock. 0, or -ENOENT for an MSR
+	 * that does not exist and -EINVAL for a value that may not be written (both give #GP). */
+	int (*msr_read)(void *opaque, uint32_t msr, uint64_t *value);
+	int (*msr_write)(void *opaque, uint32_t msr, uint64_t value);
+	void *opaque;
+};
+
+struct vcpu {
+	/* constant after vm_add_vcpu */
+	struct vm *vm;
+	unsigned index;
+	uint32_t apic_id;
+	void *accel_data; /* the accelerator's */
+
+	/* set by the board before vm_start */
+	const struct vcpu_chip *chip;
+	const struct x86_cpuid *cpuid; /* sorted by leaf, subleaf; borrowed for the machine's life */
+	unsigned cpuid_count;
+
+	/* any thread */
+	_Atomic unsigned attention; /* enum vcpu_attention bits */
+	_Atomic uint8_t sipi_vector;
+
+	/* counters for query-stats; written by the vCPU thread only */
+	struct vcpu_stats {
+		_Atomic uint64_t exits, halts, mmio, port_io, interrupts, instructions, assisted;
+	} stats;
+
+	/* core's own */
+	pthread_t thread;
+	bool thread_started;
+	_Atomic int tid;
+	pthread_mutex_t lock; /* guards the wait below */
+	pthread_cond_t wake;
+	bool parked; /* outside guest code because VCPU_ATT_STOP was set */
+	struct vcpu_work *work;
+};
+
+/* Sets attention bits and makes the vCPU look at them soon, also out of a halt. Any thread. */
+void vcpu_attend(struct vcpu *v, unsigned bits);
+void vcpu_send_init(struct vcpu *v);
+void vcpu_send_sipi(struct vcpu *v, uint8_t vector);
+void vcpu_send_nmi(struct vcpu *v);
+
+/* Runs fn on the vCPU's thread, outside guest code, and waits for it. When the thread does not exist yet it runs
+ * here. Not from a vCPU thread other than its own. */
+void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *arg);
+
+/* State in and out; the vCPU is paused, not started, or the caller is its thread. */
+int vcpu_get_state(struct vcpu *v, struct x86_state *s, struct err *e) ATTR_MUST_USE;
+int vcpu_set_state(struct vcpu *v, const struct x86_state *s, struct err *e) ATTR_MUST_USE;
+
+/* The CPUID row for leaf and subleaf, or NULL. */
+const struct x86_cpuid *vcpu_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine without hardware: memory, regions, time, vCPUs, devices, and its life.
+ *
+ * Threads: the main loop thread owns the struct and its life cycle; vCPU threads run guest code; I/O loops belong to
+ * devices. Any thread may call vm_request. Two machines can live in one process.
+ *
+ *   CREATED --vm_start--> RUNNING <--vm_pause/vm_resume--> PAUSED --> ENDED
+ */
+#ifndef PANAL_CORE_VM_H
+#define PANAL_CORE_VM_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "core/clock.h"
+#include <stdatomic.h>
+
+struct accel_ops;
+struct gmem;
+struct loop;
+struct region_map;
+struct vcpu;
+
+enum { VCPU_MAX = 64 };
+
+enum vm_run_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
+
+/* Why the guest asks to end, restart or halt. */
+enum vm_request {
+	VM_REQUEST_POWEROFF, /* the guest switched itself off (ACPI S5) */
+	VM_REQUEST_RESET,    /* the guest asked for a reset: port 0xcf9, keyboard controller, ACPI reset register */
+	VM_REQUEST_TRIPLE_FAULT,
+	VM_REQUEST_PANIC,      /* the guest says that it panicked */
+	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
+	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
+	VM_REQUEST_COUNT,
+};
+
+enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED };
+
+struct vm_policy {
+	bool no_reboot;       /* a guest's reset ends the machine instead */
+	bool pause_on_panic;  /* else a panic is an event only and the guest goes on */
+	bool pause_on_shutdown;
+};
+
+struct vm {
+	/* constant after vm_create */
+	struct loop *loop;       /* main loop, owned by the caller of vm_create */
+	struct gmem *mem;
+	struct region_map *regions;
+	struct machine_clock *mclock;
+	const struct clock *clock; /* machine clock */
+	struct timerq *timers;   /* on the machine clock, run by the main loop's thread */
+	const struct accel_ops *accel;
+	void *accel_data; /* owned by the accelerator */
+	struct vm_policy policy;
+
+	/* main loop thread */
+	struct list devs; /* struct dev, in order of attachment */
+	struct vcpu *vcpu[VCPU_MAX];
+	unsigned vcpu_count;
+	_Atomic int run_state; /* enum vm_run_state */
+	/* The board's part in a reset, after the devices were reset: CPU state, boot data. */
+	int (*board_reset)(void *opaque, struct err *e);
+	void *board;
+	void (*on_event)(void *opaque, enum vm_event ev, enum vm_request why);
+	void *on_event_opaque;
+
+	/* what the guest asked for */
+	_Atomic unsigned requests; /* bit per enum vm_request */
+	_Atomic unsigned debug_exit;
+	struct err fault; /* set before VM_REQUEST_ERROR */
+	enum vm_request end_reason; /* valid in VM_ENDED */
+
+	void *priv; /* core's own */
+};
+
+struct vm_config {
+	struct loop *loop;
+	const struct accel_ops *accel;
+	const char *accel_options; /* "translate=on", may be NULL */
+	struct vm_policy policy;
+};
+
+int vm_create(struct vm **out, const struct vm_config *cfg, struct err *e) ATTR_MUST_USE;
+/* Stops and joins the vCPUs, destroys the devices backwards, then the rest. NULL is allowed. */
+void vm_destroy(struct vm *vm);
+
+/* Adds the vCPU with that index (0 first; the first is the boot processor) and its APIC id. */
+int vm_add_vcpu(struct vm *vm, uint32_t apic_id, struct vcpu **out, struct err *e) ATTR_MUST_USE;
+
+/* Main loop thread. vm_start creates the threads and lets them run (paused: they wait). */
+int vm_start(struct vm *vm, bool paused, struct err *e) ATTR_MUST_USE;
+void vm_pause(struct vm *vm); /* returns when no vCPU runs guest code and devices are quiet */
+void vm_resume(struct vm *vm);
+int vm_reset(struct vm *vm, struct err *e);
+/* Ends the run: vCPUs stop for good, run_state = VM_ENDED, on_event SHUTDOWN. */
+void vm_end(struct vm *vm, enum vm_request why);
+
+/* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
+ * goes on until it is stopped a moment later. */
+void vm_request(struct vm *vm, enum vm_request what);
+
+#endif

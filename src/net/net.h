@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A network backend: the other end of a network card. Ethernet frames without FCS, both ways, on one loop thread.
+ */
+#ifndef PANAL_NET_NET_H
+#define PANAL_NET_NET_H
+
+#include "base/err.h"
+#include <sys/uio.h>
+
+struct loop;
+struct net;
+
+enum { NET_FRAME_MAX = 65535 + 14 + 4, NET_IOV_MAX = 256, NET_VNET_HDR = 12 };
+
+/* What the card gives the backend. recv returns false when the card has no room: the backend stops reading until
+ * net_rx_ready. iov[0] begins with a virtio_net_hdr (NET_VNET_HDR bytes, virtio 1.2, 5.1.6) when offloads are on. */
+struct net_client {
+	bool (*recv)(void *opaque, const struct iovec *iov, unsigned count);
+	void (*tx_ready)(void *opaque); /* after net_send gave false */
+	void (*link)(void *opaque, bool up);
+	void *opaque;
+};
+
+struct net_ops {
+	const char *name;
+	void (*close)(struct net *n);
+	/* False: no room now, tx_ready follows. The frame is copied or sent before it returns. */
+	bool (*send)(struct net *n, const struct iovec *iov, unsigned count);
+	void (*rx_ready)(struct net *n);
+	/* The offloads the guest accepted, as virtio-net feature bits; NULL: none possible. */
+	int (*set_offloads)(struct net *n, uint64_t virtio_features);
+};
+
+struct net {
+	const struct net_ops *ops;
+	const struct net_client *client; /* set by the card before it uses the backend */
+	uint64_t offloads;               /* virtio-net feature bits this backend can do; 0: plain frames */
+	struct loop *loop;
+};
+
+/* spec: "user,forward=tcp:2222:22", "tap=NAME", "none" (*out = NULL). helper_dir: where panal-net-user lives. */
+int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir, struct err *e) ATTR_MUST_USE;
+void net_close(struct net *n); /* NULL is allowed */
+
+static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count) { return n->ops->send(n, iov, count); }
+static inline void net_rx_ready(struct net *n) { if (n->ops->rx_ready) n->ops->rx_ready(n); }
+
+#endif
