@@ -71,6 +71,9 @@ struct soft_cpu {
 	struct gmem *mem;
 	void *thunk_state; /* thunk.c's per-vCPU data */
 
+	uint64_t dr6_pending; /* debug traps due after the instruction under way (DR6 bits): event_after_insn */
+	bool step_skip;       /* the instruction under way takes no single-step trap (INT n, SYSCALL) */
+
 	uint64_t instructions; /* retired */
 	/* TSC: guest = host_tsc + tsc_offset (offset holds IA32_TSC_ADJUST and writes too) */
 	uint64_t tsc_offset;

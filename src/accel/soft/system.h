@@ -6,6 +6,7 @@
 #define PANAL_ACCEL_SOFT_SYSTEM_H
 
 #include "accel/soft/cpu.h"
+#include "base/err.h"
 
 /* ---- events (event.c) ---- */
 enum event_kind { EVENT_FAULT /* exception */, EVENT_INTERRUPT /* external */, EVENT_NMI, EVENT_SOFT_INT /* INT n */,
@@ -19,13 +20,38 @@ enum event_kind { EVENT_FAULT /* exception */, EVENT_INTERRUPT /* external */, E
 void event_deliver(struct soft_cpu *c, enum event_kind kind, unsigned vector, bool has_code, uint32_t code);
 /* The run loop's part for a caught fault (c->fault): sets RF, DR6 as needed, then event_deliver. */
 void event_fault(struct soft_cpu *c);
-/* Single-step and data breakpoints after an instruction; raises #DB when due. */
+/*
+ * Debug traps after an instruction: single-step, data and I/O breakpoints, task switches; raises #DB when due. The run
+ * loop calls it when MODE_TF or MODE_BREAK was in force before the instruction, and whenever c->dr6_pending is not 0.
+ * s.rip is exact; with ev.movss_shadow set the traps wait for the next instruction.
+ */
 void event_after_insn(struct soft_cpu *c, bool tf_before);
+/* Before an instruction at s.rip under MODE_BREAK: an enabled instruction breakpoint raises #DB (cpu_fault) unless
+ * RFLAGS.RF is set. event_after_insn clears RF. */
+void event_before_insn(struct soft_cpu *c);
+/* Under MODE_BREAK: the MMU's slow path tells every explicit data access; a hit is kept in c->dr6_pending. */
+void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write);
+/*
+ * What handlers leave for the run loop: STI sets ev.sti_shadow and MOV/POP SS ev.movss_shadow, both end the block; the
+ * loop runs one more instruction with interrupts held off, then clears them. HLT sets s.mp = X86_MP_HALTED and ends
+ * the block. A triple fault sets ev.triple_fault. IRET clears ev.nmi_blocked, delivery of an NMI sets it. Handlers
+ * that deliver or switch tasks set next_rip from s.rip themselves.
+ */
+
+/* ---- shared mnemonics ---- */
+/* MOV, PUSH and POP are one mnemonic for general, segment, control and debug registers: the move and stack families
+ * hand over (insn_bind) when an operand is one of these. */
+bool segment_bind_mov(struct insn *i, const struct insn_source *src, unsigned arg);  /* MOV to or from ES..GS */
+bool segment_bind_push(struct insn *i, const struct insn_source *src, unsigned arg); /* PUSH ES..GS */
+bool segment_bind_pop(struct insn *i, const struct insn_source *src, unsigned arg);  /* POP ES..GS */
+bool control_bind_mov(struct insn *i, const struct insn_source *src, unsigned arg);  /* MOV to or from CRn, DRn */
 
 /* ---- segments (segment.c) ---- */
 /* MOV/POP/Lxx of a selector, with all checks. seg is not CS. */
 void segment_load(struct soft_cpu *c, unsigned seg, uint16_t sel);
 void segment_load_real(struct soft_cpu *c, unsigned seg, uint16_t sel); /* real and V86 mode rules */
+/* The CPL is DPL of SS's attributes, also for a null SS in 64-bit mode (0 in real mode, 3 in V86 mode); CS.sel's RPL
+ * agrees with it in protected mode. */
 
 /* ---- control registers, MSRs (control.c, msr.c) ---- */
 /* With all side effects (flushes, mode); #GP(0) for what may not be. */
@@ -44,5 +70,11 @@ void fpu_check_x87(struct soft_cpu *c, bool waits);
 void fpu_check_mmx(struct soft_cpu *c);
 void fpu_check_sse(struct soft_cpu *c);
 void fpu_check_avx(struct soft_cpu *c);
+/* Makes c->s.fpu current and the host's copy stale (thunk.c): before s.fpu is read or changed. */
+void thunk_fpu_sync(struct soft_cpu *c);
+
+/* ---- CPUID (soft_cpuid.c) ---- */
+/* accel_ops.cpuid: what the soft CPU offers on this host. The board derives vcpu->cpuid from it. */
+int soft_cpuid_rows(struct vm *vm, struct x86_cpuid *rows, unsigned max, struct err *e);
 
 #endif
