@@ -31,6 +31,10 @@ void event_after_insn(struct soft_cpu *c, bool tf_before);
 void event_before_insn(struct soft_cpu *c);
 /* Under MODE_BREAK: the MMU's slow path tells every explicit data access; a hit is kept in c->dr6_pending. */
 void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write);
+/* IN, OUT and relatives: I/O breakpoints (CR4.DE). */
+void event_io_access(struct soft_cpu *c, uint16_t port, unsigned len);
+/* Before MOV to or from a debug register: #DB when DR7.GD is set. */
+void event_general_detect(struct soft_cpu *c);
 /*
  * What handlers leave for the run loop: STI sets ev.sti_shadow and MOV/POP SS ev.movss_shadow, both end the block; the
  * loop runs one more instruction with interrupts held off, then clears them. HLT sets s.mp = X86_MP_HALTED and ends
@@ -39,12 +43,15 @@ void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool writ
  */
 
 /* ---- shared mnemonics ---- */
-/* MOV, PUSH and POP are one mnemonic for general, segment, control and debug registers: the move and stack families
- * hand over (insn_bind) when an operand is one of these. */
+/* MOV, PUSH and POP are one mnemonic for general, segment, control and debug registers; CALL, JMP and RET for near and
+ * far (branch_type FAR): the move, stack and branch families hand over (insn_bind) when it is one of these. */
 bool segment_bind_mov(struct insn *i, const struct insn_source *src, unsigned arg);  /* MOV to or from ES..GS */
 bool segment_bind_push(struct insn *i, const struct insn_source *src, unsigned arg); /* PUSH ES..GS */
 bool segment_bind_pop(struct insn *i, const struct insn_source *src, unsigned arg);  /* POP ES..GS */
 bool control_bind_mov(struct insn *i, const struct insn_source *src, unsigned arg);  /* MOV to or from CRn, DRn */
+bool far_bind_jmp(struct insn *i, const struct insn_source *src, unsigned arg);
+bool far_bind_call(struct insn *i, const struct insn_source *src, unsigned arg);
+bool far_bind_ret(struct insn *i, const struct insn_source *src, unsigned arg); /* RETF, RETF imm16 */
 
 /* ---- segments (segment.c) ---- */
 /* MOV/POP/Lxx of a selector, with all checks. seg is not CS. */
@@ -73,7 +80,15 @@ void fpu_check_avx(struct soft_cpu *c);
 /* Makes c->s.fpu current and the host's copy stale (thunk.c): before s.fpu is read or changed. */
 void thunk_fpu_sync(struct soft_cpu *c);
 
-/* ---- CPUID (soft_cpuid.c) ---- */
+/* Which XSAVE components are not in their initial state (XINUSE). */
+uint64_t fpstate_in_use(struct soft_cpu *c);
+/* Bytes of the XSAVE area for the components in mask, standard or compacted. */
+uint32_t fpstate_size(uint64_t mask, bool compacted);
+
+/* ---- CPUID (features.c, soft_cpuid.c) ---- */
+/* What the CPUID instruction gives now: the vCPU's row with the bits that follow the state (OSXSAVE, APIC id ...). */
+bool features_vendor_amd(const struct soft_cpu *c);
+void features_cpuid(struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *out);
 /* accel_ops.cpuid: what the soft CPU offers on this host. The board derives vcpu->cpuid from it. */
 int soft_cpuid_rows(struct vm *vm, struct x86_cpuid *rows, unsigned max, struct err *e);
 

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * FXSAVE, FXRSTOR and the XSAVE family, and the checks that come before x87, MMX, SSE and AVX instructions.
+ * Sources: SDM 1 10.5, 13.4 to 13.14; SDM 2 for each instruction; SDM 3A 2.5, 13.
+ */
+#include "accel/soft/bind.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/system.h"
+#include "base/bytes.h"
+
+enum { STATE_X87 = 1, STATE_SSE = 2, STATE_AVX = 4, STATE_ALL = 7 };
+enum { LEGACY_SIZE = 512, HEADER_AT = 512, HEADER_SIZE = 64, AVX_AT = 576, AVX_SIZE = 256, AREA_MAX = 832 };
+enum { MXCSR_DEFAULT = 0x1f80, MXCSR_MASK = 0xffff, MXCSR_AT = 24, ST_AT = 32, XMM_AT = 160 };
+
+/* ---- checks ---- */
+
+void fpu_check_x87(struct soft_cpu *c, bool waits)
+{
+	if (c->s.cr0 & (X86_CR0_EM | X86_CR0_TS))
+		cpu_fault(c, X86_NM);
+	if (waits && (c->s.fpu.fsw & 0x80))
+		cpu_fault(c, X86_MF);
+}
+
+void fpu_check_mmx(struct soft_cpu *c)
+{
+	if (c->s.cr0 & X86_CR0_EM)
+		cpu_ud(c);
+	if (c->s.cr0 & X86_CR0_TS)
+		cpu_fault(c, X86_NM);
+	if (c->s.fpu.fsw & 0x80)
+		cpu_fault(c, X86_MF);
+}
+
+void fpu_check_sse(struct soft_cpu *c)
+{
+	if ((c->s.cr0 & X86_CR0_EM) || !(c->s.cr4 & X86_CR4_OSFXSR))
+		cpu_ud(c);
+	if (c->s.cr0 & X86_CR0_TS)
+		cpu_fault(c, X86_NM);
+}
+
+void fpu_check_avx(struct soft_cpu *c)
+{
+	if (!cpu_protected(c) || !(c->s.cr4 & X86_CR4_OSXSAVE) || (c->s.xcr0 & 6) != 6)
+		cpu_ud(c);
+	if (c->s.cr0 & X86_CR0_TS)
+		cpu_fault(c, X86_NM);
+}
+
+static void check_fxsave(struct soft_cpu *c)
+{
+	if (c->s.cr0 & X86_CR0_EM)
+		cpu_ud(c);
+	if (c->s.cr0 & X86_CR0_TS)
+		cpu_fault(c, X86_NM);
+}
+
+static void check_xsave(struct soft_cpu *c)
+{
+	if (!(c->s.cr4 & X86_CR4_OSXSAVE))
+		cpu_ud(c);
+	if (c->s.cr0 & X86_CR0_TS)
+		cpu_fault(c, X86_NM);
+}
+
+/* ---- the legacy region ---- */
+
+static unsigned xmm_count(const struct soft_cpu *c)
+{
+	return cpu_code64(c) ? 16 : 8;
+}
+
+static void put_x87(const struct x86_fpu *f, uint8_t *p, bool wide)
+{
+	store_le16(p, f->fcw);
+	store_le16(p + 2, f->fsw);
+	p[4] = f->ftw;
+	p[5] = 0;
+	store_le16(p + 6, f->fop);
+	store_le64(p + 8, f->fip);
+	store_le64(p + 16, f->fdp);
+	if (!wide) {
+		store_le32(p + 12, f->fcs);
+		store_le32(p + 20, f->fds);
+	}
+	for (unsigned n = 0; n < 8; n++) {
+		memset(p + ST_AT + n * 16, 0, 16);
+		memcpy(p + ST_AT + n * 16, f->st[n], 10);
+	}
+}
+
+static void get_x87(struct x86_fpu *f, const uint8_t *p, bool wide)
+{
+	f->fcw = load_le16(p);
+	f->fsw = load_le16(p + 2);
+	f->ftw = p[4];
+	f->fop = load_le16(p + 6) & 0x7ff;
+	f->fip = wide ? load_le64(p + 8) : load_le32(p + 8);
+	f->fdp = wide ? load_le64(p + 16) : load_le32(p + 16);
+	f->fcs = wide ? 0 : load_le16(p + 12);
+	f->fds = wide ? 0 : load_le16(p + 20);
+	/* ES and B follow from what is pending and unmasked. */
+	if (f->fsw & ~f->fcw & 0x3f)
+		f->fsw |= 0x8080;
+	else
+		f->fsw &= (uint16_t)~0x8080;
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(f->st[n], p + ST_AT + n * 16, 10);
+}
+
+static void init_x87(struct x86_fpu *f)
+{
+	f->fcw = 0x37f;
+	f->fsw = 0;
+	f->ftw = 0;
+	f->fop = 0;
+	f->fip = f->fdp = 0;
+	f->fcs = f->fds = 0;
+	memset(f->st, 0, sizeof(f->st));
+}
+
+static void put_xmm(const struct x86_fpu *f, uint8_t *p, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		memcpy(p + XMM_AT + n * 16, f->zmm[n], 16);
+}
+
+static void get_xmm(struct x86_fpu *f, const uint8_t *p, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		memcpy(f->zmm[n], p + XMM_AT + n * 16, 16);
+}
+
+/* ---- FXSAVE, FXRSTOR ---- */
+
+static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned size, unsigned align, bool write)
+{
+	uint64_t lin = insn_linear(c, i, size, write);
+
+	if (lin & (align - 1))
+		cpu_gp0(c);
+	return lin;
+}
+
+static void fn_fxsave(struct soft_cpu *c, const struct insn *i)
+{
+	uint8_t image[LEGACY_SIZE];
+	uint64_t lin;
+
+	check_fxsave(c);
+	lin = area_linear(c, i, LEGACY_SIZE, 16, true);
+	probe_write(c, lin, LEGACY_SIZE);
+	ld_buf(c, lin, image, LEGACY_SIZE); /* what FXSAVE does not write stays */
+	thunk_fpu_sync(c);
+	put_x87(&c->s.fpu, image, i->sub);
+	store_le32(image + MXCSR_AT, c->s.fpu.mxcsr);
+	store_le32(image + MXCSR_AT + 4, MXCSR_MASK);
+	put_xmm(&c->s.fpu, image, xmm_count(c));
+	st_buf(c, lin, image, XMM_AT + 16 * xmm_count(c));
+}
+
+static void fn_fxrstor(struct soft_cpu *c, const struct insn *i)
+{
+	uint8_t image[LEGACY_SIZE];
+
+	check_fxsave(c);
+	ld_buf(c, area_linear(c, i, LEGACY_SIZE, 16, false), image, LEGACY_SIZE);
+	if (load_le32(image + MXCSR_AT) & ~(uint32_t)MXCSR_MASK)
+		cpu_gp0(c);
+	thunk_fpu_sync(c);
+	get_x87(&c->s.fpu, image, i->sub);
+	c->s.fpu.mxcsr = load_le32(image + MXCSR_AT);
+	get_xmm(&c->s.fpu, image, xmm_count(c));
+}
+
+/* ---- XSAVE family ---- */
+
+uint32_t fpstate_size(uint64_t mask, bool compacted)
+{
+	(void)compacted; /* AVX is the only extended component: both formats put it first */
+	return mask & STATE_AVX ? AVX_AT + AVX_SIZE : AVX_AT;
+}
+
+static bool is_zero(const uint8_t *p, unsigned len)
+{
+	for (unsigned n = 0; n < len; n++)
+		if (p[n])
+			return false;
+	return true;
+}
+
+uint64_t fpstate_in_use(struct soft_cpu *c)
+{
+	const struct x86_fpu *f = &c->s.fpu;
+	uint64_t used = 0;
+
+	thunk_fpu_sync(c);
+	if (f->fcw != 0x37f || f->fsw || f->ftw || f->fop || f->fip || f->fdp || f->fcs || f->fds)
+		used |= STATE_X87;
+	for (unsigned n = 0; n < 8; n++)
+		if (!is_zero(f->st[n], 10))
+			used |= STATE_X87;
+	for (unsigned n = 0; n < xmm_count(c); n++) {
+		if (!is_zero(f->zmm[n], 16))
+			used |= STATE_SSE;
+		if (!is_zero(f->zmm[n] + 16, 16))
+			used |= STATE_AVX;
+	}
+	return used;
+}
+
+static uint64_t requested(const struct soft_cpu *c)
+{
+	return c->s.xcr0 & ((uint32_t)c->s.gpr[X86_RAX] | c->s.gpr[X86_RDX] << 32);
+}
+
+static void put_avx(const struct x86_fpu *f, uint8_t *image, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		memcpy(image + AVX_AT + n * 16, f->zmm[n] + 16, 16);
+}
+
+static void get_avx(struct x86_fpu *f, const uint8_t *image, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		memcpy(f->zmm[n] + 16, image + AVX_AT + n * 16, 16);
+}
+
+enum xsave_kind { XSAVE_PLAIN, XSAVE_OPT, XSAVE_COMPACT, XSAVE_SUPERVISOR };
+
+/* The components in `mask` go into the image, which holds the area's old content. */
+static void fill_area(struct soft_cpu *c, uint8_t *image, uint64_t mask, bool wide)
+{
+	if (mask & STATE_X87)
+		put_x87(&c->s.fpu, image, wide);
+	if (mask & STATE_SSE)
+		put_xmm(&c->s.fpu, image, xmm_count(c));
+	if (mask & STATE_AVX)
+		put_avx(&c->s.fpu, image, xmm_count(c));
+}
+
+static void put_mxcsr(struct soft_cpu *c, uint8_t *image)
+{
+	store_le32(image + MXCSR_AT, c->s.fpu.mxcsr);
+	store_le32(image + MXCSR_AT + 4, MXCSR_MASK);
+}
+
+static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind kind, bool wide)
+{
+	uint8_t image[AREA_MAX];
+	uint64_t rfbm = requested(c), used, lin, bv;
+	unsigned size = fpstate_size(rfbm, kind >= XSAVE_COMPACT);
+
+	lin = area_linear(c, i, size, 64, true);
+	probe_write(c, lin, size);
+	ld_buf(c, lin, image, size);
+	used = fpstate_in_use(c);
+	if (kind >= XSAVE_COMPACT) {
+		if (c->s.fpu.mxcsr != MXCSR_DEFAULT)
+			used |= STATE_SSE;
+		fill_area(c, image, rfbm & used, wide);
+		if (rfbm & used & STATE_SSE)
+			put_mxcsr(c, image);
+		memset(image + HEADER_AT, 0, HEADER_SIZE);
+		store_le64(image + HEADER_AT, rfbm & used);
+		store_le64(image + HEADER_AT + 8, UINT64_C(1) << 63 | rfbm);
+	} else {
+		fill_area(c, image, kind == XSAVE_OPT ? rfbm & used : rfbm, wide);
+		if (rfbm & (STATE_SSE | STATE_AVX))
+			put_mxcsr(c, image);
+		bv = load_le64(image + HEADER_AT);
+		store_le64(image + HEADER_AT, (bv & ~rfbm) | (used & rfbm));
+	}
+	st_buf(c, lin, image, size);
+}
+
+static void fn_xsave(struct soft_cpu *c, const struct insn *i)
+{
+	enum xsave_kind kind = i->sub & 3;
+
+	check_xsave(c);
+	if (kind == XSAVE_SUPERVISOR && c->cpl)
+		cpu_gp0(c);
+	save_area(c, i, kind, i->sub & 4);
+}
+
+/* Checks the header (SDM 1 13.8.1, 13.8.2); returns XSTATE_BV and whether the area is compacted. */
+static uint64_t check_header(struct soft_cpu *c, const uint8_t *header, bool supervisor, bool *compacted)
+{
+	uint64_t bv = load_le64(header), comp = load_le64(header + 8);
+
+	*compacted = comp >> 63;
+	if (bv & ~c->s.xcr0)
+		cpu_gp0(c);
+	if (*compacted) {
+		if (((comp << 1 >> 1) & ~c->s.xcr0) || (bv & ~comp) || !is_zero(header + 16, 48))
+			cpu_gp0(c);
+	} else if (supervisor || !is_zero(header + 8, 16)) {
+		cpu_gp0(c);
+	}
+	return bv;
+}
+
+static void restore_components(struct soft_cpu *c, const uint8_t *image, uint64_t rfbm, uint64_t bv, bool wide)
+{
+	struct x86_fpu *f = &c->s.fpu;
+	unsigned count = xmm_count(c);
+
+	if (rfbm & bv & STATE_X87)
+		get_x87(f, image, wide);
+	else if (rfbm & STATE_X87)
+		init_x87(f);
+	for (unsigned n = 0; n < count; n++) {
+		if (rfbm & ~bv & STATE_SSE)
+			memset(f->zmm[n], 0, 16);
+		if (rfbm & ~bv & STATE_AVX)
+			memset(f->zmm[n] + 16, 0, 16);
+	}
+	if (rfbm & bv & STATE_SSE)
+		get_xmm(f, image, count);
+	if (rfbm & bv & STATE_AVX)
+		get_avx(f, image, count);
+}
+
+static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
+{
+	uint8_t image[AREA_MAX] = { 0 };
+	uint64_t rfbm, bv, lin;
+	uint32_t mxcsr;
+	bool compacted, wide = i->sub & 4, supervisor = i->sub & 1, load_mxcsr;
+
+	check_xsave(c);
+	if (supervisor && c->cpl)
+		cpu_gp0(c);
+	rfbm = requested(c);
+	lin = area_linear(c, i, AVX_AT, 64, false);
+	ld_buf(c, lin, image, AVX_AT);
+	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
+	if (rfbm & bv & STATE_AVX)
+		ld_buf(c, lin + AVX_AT, image + AVX_AT, AVX_SIZE);
+	mxcsr = load_le32(image + MXCSR_AT);
+	load_mxcsr = compacted ? rfbm & bv & STATE_SSE : rfbm & (STATE_SSE | STATE_AVX);
+	if (load_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK))
+		cpu_gp0(c);
+	thunk_fpu_sync(c);
+	restore_components(c, image, rfbm, bv, wide);
+	if (load_mxcsr)
+		c->s.fpu.mxcsr = mxcsr;
+	else if (compacted && (rfbm & STATE_SSE))
+		c->s.fpu.mxcsr = MXCSR_DEFAULT;
+}
+
+/* ---- binding ---- */
+
+enum { OP_FXSAVE, OP_FXRSTOR, OP_XSAVE, OP_XRSTOR };
+
+/* arg: operation << 8 | sub, where bit 2 of sub (bit 0 for FXSAVE) is the 64-bit form. */
+static bool bind_state(struct insn *i, const struct insn_source *src, unsigned arg)
+{
+	static const insn_fn fn[] = { fn_fxsave, fn_fxrstor, fn_xsave, fn_xrstor };
+
+	i->fn = fn[arg >> 8];
+	i->sub = (uint8_t)arg;
+	return src->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+}
+
+const struct insn_row insn_fpstate[] = {
+	{ ZYDIS_MNEMONIC_FXSAVE, OP_FXSAVE << 8, bind_state },
+	{ ZYDIS_MNEMONIC_FXSAVE64, OP_FXSAVE << 8 | 1, bind_state },
+	{ ZYDIS_MNEMONIC_FXRSTOR, OP_FXRSTOR << 8, bind_state },
+	{ ZYDIS_MNEMONIC_FXRSTOR64, OP_FXRSTOR << 8 | 1, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVE, OP_XSAVE << 8 | XSAVE_PLAIN, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVE64, OP_XSAVE << 8 | XSAVE_PLAIN | 4, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVEOPT, OP_XSAVE << 8 | XSAVE_OPT, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVEOPT64, OP_XSAVE << 8 | XSAVE_OPT | 4, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVEC, OP_XSAVE << 8 | XSAVE_COMPACT, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVEC64, OP_XSAVE << 8 | XSAVE_COMPACT | 4, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVES, OP_XSAVE << 8 | XSAVE_SUPERVISOR, bind_state },
+	{ ZYDIS_MNEMONIC_XSAVES64, OP_XSAVE << 8 | XSAVE_SUPERVISOR | 4, bind_state },
+	{ ZYDIS_MNEMONIC_XRSTOR, OP_XRSTOR << 8, bind_state },
+	{ ZYDIS_MNEMONIC_XRSTOR64, OP_XRSTOR << 8 | 4, bind_state },
+	{ ZYDIS_MNEMONIC_XRSTORS, OP_XRSTOR << 8 | 1, bind_state },
+	{ ZYDIS_MNEMONIC_XRSTORS64, OP_XRSTOR << 8 | 5, bind_state },
+	{ 0, 0, NULL },
+};
