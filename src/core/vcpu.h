@@ -83,6 +83,10 @@ struct vcpu {
 	struct vcpu_work *work;
 };
 
+/* The vCPU whose thread this is, or NULL on any other thread: for parts of which each vCPU has its own behind one
+ * address (the local APIC's window). */
+struct vcpu *vcpu_current(void);
+
 /* Sets attention bits and makes the vCPU look at them soon, also out of a halt. Any thread. */
 void vcpu_attend(struct vcpu *v, unsigned bits);
 void vcpu_send_init(struct vcpu *v);

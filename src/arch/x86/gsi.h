@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the wires of a PC go: a global system interrupt (GSI) reaches the IOAPIC's pin of that number and, for
+ * 0-15, the PIC's too. ISA's interrupt 0 (the PIT) is wired to IOAPIC pin 2, as every PC has it and the MADT says.
+ */
+#ifndef PANAL_ARCH_X86_GSI_H
+#define PANAL_ARCH_X86_GSI_H
+
+#include "core/irq.h"
+
+enum { GSI_COUNT = 24, GSI_ISA = 16 };
+
+struct gsi {
+	struct irq pic[GSI_ISA];      /* unconnected where there is no PIC */
+	struct irq ioapic[GSI_COUNT]; /* likewise */
+};
+
+/* The wire of a device to an ISA interrupt (0-15). gsi outlives it. */
+struct irq gsi_isa(struct gsi *g, unsigned n);
+/* The wire to an IOAPIC pin; those below 16 reach the PIC too. */
+struct irq gsi_wire(struct gsi *g, unsigned n);
+
+#endif
