@@ -44,6 +44,18 @@ struct insn {
 	uint8_t sub;   /* family's own: operation number, condition code */
 	uint8_t flags; /* enum insn_flag */
 	uint16_t off;  /* from the start of the block */
+	uint8_t addr;  /* enum insn_addr: the cheap way to the linear address, chosen by decode.c */
+};
+
+/* How mem.h finds the linear address of a memory operand without segment checks. */
+enum insn_addr {
+	ADDR_ANY,   /* insn_linear does it all */
+	ADDR_B64,   /* base + disp, 64-bit code, segment base 0 */
+	ADDR_BI64,  /* base + index * scale + disp */
+	ADDR_RIP64, /* next RIP + disp */
+	ADDR_B32,   /* base + disp, cut to 32 bits, flat segment */
+	ADDR_BI32,  /* base + index * scale + disp */
+	ADDR_D32,   /* disp alone */
 };
 
 /* What bind sees. Zydis types stay out of this header for those who only execute. */

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cache of decoded blocks, one per vCPU. A block is keyed by the host address of its first byte (its physical
+ * place) and the mode; a second, direct-mapped table finds it by RIP. When the arena is full all is dropped.
+ */
+#include "accel/soft/mem.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/soft.h"
+#include "core/region.h"
+#include "core/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	HASH_SIZE = 1 << 14,
+	BLOCK_MAX = 1 << 15,
+	INSN_MAX = 1 << 18,
+	NEAR_SIZE = 1 << 12,
+	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
+};
+
+struct block_cache {
+	struct block *hash[HASH_SIZE];
+	struct block *near[NEAR_SIZE];
+	struct block *block; /* BLOCK_MAX */
+	struct insn *insn;   /* INSN_MAX */
+	unsigned block_count, insn_count;
+	uint64_t flushes;
+	/* for what is not cached: code that crosses pages or is not in RAM */
+	struct block scratch;
+	struct insn scratch_insn;
+	_Atomic uint32_t scratch_gen;
+};
+
+static void *map_pages(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int block_cache_create(struct block_cache **out, struct err *e)
+{
+	struct block_cache *bc = map_pages(sizeof(*bc));
+	if (!bc)
+		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
+	bc->block = map_pages(BLOCK_MAX * sizeof(*bc->block));
+	bc->insn = map_pages(INSN_MAX * sizeof(*bc->insn));
+	if (!bc->block || !bc->insn) {
+		block_cache_destroy(bc);
+		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
+	}
+	*out = bc;
+	return 0;
+}
+
+void block_cache_destroy(struct block_cache *bc)
+{
+	if (!bc)
+		return;
+	if (bc->block)
+		munmap(bc->block, BLOCK_MAX * sizeof(*bc->block));
+	if (bc->insn)
+		munmap(bc->insn, INSN_MAX * sizeof(*bc->insn));
+	munmap(bc, sizeof(*bc));
+}
+
+uint64_t block_flushes(const struct soft_cpu *c)
+{
+	return container_of(c, const struct soft_vcpu, c)->blocks->flushes;
+}
+
+static void cache_flush(struct block_cache *bc)
+{
+	memset(bc->hash, 0, sizeof(bc->hash));
+	memset(bc->near, 0, sizeof(bc->near));
+	bc->block_count = bc->insn_count = 0;
+	bc->flushes++;
+}
+
+static unsigned hash_host(const uint8_t *host, uint32_t mode)
+{
+	uint64_t h = ((uint64_t)(uintptr_t)host ^ (uint64_t)mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned)(h >> 50);
+}
+
+static unsigned hash_near(uint64_t rip)
+{
+	return (rip ^ rip >> 12) & (NEAR_SIZE - 1);
+}
+
+/* Decodes from a copy of the bytes; returns how many bytes the instructions take. 0: the first needs more. */
+static unsigned decode_run(struct soft_cpu *c, const uint8_t *bytes, unsigned avail, unsigned max, struct insn *out,
+                           struct block *b)
+{
+	unsigned at = 0, n = 0;
+	enum decode_result r = DECODE_NEXT;
+	while (n < max && r == DECODE_NEXT && at < avail) {
+		out[n].off = (uint16_t)at;
+		r = decode_insn(c->sv, c->mode, bytes + at, avail - at, &out[n]);
+		if (r == DECODE_MORE)
+			break;
+		at += out[n].len;
+		n++;
+	}
+	b->count = (uint8_t)n;
+	b->len = (uint16_t)at;
+	b->system = r == DECODE_SYSTEM;
+	return at;
+}
+
+/* ---- what is not cached ---- */
+/* Bytes at s.rip one by one through the fetch path; up to `max`, as far as the limit of CS allows. */
+static unsigned fetch_bytes(struct soft_cpu *c, uint64_t lin, uint8_t *buf, unsigned have, unsigned max)
+{
+	uint64_t gpa;
+	for (unsigned n = have; n < max;) {
+		uint64_t at = cpu_code64(c) ? lin + n : (uint32_t)(lin + n);
+		const uint8_t *p = mmu_fetch(c, at, &gpa);
+		unsigned room = 4096 - (at & 4095), take = max - n < room ? max - n : room;
+		if (p) {
+			memcpy(buf + n, p, take);
+		} else {
+			for (unsigned k = 0; k < take; k++)
+				buf[n + k] = (uint8_t)region_read(c->vm->regions, REGION_MEMORY, gpa + k, 1);
+		}
+		n += take;
+	}
+	return max;
+}
+
+/* One instruction, decoded anew each time. Bytes beyond the first page or the limit are only touched when the
+ * instruction needs them. */
+static struct block *block_scratch(struct soft_cpu *c, uint64_t lin)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	struct block *b = &bc->scratch;
+	uint8_t buf[16];
+	unsigned room = 4096 - (lin & 4095), max = 15;
+	if (!cpu_code64(c)) {
+		uint64_t left = (uint64_t)c->s.seg[X86_CS].limit + 1 - c->s.rip;
+		if (c->s.rip > c->s.seg[X86_CS].limit)
+			cpu_gp0(c);
+		max = left < max ? (unsigned)left : max;
+	}
+	*b = (struct block){ .page_gen = &bc->scratch_gen, .insn = &bc->scratch_insn, .capacity = 1, .once = true };
+	unsigned have = fetch_bytes(c, lin, buf, 0, room < max ? room : max);
+	if (decode_run(c, buf, have, 1, b->insn, b))
+		return b;
+	if (have < max) {
+		have = fetch_bytes(c, lin, buf, have, max);
+		if (decode_run(c, buf, have, 1, b->insn, b))
+			return b;
+	}
+	cpu_gp0(c); /* the limit of CS cuts the instruction */
+}
+
+/* ---- what is cached ---- */
+static struct block *block_new(struct block_cache *bc)
+{
+	if (bc->block_count == BLOCK_MAX || bc->insn_count + BLOCK_INSNS > INSN_MAX)
+		cache_flush(bc);
+	struct block *b = &bc->block[bc->block_count++];
+	memset(b, 0, sizeof(*b));
+	return b;
+}
+
+static unsigned block_size_for(const struct soft_cpu *c, uint32_t gen)
+{
+	if (c->mode & (MODE_TF | MODE_BREAK))
+		return 1;
+	return gen > REWRITES_MAX ? 4 : BLOCK_INSNS;
+}
+
+/* Decodes what is at host into b (old instructions are given up). False: the first instruction crosses the page. */
+static bool block_fill(struct soft_cpu *c, struct block *b, const uint8_t *host)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	struct soft_ram *r = ram_of_host(c->sv, host);
+	uint64_t off = (uint64_t)(host - r->host);
+	struct code_page *page = &r->pages[off >> 12];
+	unsigned room = 4096 - (off & 4095), avail = room < 15 * BLOCK_INSNS ? room : 15 * BLOCK_INSNS;
+	uint8_t bytes[15 * BLOCK_INSNS];
+	struct insn insn[BLOCK_INSNS];
+
+	uint32_t gen = atomic_load(&page->gen);
+	memcpy(bytes, host, avail);
+	if (!decode_run(c, bytes, avail, block_size_for(c, gen), insn, b))
+		return false;
+	bool sure = page_watch_code(c, r, off, b->len);
+	b->once = !sure || memcmp(bytes, host, b->len);
+	b->host = host;
+	b->mode = c->mode;
+	b->page_gen = &page->gen;
+	b->gen = b->once ? gen - 1 : gen;
+	if (b->count > b->capacity) {
+		b->insn = &bc->insn[bc->insn_count];
+		bc->insn_count += b->count;
+		b->capacity = b->count;
+	}
+	memcpy(b->insn, insn, b->count * sizeof(*insn));
+	b->link[0] = b->link[1] = NULL;
+	return true;
+}
+
+static struct block *block_at(struct soft_cpu *c, const uint8_t *host)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	unsigned h = hash_host(host, c->mode);
+	struct block *b = bc->hash[h];
+	while (b && (b->host != host || b->mode != c->mode))
+		b = b->chain;
+	if (b && b->gen == atomic_load(b->page_gen))
+		return b;
+	if (b && bc->insn_count + BLOCK_INSNS > INSN_MAX)
+		b = NULL;
+	if (!b) {
+		b = block_new(bc);
+		if (!block_fill(c, b, host)) {
+			bc->block_count--;
+			return NULL;
+		}
+		b->chain = bc->hash[h];
+		bc->hash[h] = b;
+		return b;
+	}
+	return block_fill(c, b, host) ? b : NULL;
+}
+
+struct block *block_find(struct soft_cpu *c)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	uint64_t rip = c->s.rip, gpa;
+	struct block **near = &bc->near[hash_near(rip)], *b = *near;
+	if (likely(b && block_fresh(c, b, rip)))
+		return b;
+	uint64_t lin = cpu_code64(c) ? rip : (uint32_t)(rip + c->s.seg[X86_CS].base);
+	if (c->sv->foreign)
+		return block_scratch(c, lin);
+	if (!cpu_code64(c) && rip > c->s.seg[X86_CS].limit)
+		cpu_gp0(c);
+	const uint8_t *host = mmu_fetch(c, lin, &gpa);
+	b = host ? block_at(c, host) : NULL;
+	if (!b || (!cpu_code64(c) && rip + b->len - 1 > c->s.seg[X86_CS].limit))
+		return block_scratch(c, lin);
+	b->rip = rip;
+	b->map_gen = c->tlb.map_gen;
+	*near = b;
+	return b;
+}

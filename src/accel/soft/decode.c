@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Bytes to struct insn: Zydis decodes, the common operand fields are filled here, the family's bind does the rest.
+ * Sources: SDM 2A chapter 2; APM 3 chapter 1.
+ */
+#include "accel/soft/soft.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+static bool host_is_amd(void)
+{
+	unsigned a, b, c, d;
+	if (!__get_cpuid(0, &a, &b, &c, &d))
+		return false;
+	return b == signature_AMD_ebx || b == 0x6f677948 /* "Hygo" */;
+}
+
+void decode_init(struct soft_vm *sv)
+{
+	static const struct {
+		ZydisMachineMode mode;
+		ZydisStackWidth stack;
+	} kind[SOFT_DECODERS] = {
+		{ ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16 },
+		{ ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_STACK_WIDTH_16 },
+		{ ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32 },
+		{ ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
+	};
+	bool amd = host_is_amd();
+	for (unsigned n = 0; n < SOFT_DECODERS; n++) {
+		ZydisDecoderInit(&sv->decoder[n], kind[n].mode, kind[n].stack);
+		/* A 66 prefix on a near branch in 64-bit code: AMD cuts RIP to 16 bits, Intel ignores it. */
+		ZydisDecoderEnableMode(&sv->decoder[n], ZYDIS_DECODER_MODE_AMD_BRANCHES, amd);
+	}
+}
+
+static const ZydisDecoder *decoder_for(const struct soft_vm *sv, uint32_t mode)
+{
+	switch (mode & MODE_CODE_MASK) {
+	case MODE_CODE64: return &sv->decoder[3];
+	case MODE_CODE32: return &sv->decoder[2];
+	default: return &sv->decoder[mode & MODE_PROTECTED ? 1 : 0];
+	}
+}
+
+static void op_ud(struct soft_cpu *c, const struct insn *i)
+{
+	cpu_ud(c);
+}
+
+static void op_too_long(struct soft_cpu *c, const struct insn *i)
+{
+	cpu_gp0(c);
+}
+
+static uint8_t reg_number(ZydisRegister r)
+{
+	if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_BL)
+		return r - ZYDIS_REGISTER_AL;
+	if (r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH)
+		return REG_AH + (r - ZYDIS_REGISTER_AH);
+	if (r >= ZYDIS_REGISTER_SPL && r <= ZYDIS_REGISTER_R15B)
+		return 4 + (r - ZYDIS_REGISTER_SPL);
+	if (r == ZYDIS_REGISTER_NONE)
+		return REG_NONE;
+	ZyanI8 id = ZydisRegisterGetId(r);
+	return id < 0 ? REG_NONE : (uint8_t)id;
+}
+
+static uint8_t gpr_number(ZydisRegister r)
+{
+	switch (ZydisRegisterGetClass(r)) {
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64: return (uint8_t)ZydisRegisterGetId(r);
+	default: return REG_NONE;
+	}
+}
+
+static uint8_t seg_number(ZydisRegister r)
+{
+	switch (r) {
+	case ZYDIS_REGISTER_ES: return X86_ES;
+	case ZYDIS_REGISTER_CS: return X86_CS;
+	case ZYDIS_REGISTER_SS: return X86_SS;
+	case ZYDIS_REGISTER_FS: return X86_FS;
+	case ZYDIS_REGISTER_GS: return X86_GS;
+	default: return X86_DS;
+	}
+}
+
+static enum insn_addr addr_kind(const struct insn *i, uint32_t mode)
+{
+	bool base = i->base != REG_NONE, index = i->index != REG_NONE;
+	if ((mode & MODE_CODE_MASK) == MODE_CODE64) {
+		if (i->seg == X86_FS || i->seg == X86_GS || i->asize != 8)
+			return ADDR_ANY;
+		if (i->flags & INSN_RIP_REL)
+			return ADDR_RIP64;
+		return !base ? ADDR_ANY : index ? ADDR_BI64 : ADDR_B64;
+	}
+	if (!(mode & MODE_FLAT) || i->asize != 4 || (i->seg != X86_SS && i->seg != X86_DS && i->seg != X86_ES))
+		return ADDR_ANY;
+	if (!base)
+		return index ? ADDR_ANY : ADDR_D32;
+	return index ? ADDR_BI32 : ADDR_B32;
+}
+
+static void fill_mem(struct insn *i, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op, uint32_t mode)
+{
+	i->flags |= INSN_MEM;
+	i->seg = seg_number(op->mem.segment);
+	if (i->seg == X86_SS)
+		i->flags |= INSN_STACK_SEG;
+	if (op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP)
+		i->flags |= INSN_RIP_REL;
+	else
+		i->base = gpr_number(op->mem.base);
+	i->index = gpr_number(op->mem.index);
+	i->scale = op->mem.scale ? op->mem.scale : 1;
+	i->disp = (int32_t)op->mem.disp.value;
+	i->addr = addr_kind(i, mode);
+	if (op->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64) {
+		i->imm = (uint64_t)op->mem.disp.value & (zi->address_width == 64   ? UINT64_MAX :
+		                                         zi->address_width == 32 ? 0xffffffff :
+		                                                                   0xffff);
+		i->addr = ADDR_ANY;
+	}
+}
+
+static void fill_operand(struct insn *i, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op, uint32_t mode)
+{
+	switch (op->type) {
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		fill_mem(i, zi, op, mode);
+		break;
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		i->imm = op->imm.value.u;
+		break;
+	case ZYDIS_OPERAND_TYPE_POINTER:
+		i->imm = (uint64_t)op->ptr.segment << 32 | op->ptr.offset;
+		break;
+	case ZYDIS_OPERAND_TYPE_REGISTER:
+		if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
+			i->rm = reg_number(op->reg.value);
+		else if (op->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD)
+			i->reg2 = reg_number(op->reg.value);
+		else
+			i->reg = reg_number(op->reg.value);
+		break;
+	default:
+		break;
+	}
+}
+
+static void fill_common(struct insn *i, const struct insn_source *src)
+{
+	const ZydisDecodedInstruction *zi = src->zi;
+	i->width = zi->operand_width / 8;
+	i->asize = zi->address_width / 8;
+	i->seg = X86_DS;
+	i->base = i->index = i->reg = i->rm = i->reg2 = REG_NONE;
+	i->scale = 1;
+	if (zi->attributes & ZYDIS_ATTRIB_HAS_LOCK)
+		i->flags |= INSN_LOCK;
+	if (zi->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
+		i->flags |= INSN_REP;
+	if (zi->attributes & ZYDIS_ATTRIB_HAS_REPNE)
+		i->flags |= INSN_REPNE;
+	for (unsigned n = 0; n < zi->operand_count; n++)
+		if (src->op[n].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+			fill_operand(i, zi, &src->op[n], src->mode);
+}
+
+static enum decode_result bind_fault(struct insn *i, insn_fn fn)
+{
+	uint16_t off = i->off;
+	*i = (struct insn){ .fn = fn, .len = 1, .flags = INSN_ENDS_BLOCK, .off = off, .reg = REG_NONE, .rm = REG_NONE };
+	return DECODE_LAST;
+}
+
+static bool bind(struct insn *i, const struct insn_source *src)
+{
+	const struct insn_row *row = src->sv->row[src->zi->mnemonic];
+	return row ? row->bind(i, src, row->arg) : thunk_bind(i, src, 0);
+}
+
+static bool near_branch(const ZydisDecodedInstruction *zi)
+{
+	return zi->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || zi->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR ||
+	       zi->mnemonic == ZYDIS_MNEMONIC_RET;
+}
+
+enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, struct insn *i)
+{
+	ZydisDecodedInstruction zi;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	uint16_t off = i->off;
+	if (avail > ZYDIS_MAX_INSTRUCTION_LENGTH)
+		avail = ZYDIS_MAX_INSTRUCTION_LENGTH;
+	ZyanStatus st = ZydisDecoderDecodeFull(decoder_for(sv, mode), bytes, avail, &zi, op);
+	if (st == ZYDIS_STATUS_NO_MORE_DATA && avail < ZYDIS_MAX_INSTRUCTION_LENGTH)
+		return DECODE_MORE;
+	if (st == ZYDIS_STATUS_NO_MORE_DATA || st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
+		return bind_fault(i, op_too_long);
+	if (!ZYAN_SUCCESS(st))
+		return bind_fault(i, op_ud);
+	*i = (struct insn){ .off = off, .len = zi.length };
+	struct insn_source src = { .zi = &zi, .op = op, .bytes = bytes, .mode = mode, .sv = sv };
+	fill_common(i, &src);
+	if (!bind(i, &src) || !i->fn)
+		return bind_fault(i, op_ud);
+	if (near_branch(&zi))
+		return DECODE_LAST;
+	return i->flags & INSN_ENDS_BLOCK ? DECODE_SYSTEM : DECODE_NEXT;
+}

@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Paging, the TLB and memory access. Sources: SDM 3A chapters 4, 5.5, 6.15; APM 2 chapter 5.
+ */
+#include "accel/soft/mmu.h"
+#include "accel/soft/mem.h"
+#include "accel/soft/soft.h"
+#include "accel/soft/system.h"
+#include "core/region.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+#include <string.h>
+
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100 };
+#define PTE_NX (UINT64_C(1) << 63)
+#define PTE_ADDR UINT64_C(0x000ffffffffff000)
+
+struct walk {
+	uint64_t gpa;
+	uint64_t page_size;
+	bool global;
+	bool write_ok, user_ok, nx;
+	unsigned levels;
+	struct walk_entry {
+		uint64_t gpa, value;
+	} entry[4];
+	bool wide; /* 8-byte entries */
+};
+
+/* A page to be accessed: host is NULL for what is not RAM. */
+struct place {
+	uint8_t *host; /* of the byte asked for */
+	uint64_t gpa;
+	struct soft_ram *ram;
+};
+
+static inline bool canonical(uint64_t lin)
+{
+	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
+/* ---- the walk ---- */
+static uint64_t table_read(struct soft_cpu *c, uint64_t gpa, unsigned width)
+{
+	struct soft_ram *r = ram_find(c->sv, gpa);
+	if (likely(r)) {
+		const uint8_t *p = r->host + (gpa - r->gpa);
+		return width == 8 ? atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_relaxed) :
+		                    atomic_load_explicit((const _Atomic uint32_t *)p, memory_order_relaxed);
+	}
+	return region_read(c->vm->regions, REGION_MEMORY, gpa, width);
+}
+
+/* Sets bits in an entry; false when it changed meanwhile. */
+static bool table_set(struct soft_cpu *c, struct walk_entry *en, bool wide, uint64_t bits)
+{
+	struct soft_ram *r = ram_find(c->sv, en->gpa);
+	if (!r)
+		return true;
+	uint8_t *p = r->host + (en->gpa - r->gpa);
+	uint64_t old = en->value;
+	uint32_t old32 = (uint32_t)old;
+	bool ok = wide ? atomic_compare_exchange_strong((_Atomic uint64_t *)p, &old, old | bits) :
+	                 atomic_compare_exchange_strong((_Atomic uint32_t *)p, &old32, old32 | (uint32_t)bits);
+	if (ok)
+		page_written(c->sv, c, r, en->gpa - r->gpa, wide ? 8 : 4);
+	return ok;
+}
+
+static uint64_t reserved_bits(const struct soft_cpu *c)
+{
+	uint64_t m = PTE_ADDR & ~c->phys_mask;
+	if (!(c->s.efer & X86_EFER_NXE))
+		m |= PTE_NX;
+	return m;
+}
+
+enum walk_result { WALK_OK, WALK_ABSENT, WALK_RESERVED };
+
+static enum walk_result walk_entry(struct soft_cpu *c, struct walk *w, uint64_t gpa, uint64_t rsvd, uint64_t *e)
+{
+	*e = table_read(c, gpa, w->wide ? 8 : 4);
+	w->entry[w->levels++] = (struct walk_entry){ gpa, *e };
+	if (!(*e & PTE_P))
+		return WALK_ABSENT;
+	return *e & rsvd ? WALK_RESERVED : WALK_OK;
+}
+
+static void walk_rights(struct walk *w, uint64_t e)
+{
+	w->write_ok &= !!(e & PTE_W);
+	w->user_ok &= !!(e & PTE_U);
+	w->nx |= !!(e & PTE_NX);
+}
+
+static enum walk_result walk_wide(struct soft_cpu *c, uint64_t lin, struct walk *w)
+{
+	bool lma = c->s.efer & X86_EFER_LMA;
+	uint64_t rsvd = reserved_bits(c), table, e;
+	unsigned shift = lma ? 39 : 30;
+	w->wide = true;
+	table = lma ? c->s.cr3 & PTE_ADDR : c->s.cr3 & 0xffffffe0;
+	for (;; shift -= 9) {
+		uint64_t r = rsvd;
+		bool pdpte = !lma && shift == 30;
+		if (pdpte)
+			r = (PTE_ADDR & ~c->phys_mask) | 0xfff0000000000000 | 0x1e6;
+		else if (!lma)
+			r |= 0x7ff0000000000000;
+		if (shift == 39)
+			r |= PTE_PS;
+		enum walk_result res = walk_entry(c, w, table + (lin >> shift & 0x1ff) * 8, r, &e);
+		if (res != WALK_OK)
+			return res;
+		if (pdpte) {
+			w->levels--; /* no rights, no accessed bit */
+			table = e & PTE_ADDR;
+			continue;
+		}
+		walk_rights(w, e);
+		if (shift == 12 || ((e & PTE_PS) && shift <= 30))
+			break;
+		table = e & PTE_ADDR;
+	}
+	w->page_size = UINT64_C(1) << shift;
+	uint64_t low = w->page_size - 1;
+	if (shift > 12 && e & low & PTE_ADDR & ~UINT64_C(0x1000)) /* bit 12 is PAT */
+		return WALK_RESERVED;
+	w->gpa = (e & PTE_ADDR & ~low) | (lin & low);
+	w->global = e & PTE_G;
+	return WALK_OK;
+}
+
+static enum walk_result walk_narrow(struct soft_cpu *c, uint64_t lin, struct walk *w)
+{
+	uint64_t e;
+	enum walk_result r = walk_entry(c, w, (c->s.cr3 & 0xfffff000) + (lin >> 22) * 4, 0, &e);
+	if (r != WALK_OK)
+		return r;
+	walk_rights(w, e);
+	if ((e & PTE_PS) && (c->s.cr4 & X86_CR4_PSE)) {
+		if (e & 1 << 21)
+			return WALK_RESERVED;
+		w->page_size = 1 << 22;
+		w->gpa = (e & 0xffc00000) | (e >> 13 & 0xff) << 32 | (lin & 0x3fffff); /* PSE-36 */
+	} else {
+		r = walk_entry(c, w, (e & 0xfffff000) + (lin >> 12 & 0x3ff) * 4, 0, &e);
+		if (r != WALK_OK)
+			return r;
+		walk_rights(w, e);
+		w->page_size = 4096;
+		w->gpa = (e & 0xfffff000) | (lin & 0xfff);
+	}
+	w->global = e & PTE_G;
+	return WALK_OK;
+}
+
+static enum walk_result walk(struct soft_cpu *c, uint64_t lin, struct walk *w)
+{
+	*w = (struct walk){ .write_ok = true, .user_ok = true };
+	if (!(c->s.cr0 & X86_CR0_PG)) {
+		w->gpa = lin;
+		w->page_size = 4096;
+		w->global = false;
+		return WALK_OK;
+	}
+	if (c->s.cr4 & X86_CR4_PAE)
+		return walk_wide(c, lin, w);
+	return walk_narrow(c, lin, w);
+}
+
+static bool walk_allows(const struct soft_cpu *c, const struct walk *w, enum tlb_kind kind, enum tlb_who who)
+{
+	if (!(c->s.cr0 & X86_CR0_PG))
+		return true;
+	if (who == TLB_USER) {
+		if (!w->user_ok || (kind == TLB_WRITE && !w->write_ok))
+			return false;
+		return kind != TLB_EXEC || !w->nx;
+	}
+	switch (kind) {
+	case TLB_EXEC: return !w->nx && !(w->user_ok && c->s.cr4 & X86_CR4_SMEP);
+	case TLB_WRITE:
+		if (!w->write_ok && c->s.cr0 & X86_CR0_WP)
+			return false;
+		/* fall through */
+	default: return !(w->user_ok && who == TLB_SUPER_SMAP);
+	}
+}
+
+static ATTR_NORETURN ATTR_COLD void fault_page(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, uint32_t code)
+{
+	if (kind == TLB_WRITE)
+		code |= X86_PF_W;
+	if (who == TLB_USER)
+		code |= X86_PF_U;
+	if (kind == TLB_EXEC &&
+	    ((c->s.cr4 & X86_CR4_SMEP) || ((c->s.cr4 & X86_CR4_PAE) && (c->s.efer & X86_EFER_NXE))))
+		code |= X86_PF_I;
+	cpu_page_fault(c, lin, code);
+}
+
+/* Accessed and dirty bits, from the root down. */
+static bool walk_mark(struct soft_cpu *c, struct walk *w, bool write)
+{
+	for (unsigned n = 0; n < w->levels; n++) {
+		uint64_t bits = PTE_A | (write && n + 1 == w->levels ? PTE_D : 0);
+		if ((w->entry[n].value & bits) != bits && !table_set(c, &w->entry[n], w->wide, bits))
+			return false;
+	}
+	return true;
+}
+
+static void translate(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, struct walk *w)
+{
+	for (;;) {
+		enum walk_result r = walk(c, lin, w);
+		if (r == WALK_ABSENT)
+			fault_page(c, lin, kind, who, 0);
+		if (r == WALK_RESERVED)
+			fault_page(c, lin, kind, who, X86_PF_P | X86_PF_RSVD);
+		if (!walk_allows(c, w, kind, who))
+			fault_page(c, lin, kind, who, X86_PF_P);
+		if (walk_mark(c, w, kind == TLB_WRITE))
+			return;
+	}
+}
+
+bool mmu_translate(struct soft_cpu *c, uint64_t lin, uint64_t *gpa)
+{
+	struct walk w;
+	if (c->s.efer & X86_EFER_LMA ? !canonical(lin) && cpu_code64(c) : false)
+		return false;
+	if (walk(c, lin, &w) != WALK_OK)
+		return false;
+	*gpa = w.gpa;
+	return true;
+}
+
+/* ---- the TLB ---- */
+static void tlb_log_slot(struct soft_cpu *c, bool global, enum tlb_who who, enum tlb_kind kind, unsigned slot)
+{
+	struct tlb_log *log = &c->tlb.log[global];
+	if (log->count < TLB_LOG)
+		log->slot[log->count] = (uint16_t)((who * TLB_KINDS + kind) * TLB_SIZE + slot);
+	if (log->count <= TLB_LOG)
+		log->count++;
+}
+
+static void tlb_fill(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, const struct walk *w, uint8_t *host)
+{
+	uint64_t page = lin & ~UINT64_C(0xfff);
+	unsigned slot = tlb_slot(lin);
+	struct tlb_entry *e = &c->tlb.entry[who][kind][slot];
+	e->tag = page;
+	e->addend = (uint64_t)(uintptr_t)host - lin;
+	if (w->page_size > 4096) {
+		c->tlb.large_2m[lin >> 27 & 63] |= UINT64_C(1) << (lin >> 21 & 63);
+		if (w->page_size > 1 << 22)
+			c->tlb.large_1g[lin >> 36 & 3] |= UINT64_C(1) << (lin >> 30 & 63);
+	}
+	tlb_log_slot(c, w->global && c->s.cr4 & X86_CR4_PGE, who, kind, slot);
+}
+
+static void tlb_clear(struct tlb_entry *e, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		e[k].tag = TLB_INVALID;
+}
+
+static void tlb_flush_log(struct soft_cpu *c, struct tlb_log *log)
+{
+	struct tlb_entry *all = &c->tlb.entry[0][0][0];
+	if (log->count > TLB_LOG) {
+		tlb_clear(all, TLB_WHOS * TLB_KINDS * TLB_SIZE);
+		c->tlb.log[0].count = c->tlb.log[1].count = 0;
+		return;
+	}
+	for (unsigned n = 0; n < log->count; n++)
+		all[log->slot[n]].tag = TLB_INVALID;
+	log->count = 0;
+}
+
+void mmu_flush_nonglobal(struct soft_cpu *c)
+{
+	c->tlb.flushes++;
+	c->tlb.map_gen++;
+	tlb_flush_log(c, &c->tlb.log[0]);
+}
+
+void mmu_flush_all(struct soft_cpu *c)
+{
+	mmu_flush_nonglobal(c);
+	tlb_flush_log(c, &c->tlb.log[1]);
+	memset(c->tlb.large_2m, 0, sizeof(c->tlb.large_2m));
+	memset(c->tlb.large_1g, 0, sizeof(c->tlb.large_1g));
+}
+
+static void tlb_drop_region(struct soft_cpu *c, uint64_t lin, unsigned shift)
+{
+	struct tlb_entry *all = &c->tlb.entry[0][0][0];
+	for (unsigned n = 0; n < TLB_WHOS * TLB_KINDS * TLB_SIZE; n++)
+		if (all[n].tag >> shift == lin >> shift)
+			all[n].tag = TLB_INVALID;
+}
+
+void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
+{
+	c->tlb.map_gen++;
+	if (c->tlb.large_1g[lin >> 36 & 3] >> (lin >> 30 & 63) & 1) {
+		tlb_drop_region(c, lin, 30);
+	} else if (c->tlb.large_2m[lin >> 27 & 63] >> (lin >> 21 & 63) & 1) {
+		tlb_drop_region(c, lin, c->s.cr4 & X86_CR4_PAE ? 21 : 22);
+	} else {
+		for (unsigned who = 0; who < TLB_WHOS; who++)
+			for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+				struct tlb_entry *e = &c->tlb.entry[who][kind][tlb_slot(lin)];
+				if (e->tag == (lin & ~UINT64_C(0xfff)))
+					e->tag = TLB_INVALID;
+			}
+	}
+}
+
+void mmu_drop_writers(struct soft_cpu *c)
+{
+	for (unsigned who = 0; who < TLB_WHOS; who++)
+		tlb_clear(c->tlb.entry[who][TLB_WRITE], TLB_SIZE);
+}
+
+void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page)
+{
+	for (unsigned who = 0; who < TLB_WHOS; who++) {
+		struct tlb_entry *e = c->tlb.entry[who][TLB_WRITE];
+		for (unsigned n = 0; n < TLB_SIZE; n++)
+			if (e[n].tag + e[n].addend == (uint64_t)(uintptr_t)host_page)
+				e[n].tag = TLB_INVALID;
+	}
+}
+
+void mmu_update_who(struct soft_cpu *c)
+{
+	enum tlb_who who = TLB_SUPER;
+	bool see_all = c->mode & MODE_BREAK;
+	if (c->cpl == 3) {
+		who = TLB_USER;
+		see_all |= (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC); /* alignment is checked */
+	} else if ((c->s.cr4 & X86_CR4_SMAP) && !(c->s.rflags & X86_FLAG_AC)) {
+		who = TLB_SUPER_SMAP;
+	}
+	c->tlb.data_who = who;
+	c->tlb.rd = see_all ? c->tlb.none : c->tlb.entry[who][TLB_READ];
+	c->tlb.wr = see_all ? c->tlb.none : c->tlb.entry[who][TLB_WRITE];
+}
+
+/* ---- one page ---- */
+static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who)
+{
+	struct walk w;
+	struct tlb_entry *e = &c->tlb.entry[who][kind][tlb_slot(lin)];
+	if (e->tag == (lin & ~UINT64_C(0xfff))) {
+		uint8_t *host = (uint8_t *)(uintptr_t)(lin + e->addend);
+		struct soft_ram *r = ram_of_host(c->sv, host);
+		return (struct place){ host, r->gpa + (uint64_t)(host - r->host), r };
+	}
+	c->tlb.misses++;
+	translate(c, lin, kind, who, &w);
+	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	if (!r)
+		return (struct place){ .gpa = w.gpa };
+	uint8_t *host = r->host + (w.gpa - r->gpa);
+	if (kind != TLB_WRITE || page_take_writer(c->sv, r, w.gpa - r->gpa))
+		tlb_fill(c, lin, kind, who, &w, host);
+	return (struct place){ host, w.gpa, r };
+}
+
+static uint64_t place_load(struct soft_cpu *c, const struct place *p, unsigned width)
+{
+	if (likely(p->host))
+		return raw_load(p->host, width);
+	atomic_fetch_add_explicit(&c->v->stats.mmio, 1, memory_order_relaxed);
+	return region_read(c->vm->regions, REGION_MEMORY, p->gpa, width);
+}
+
+static void place_store(struct soft_cpu *c, const struct place *p, unsigned width, uint64_t v)
+{
+	if (likely(p->host)) {
+		raw_store(p->host, width, v);
+		page_written(c->sv, c, p->ram, p->gpa - p->ram->gpa, width);
+		return;
+	}
+	atomic_fetch_add_explicit(&c->v->stats.mmio, 1, memory_order_relaxed);
+	region_write(c->vm->regions, REGION_MEMORY, p->gpa, width, v);
+}
+
+/* Piecewise, for what crosses a page: `len` bytes within one page. */
+static void place_copy_out(struct soft_cpu *c, const struct place *p, uint8_t *buf, unsigned len)
+{
+	if (p->host) {
+		memcpy(buf, p->host, len);
+		return;
+	}
+	for (unsigned n = 0; n < len;) {
+		unsigned w = 8;
+		while (w > len - n || (p->gpa + n) & (w - 1))
+			w >>= 1;
+		uint64_t v = region_read(c->vm->regions, REGION_MEMORY, p->gpa + n, w);
+		memcpy(buf + n, &v, w);
+		n += w;
+	}
+}
+
+static void place_copy_in(struct soft_cpu *c, const struct place *p, const uint8_t *buf, unsigned len)
+{
+	if (p->host) {
+		memcpy(p->host, buf, len);
+		page_written(c->sv, c, p->ram, p->gpa - p->ram->gpa, len);
+		return;
+	}
+	for (unsigned n = 0; n < len;) {
+		unsigned w = 8;
+		while (w > len - n || (p->gpa + n) & (w - 1))
+			w >>= 1;
+		uint64_t v = 0;
+		memcpy(&v, buf + n, w);
+		region_write(c->vm->regions, REGION_MEMORY, p->gpa + n, w, v);
+		n += w;
+	}
+}
+
+/* ---- slow data accesses ---- */
+/* The linear address of the byte after a page, in the present mode. */
+static uint64_t lin_wrap(const struct soft_cpu *c, uint64_t lin)
+{
+	return cpu_code64(c) ? lin : (uint32_t)lin;
+}
+
+static ATTR_NORETURN ATTR_COLD void fault_segment(struct soft_cpu *c)
+{
+	if (c->cur && c->cur->flags & INSN_STACK_SEG)
+		cpu_fault_code(c, X86_SS_FAULT, 0);
+	cpu_gp0(c);
+}
+
+static void check_linear(struct soft_cpu *c, uint64_t lin, unsigned len)
+{
+	if (cpu_code64(c)) {
+		if (!canonical(lin) || !canonical(lin + len - 1))
+			fault_segment(c);
+	} else if (unlikely(c->mode & MODE_FLAT && lin + len > UINT64_C(0x100000000))) {
+		fault_segment(c);
+	}
+}
+
+/* What every explicit access pays that may not be taken from the TLB. */
+static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool write)
+{
+	check_linear(c, lin, width);
+	if (likely(c->tlb.rd != c->tlb.none))
+		return;
+	if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC) && is_power_of_2(width) &&
+	    width <= 8 && lin & (width - 1))
+		cpu_fault_code(c, X86_AC, 0);
+	if (c->mode & MODE_BREAK)
+		event_data_access(c, lin, width, write);
+}
+
+static inline unsigned first_part(uint64_t lin, unsigned len)
+{
+	unsigned room = 4096 - (lin & 0xfff);
+	return len < room ? len : room;
+}
+
+static void copy_out(struct soft_cpu *c, uint64_t lin, void *buf, unsigned len, enum tlb_who who)
+{
+	unsigned a = first_part(lin, len);
+	struct place p = place_get(c, lin, TLB_READ, who), q = { 0 };
+	if (a < len)
+		q = place_get(c, lin_wrap(c, lin + a), TLB_READ, who);
+	place_copy_out(c, &p, buf, a);
+	if (a < len)
+		place_copy_out(c, &q, (uint8_t *)buf + a, len - a);
+}
+
+static void copy_in(struct soft_cpu *c, uint64_t lin, const void *buf, unsigned len, enum tlb_who who)
+{
+	unsigned a = first_part(lin, len);
+	struct place p = place_get(c, lin, TLB_WRITE, who), q = { 0 };
+	if (a < len)
+		q = place_get(c, lin_wrap(c, lin + a), TLB_WRITE, who);
+	place_copy_in(c, &p, buf, a);
+	if (a < len)
+		place_copy_in(c, &q, (const uint8_t *)buf + a, len - a);
+}
+
+static uint64_t load_as(struct soft_cpu *c, uint64_t lin, unsigned width, enum tlb_who who)
+{
+	if (likely((lin & 0xfff) + width <= 4096)) {
+		struct place p = place_get(c, lin, TLB_READ, who);
+		return place_load(c, &p, width);
+	}
+	uint64_t v = 0;
+	copy_out(c, lin, &v, width, who);
+	return v;
+}
+
+static void store_as(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v, enum tlb_who who)
+{
+	if (likely((lin & 0xfff) + width <= 4096)) {
+		struct place p = place_get(c, lin, TLB_WRITE, who);
+		place_store(c, &p, width, v);
+		return;
+	}
+	copy_in(c, lin, &v, width, who);
+}
+
+uint64_t mmu_load_slow(struct soft_cpu *c, uint64_t lin, unsigned width)
+{
+	check_data(c, lin, width, false);
+	return load_as(c, lin, width, c->tlb.data_who);
+}
+
+void mmu_store_slow(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v)
+{
+	check_data(c, lin, width, true);
+	store_as(c, lin, width, v, c->tlb.data_who);
+}
+
+uint8_t ld8(struct soft_cpu *c, uint64_t lin) { return (uint8_t)mem_load(c, lin, 1); }
+uint16_t ld16(struct soft_cpu *c, uint64_t lin) { return (uint16_t)mem_load(c, lin, 2); }
+uint32_t ld32(struct soft_cpu *c, uint64_t lin) { return (uint32_t)mem_load(c, lin, 4); }
+uint64_t ld64(struct soft_cpu *c, uint64_t lin) { return mem_load(c, lin, 8); }
+void st8(struct soft_cpu *c, uint64_t lin, uint8_t v) { mem_store(c, lin, 1, v); }
+void st16(struct soft_cpu *c, uint64_t lin, uint16_t v) { mem_store(c, lin, 2, v); }
+void st32(struct soft_cpu *c, uint64_t lin, uint32_t v) { mem_store(c, lin, 4, v); }
+void st64(struct soft_cpu *c, uint64_t lin, uint64_t v) { mem_store(c, lin, 8, v); }
+uint64_t ld(struct soft_cpu *c, uint64_t lin, unsigned width) { return mem_load(c, lin, width); }
+void st(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v) { mem_store(c, lin, width, v); }
+
+void ld_buf(struct soft_cpu *c, uint64_t lin, void *buf, unsigned len)
+{
+	check_data(c, lin, len, false);
+	copy_out(c, lin, buf, len, c->tlb.data_who);
+}
+
+void st_buf(struct soft_cpu *c, uint64_t lin, const void *buf, unsigned len)
+{
+	check_data(c, lin, len, true);
+	copy_in(c, lin, buf, len, c->tlb.data_who);
+}
+
+static void probe(struct soft_cpu *c, uint64_t lin, unsigned len, enum tlb_kind kind)
+{
+	check_data(c, lin, len, kind == TLB_WRITE);
+	place_get(c, lin, kind, c->tlb.data_who);
+	unsigned a = first_part(lin, len);
+	if (a < len)
+		place_get(c, lin_wrap(c, lin + a), kind, c->tlb.data_who);
+}
+
+void probe_write(struct soft_cpu *c, uint64_t lin, unsigned len)
+{
+	probe(c, lin, len, TLB_WRITE);
+}
+
+void probe_read(struct soft_cpu *c, uint64_t lin, unsigned len)
+{
+	probe(c, lin, len, TLB_READ);
+}
+
+/* Implicit accesses heed SMAP whatever AC says (SDM 3A 4.6.1). */
+static enum tlb_who super_who(const struct soft_cpu *c)
+{
+	return c->s.cr4 & X86_CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER;
+}
+
+uint64_t ld_super(struct soft_cpu *c, uint64_t lin, unsigned width)
+{
+	if (!(c->s.efer & X86_EFER_LMA))
+		lin = (uint32_t)lin;
+	return load_as(c, lin, width, super_who(c));
+}
+
+void st_super(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v)
+{
+	if (!(c->s.efer & X86_EFER_LMA))
+		lin = (uint32_t)lin;
+	store_as(c, lin, width, v, super_who(c));
+}
+
+/* ---- read-modify-write ---- */
+void *rmw_ptr(struct soft_cpu *c, uint64_t lin, unsigned width)
+{
+	void *hit = mem_hit(c->tlb.wr, lin, width);
+	if (likely(hit))
+		return hit;
+	check_data(c, lin, width, true);
+	if ((lin & 0xfff) + width > 4096) {
+		probe(c, lin, width, TLB_WRITE);
+		return NULL;
+	}
+	struct place p = place_get(c, lin, TLB_WRITE, c->tlb.data_who);
+	if (!p.host)
+		return NULL;
+	/* A watched page: say so before the store, and again after the instruction. */
+	uint64_t off = p.gpa - p.ram->gpa;
+	if (atomic_load(&p.ram->flags[off >> 12])) {
+		page_written(c->sv, c, p.ram, off, width);
+		soft_vcpu_of(c)->rmw_host = p.host;
+		c->end_block = true;
+	}
+	return p.host;
+}
+
+void mmu_rmw_done(struct soft_cpu *c)
+{
+	struct soft_vcpu *v = soft_vcpu_of(c);
+	struct soft_ram *r = ram_of_host(c->sv, v->rmw_host);
+	uint64_t off = (uint64_t)(v->rmw_host - r->host), room = 4096 - (off & 4095);
+	v->rmw_host = NULL;
+	page_written(c->sv, c, r, off, room < 16 ? room : 16);
+}
+
+void mmu_bus_lock(struct soft_cpu *c)
+{
+	pthread_mutex_lock(&c->sv->bus_lock);
+	soft_vcpu_of(c)->bus_locked = true;
+}
+
+void mmu_bus_unlock(struct soft_cpu *c)
+{
+	if (!soft_vcpu_of(c)->bus_locked)
+		return;
+	soft_vcpu_of(c)->bus_locked = false;
+	pthread_mutex_unlock(&c->sv->bus_lock);
+}
+
+/* ---- code ---- */
+const uint8_t *mmu_fetch(struct soft_cpu *c, uint64_t lin, uint64_t *gpa)
+{
+	enum tlb_who who = c->cpl == 3 ? TLB_USER : TLB_SUPER;
+	const struct tlb_entry *e = &c->tlb.entry[who][TLB_EXEC][tlb_slot(lin)];
+	if (likely(e->tag == (lin & ~UINT64_C(0xfff))))
+		return (const uint8_t *)(uintptr_t)(lin + e->addend);
+	if (cpu_code64(c) && !canonical(lin))
+		cpu_gp0(c);
+	struct place p = place_get(c, lin, TLB_EXEC, who);
+	*gpa = p.gpa;
+	return p.host;
+}
+
+/* ---- addresses ---- */
+uint64_t insn_ea(const struct soft_cpu *c, const struct insn *i)
+{
+	uint64_t ea = (int64_t)i->disp;
+	if (i->base != REG_NONE)
+		ea += c->s.gpr[i->base];
+	if (i->index != REG_NONE)
+		ea += c->s.gpr[i->index] * i->scale;
+	if (i->flags & INSN_RIP_REL)
+		ea += c->block_rip + i->off + i->len;
+	return i->asize == 8 ? ea : i->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
+}
+
+static ATTR_NORETURN ATTR_COLD void fault_seg_number(struct soft_cpu *c, unsigned seg)
+{
+	if (seg == X86_SS)
+		cpu_fault_code(c, X86_SS_FAULT, 0);
+	cpu_gp0(c);
+}
+
+static bool seg_limit_ok(const struct x86_seg *s, uint64_t ea, unsigned size)
+{
+	uint64_t last = ea + size - 1;
+	if ((s->attr & (X86_AR_CODE | X86_AR_DOWN)) == X86_AR_DOWN) {
+		uint64_t top = s->attr & X86_AR_DB ? 0xffffffff : 0xffff;
+		return ea > s->limit && last <= top;
+	}
+	return last <= s->limit;
+}
+
+static bool seg_type_ok(const struct soft_cpu *c, const struct x86_seg *s, bool write)
+{
+	if (!cpu_protected(c))
+		return true;
+	if (s->attr & X86_AR_UNUSABLE)
+		return false;
+	bool code = s->attr & X86_AR_CODE, rw = s->attr & X86_AR_WRITABLE;
+	return write ? !code && rw : !code || rw;
+}
+
+uint64_t seg_linear(struct soft_cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
+{
+	const struct x86_seg *s = &c->s.seg[seg];
+	if (cpu_code64(c)) {
+		uint64_t lin = seg == X86_FS || seg == X86_GS ? ea + s->base : ea;
+		if (unlikely(!canonical(lin) || !canonical(lin + size - 1)))
+			fault_seg_number(c, seg);
+		return lin;
+	}
+	if (unlikely(!seg_type_ok(c, s, write) || !seg_limit_ok(s, ea, size)))
+		fault_seg_number(c, seg);
+	return (uint32_t)(ea + s->base);
+}
+
+uint64_t insn_linear(struct soft_cpu *c, const struct insn *i, unsigned size, bool write)
+{
+	return seg_linear(c, i->seg, insn_ea(c, i), size, write);
+}
+
+/* ---- stack ---- */
+static inline uint64_t stack_mask(const struct soft_cpu *c)
+{
+	return c->stack_width == 8 ? UINT64_MAX : c->stack_width == 4 ? 0xffffffff : 0xffff;
+}
+
+void stack_adjust(struct soft_cpu *c, int64_t bytes)
+{
+	uint64_t m = stack_mask(c), *sp = &c->s.gpr[X86_RSP];
+	uint64_t v = (*sp + (uint64_t)bytes) & m;
+	*sp = c->stack_width == 2 ? (*sp & ~m) | v : v;
+}
+
+uint64_t stack_peek(struct soft_cpu *c, uint64_t skip, unsigned width)
+{
+	uint64_t at = (c->s.gpr[X86_RSP] + skip) & stack_mask(c);
+	return mem_load(c, seg_linear(c, X86_SS, at, width, false), width);
+}
+
+void stack_poke(struct soft_cpu *c, uint64_t depth, unsigned width, uint64_t v)
+{
+	uint64_t at = (c->s.gpr[X86_RSP] - depth) & stack_mask(c);
+	mem_store(c, seg_linear(c, X86_SS, at, width, true), width, v);
+}
+
+void stack_push(struct soft_cpu *c, unsigned width, uint64_t v)
+{
+	stack_poke(c, width, width, v);
+	stack_adjust(c, -(int64_t)width);
+}
+
+uint64_t stack_pop(struct soft_cpu *c, unsigned width)
+{
+	uint64_t v = stack_peek(c, 0, width);
+	stack_adjust(c, width);
+	return v;
+}

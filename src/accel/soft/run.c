@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * accel_soft: the life of the machine's and the vCPUs' soft part, and the loop that runs guest code until something
+ * happens. Order of events: SDM 3A table 6-2.
+ */
+#include "accel/soft/mem.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/soft.h"
+#include "accel/soft/system.h"
+#include "core/accel.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* ---- running blocks ---- */
+void run_block(struct soft_cpu *c, struct block *b, unsigned n)
+{
+	const struct insn *i = b->insn, *end = i + (n < b->count ? n : b->count);
+	uint64_t rip = c->s.rip;
+	c->block_rip = rip;
+	c->next_rip = (rip + b->len) & c->rip_mask;
+	do {
+		c->cur = i;
+		i->fn(c, i);
+		i++;
+	} while (i != end && likely(!c->end_block));
+	c->instructions += (uint64_t)(i - b->insn);
+	if (unlikely(i != b->insn + b->count))
+		c->next_rip = insn_next_rip(c, i - 1);
+	c->s.rip = c->next_rip;
+}
+
+/* From block to block until one ends in an instruction after which events are looked at, or attention is asked. */
+static void run_chain(struct soft_cpu *c)
+{
+	const _Atomic unsigned *attention = &c->v->attention;
+	struct block *b = block_find(c), *next;
+	for (;;) {
+		struct block **link;
+		uint64_t rip = c->s.rip;
+		uint16_t len = b->len;
+		run_block(c, b, BLOCK_INSNS);
+		if (unlikely(c->end_block || b->system || atomic_load_explicit(attention, memory_order_relaxed)))
+			return;
+		link = &b->link[c->s.rip - rip != len];
+		next = *link;
+		if (likely(next && block_fresh(c, next, c->s.rip))) {
+			b = next;
+			continue;
+		}
+		uint64_t flushes = block_flushes(c);
+		c->cur = NULL;
+		next = block_find(c);
+		if (flushes == block_flushes(c) && !next->once && !b->once)
+			*link = next;
+		b = next;
+	}
+}
+
+void run_fault_state(struct soft_cpu *c)
+{
+	struct soft_vcpu *p = soft_vcpu_of(c);
+	if (c->cur) {
+		c->s.rip = insn_rip(c, c->cur);
+		c->cur = NULL;
+	}
+	c->end_block = false;
+	if (p->rmw_host)
+		mmu_rmw_done(c);
+}
+
+/* ---- events ---- */
+static uint32_t cpu_signature(const struct vcpu *v)
+{
+	const struct x86_cpuid *row = v->cpuid ? vcpu_cpuid(v, 1, 0) : NULL;
+	return row ? row->eax : 0x600;
+}
+
+static void take_init(struct soft_cpu *c)
+{
+	atomic_fetch_and(&c->v->attention, ~(unsigned)(VCPU_ATT_INIT | VCPU_ATT_SIPI));
+	thunk_fpu_sync(c);
+	x86_state_init(&c->s, c->v->index == 0, cpu_signature(c->v));
+	mmu_flush_all(c);
+	cpu_update_mode(c);
+}
+
+static void take_sipi(struct soft_cpu *c)
+{
+	atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_SIPI);
+	if (c->s.mp != X86_MP_WAIT_SIPI)
+		return;
+	uint8_t vector = atomic_load(&c->v->sipi_vector);
+	c->s.seg[X86_CS].sel = (uint16_t)(vector << 8);
+	c->s.seg[X86_CS].base = (uint32_t)vector << 12;
+	c->s.rip = 0;
+	c->s.mp = X86_MP_RUNNABLE;
+	cpu_update_mode(c);
+}
+
+static bool take_interrupt(struct soft_cpu *c)
+{
+	struct soft_vcpu *p = soft_vcpu_of(c);
+	const struct vcpu_chip *chip = c->v->chip;
+	if (!p->intr_maybe || !(c->s.rflags & X86_FLAG_IF) || !chip)
+		return false;
+	if (!chip->intr_pending(chip->opaque)) {
+		p->intr_maybe = false;
+		return false;
+	}
+	int vector = chip->intr_ack(chip->opaque);
+	if (vector < 0)
+		return false;
+	atomic_fetch_add_explicit(&c->v->stats.interrupts, 1, memory_order_relaxed);
+	c->s.mp = X86_MP_RUNNABLE;
+	event_deliver(c, EVENT_INTERRUPT, (unsigned)vector, false, 0);
+	return true;
+}
+
+/* Takes what attention asks for; false: leave guest code with *out. */
+static bool take_attention(struct soft_cpu *c, enum vcpu_exit *out)
+{
+	unsigned att = atomic_load(&c->v->attention);
+	if (att & SOFT_ATT_ACK)
+		page_ack(c);
+	if (att & VCPU_ATT_SMI)
+		atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_SMI);
+	if (att & VCPU_ATT_STOP) {
+		*out = VCPU_EXIT_ATTENTION;
+		return false;
+	}
+	if (att & VCPU_ATT_INIT)
+		take_init(c);
+	if (att & VCPU_ATT_SIPI)
+		take_sipi(c);
+	if (att & VCPU_ATT_NMI) {
+		atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_NMI);
+		c->s.ev.nmi_pending = true;
+	}
+	if (att & VCPU_ATT_INTR) {
+		atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_INTR);
+		soft_vcpu_of(c)->intr_maybe = true;
+	}
+	return true;
+}
+
+/* Events that a state taken from elsewhere had under way. */
+static void take_injected(struct soft_cpu *c)
+{
+	struct x86_events *ev = &c->s.ev;
+	if (ev->exception_pending) {
+		ev->exception_pending = false;
+		event_deliver(c, EVENT_FAULT, ev->exception_vector, ev->exception_has_code, ev->exception_code);
+	} else if (ev->interrupt_pending) {
+		ev->interrupt_pending = false;
+		event_deliver(c, EVENT_INTERRUPT, ev->interrupt_vector, false, 0);
+	}
+}
+
+/* One instruction, with the debug hooks around it. */
+static void run_one(struct soft_cpu *c)
+{
+	bool tf = c->s.rflags & X86_FLAG_TF, breaks = c->mode & MODE_BREAK;
+	c->cur = NULL;
+	c->step_skip = false;
+	if (breaks)
+		event_before_insn(c);
+	run_block(c, block_find(c), 1);
+	c->cur = NULL;
+	c->end_block = false;
+	if (soft_vcpu_of(c)->rmw_host)
+		mmu_rmw_done(c);
+	if (tf || breaks || c->dr6_pending)
+		event_after_insn(c, tf);
+}
+
+/* Between instructions: events by priority. False: leave guest code. */
+static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
+{
+	struct x86_events *ev = &c->s.ev;
+	if (unlikely(atomic_load_explicit(&c->v->attention, memory_order_relaxed)) && !take_attention(c, out))
+		return false;
+	if (unlikely(ev->triple_fault)) {
+		*out = VCPU_EXIT_SHUTDOWN;
+		return false;
+	}
+	if (unlikely(c->s.mp == X86_MP_WAIT_SIPI)) {
+		*out = VCPU_EXIT_HALTED;
+		return false;
+	}
+	if (unlikely(ev->exception_pending || ev->interrupt_pending)) {
+		take_injected(c);
+		return true;
+	}
+	if (unlikely(ev->sti_shadow || ev->movss_shadow)) {
+		ev->sti_shadow = ev->movss_shadow = false;
+		run_one(c);
+		return true;
+	}
+	if (unlikely(c->dr6_pending))
+		event_after_insn(c, false);
+	if (unlikely(ev->nmi_pending && !ev->nmi_blocked)) {
+		ev->nmi_pending = false;
+		c->s.mp = X86_MP_RUNNABLE;
+		event_deliver(c, EVENT_NMI, X86_NMI, false, 0);
+		return true;
+	}
+	if (take_interrupt(c))
+		return true;
+	if (c->s.mp == X86_MP_HALTED) {
+		*out = VCPU_EXIT_HALTED;
+		return false;
+	}
+	if (unlikely(c->mode & (MODE_TF | MODE_BREAK)))
+		run_one(c);
+	else
+		run_chain(c);
+	return true;
+}
+
+/* The frame that faults come back to; nothing of it lives in registers over the jump. */
+static __attribute__((noinline)) enum vcpu_exit run_guarded(struct soft_cpu *c)
+{
+	enum vcpu_exit out = VCPU_EXIT_ERROR;
+	do {
+		c->cur = NULL;
+		c->end_block = false;
+		if (unlikely(soft_vcpu_of(c)->rmw_host != NULL))
+			mmu_rmw_done(c);
+	} while (run_events(c, &out));
+	return out;
+}
+
+static __attribute__((noinline)) enum vcpu_exit run_frame(struct soft_cpu *volatile c)
+{
+	if (__builtin_setjmp(c->fault_jmp)) {
+		run_fault_state(c);
+		event_fault(c);
+	}
+	return run_guarded(c);
+}
+
+static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
+{
+	struct soft_vcpu *p = v->accel_data;
+	struct soft_cpu *c = &p->c;
+	atomic_store(&p->active, true);
+	/* Calls for write translations that came while this vCPU was away did not wait for it. */
+	if (atomic_load(&p->ack_epoch) != atomic_load(&c->sv->epoch))
+		page_ack(c);
+	c->in_guest = true;
+	uint64_t before = c->instructions;
+	enum vcpu_exit out = run_frame(c);
+	c->in_guest = false;
+	atomic_store(&p->active, false);
+	atomic_fetch_add_explicit(&v->stats.instructions, c->instructions - before, memory_order_relaxed);
+	atomic_fetch_add_explicit(&v->stats.exits, 1, memory_order_relaxed);
+	if (out == VCPU_EXIT_HALTED)
+		atomic_fetch_add_explicit(&v->stats.halts, 1, memory_order_relaxed);
+	return out;
+}
+
+/* ---- the machine's part ---- */
+int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err *e)
+{
+	struct soft_vm *sv = calloc(1, sizeof(*sv));
+	if (!sv)
+		return err_set(e, -ENOMEM, "no memory for the software CPU");
+	int r = ops_index_create(&sv->row, e);
+	if (r < 0) {
+		free(sv);
+		return r;
+	}
+	sv->vm = vm;
+	sv->mem = vm->mem;
+	sv->foreign = foreign;
+	sv->watch = (struct gmem_watch){ page_code_written, sv };
+	pthread_mutex_init(&sv->bus_lock, NULL);
+	decode_init(sv);
+	*out = sv;
+	return 0;
+}
+
+void soft_vm_destroy(struct soft_vm *sv)
+{
+	if (!sv)
+		return;
+	for (unsigned n = 0; n < sv->ram_count; n++)
+		munmap(sv->ram[n].pages, (sv->ram[n].size >> 12) * sizeof(struct code_page));
+	pthread_mutex_destroy(&sv->bus_lock);
+	free(sv->row);
+	free(sv);
+}
+
+int soft_vm_sync_ram(struct soft_vm *sv, struct err *e)
+{
+	for (unsigned n = sv->ram_count; n < gmem_block_count(sv->mem); n++) {
+		const struct gmem_block *b = gmem_block(sv->mem, n);
+		size_t size = (b->size >> 12) * sizeof(struct code_page);
+		void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (pages == MAP_FAILED)
+			return err_errno(e, errno, "cannot map %zu bytes for the code pages of %s", size, b->name);
+		sv->ram[n] = (struct soft_ram){ b->gpa, b->size, b->host, b->page_flags, pages };
+		sv->ram_count = n + 1;
+	}
+	return 0;
+}
+
+static int soft_usable(struct err *e)
+{
+	return 0;
+}
+
+static int accel_vm_create(struct vm *vm, const char *options, struct accel_caps *caps, struct err *e)
+{
+	struct soft_vm *sv;
+	if (options && *options)
+		return err_set(e, -EINVAL, "the soft accelerator takes no option '%s'", options);
+	int r = soft_vm_create(&sv, vm, false, e);
+	if (r < 0)
+		return r;
+	vm->accel_data = sv;
+	*caps = (struct accel_caps){ 0 };
+	return 0;
+}
+
+static int accel_vm_prepare(struct vm *vm, struct err *e)
+{
+	struct soft_vm *sv = vm->accel_data;
+	sv->mem = vm->mem;
+	int r = soft_vm_sync_ram(sv, e);
+	if (r < 0)
+		return r;
+	gmem_set_watch(vm->mem, &sv->watch);
+	return 0;
+}
+
+static void accel_vm_destroy(struct vm *vm)
+{
+	struct soft_vm *sv = vm->accel_data;
+	if (sv && vm->mem)
+		gmem_set_watch(vm->mem, NULL);
+	soft_vm_destroy(sv);
+	vm->accel_data = NULL;
+}
+
+/* ---- a vCPU's part ---- */
+int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v, struct err *e)
+{
+	struct soft_vcpu *p = aligned_alloc(64, round_up(sizeof(*p), 64));
+	if (!p)
+		return err_set(e, -ENOMEM, "no memory for a software vCPU");
+	memset(p, 0, sizeof(*p));
+	memset(p->c.tlb.entry, 0xff, sizeof(p->c.tlb.entry));
+	memset(p->c.tlb.none, 0xff, sizeof(p->c.tlb.none));
+	p->c.v = v;
+	p->c.vm = v->vm;
+	p->c.sv = sv;
+	p->c.mem = sv->mem;
+	int r = block_cache_create(&p->blocks, e);
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	x86_state_reset(&p->c.s, v->index == 0, cpu_signature(v));
+	soft_vcpu_loaded(p);
+	*out = p;
+	return 0;
+}
+
+void soft_vcpu_destroy(struct soft_vcpu *p)
+{
+	if (!p)
+		return;
+	block_cache_destroy(p->blocks);
+	free(p);
+}
+
+void soft_vcpu_loaded(struct soft_vcpu *p)
+{
+	p->c.mem = p->c.vm->mem;
+	cpu_update_features(&p->c);
+	mmu_flush_all(&p->c);
+	cpu_update_mode(&p->c);
+	p->intr_maybe = true;
+}
+
+static int accel_vcpu_create(struct vcpu *v, struct err *e)
+{
+	struct soft_vcpu *p;
+	int r = soft_vcpu_create(&p, v->vm->accel_data, v, e);
+	if (r == 0)
+		v->accel_data = p;
+	return r;
+}
+
+static void accel_vcpu_destroy(struct vcpu *v)
+{
+	soft_vcpu_destroy(v->accel_data);
+	v->accel_data = NULL;
+}
+
+/* The loop looks at v->attention between blocks: nothing more is needed. */
+static void accel_vcpu_kick(struct vcpu *v)
+{
+}
+
+static int accel_get_state(struct vcpu *v, struct x86_state *s, struct err *e)
+{
+	struct soft_vcpu *p = v->accel_data;
+	thunk_fpu_sync(&p->c);
+	*s = p->c.s;
+	s->tsc = tsc_now(&p->c);
+	if (v->chip)
+		s->cr8 = v->chip->cr8_get(v->chip->opaque);
+	return 0;
+}
+
+static int accel_set_state(struct vcpu *v, const struct x86_state *s, struct err *e)
+{
+	struct soft_vcpu *p = v->accel_data;
+	thunk_fpu_sync(&p->c);
+	p->c.s = *s;
+	p->c.dr6_pending = 0;
+	p->c.tsc_offset += s->tsc - tsc_now(&p->c);
+	soft_vcpu_loaded(p);
+	return 0;
+}
+
+/* With logging on no write translation is kept, so that gmem's page flags see every store. */
+static void accel_dirty_sync(struct vm *vm, bool enable)
+{
+	struct soft_vm *sv = vm->accel_data;
+	if (atomic_exchange(&sv->dirty_log, enable) == enable)
+		return;
+	atomic_fetch_add(&sv->epoch, 1);
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		atomic_fetch_or(&vm->vcpu[n]->attention, SOFT_ATT_ACK);
+}
+
+static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *name, uint64_t value), void *opaque)
+{
+	uint64_t misses = 0, flushes = 0, drops = 0;
+	for (unsigned n = 0; n < vm->vcpu_count; n++) {
+		struct soft_vcpu *p = vm->vcpu[n]->accel_data;
+		misses += p->c.tlb.misses;
+		flushes += p->c.tlb.flushes;
+		drops += block_flushes(&p->c);
+	}
+	emit(opaque, "soft-tlb-misses", misses);
+	emit(opaque, "soft-tlb-flushes", flushes);
+	emit(opaque, "soft-code-cache-drops", drops);
+}
+
+const struct accel_ops accel_soft = {
+	.name = "soft",
+	.usable = soft_usable,
+	.vm_create = accel_vm_create,
+	.vm_prepare = accel_vm_prepare,
+	.vm_destroy = accel_vm_destroy,
+	.cpuid = soft_cpuid_rows,
+	.vcpu_create = accel_vcpu_create,
+	.vcpu_destroy = accel_vcpu_destroy,
+	.vcpu_run = soft_vcpu_run,
+	.vcpu_kick = accel_vcpu_kick,
+	.get_state = accel_get_state,
+	.set_state = accel_set_state,
+	.dirty_sync = accel_dirty_sync,
+	.stats = accel_stats,
+};

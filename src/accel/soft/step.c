@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The soft CPU on a state of somebody else: see step.h. */
+#include "accel/soft/step.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/soft.h"
+#include "accel/soft/system.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct soft_step {
+	struct soft_vm *sv;
+	struct soft_vcpu *cpu;
+	struct soft_step_result *result; /* of the run under way */
+	unsigned left;
+	bool deliver;
+};
+
+int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e)
+{
+	struct soft_step *p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_set(e, -ENOMEM, "no memory for the software CPU");
+	int r = soft_vm_create(&p->sv, v->vm, true, e);
+	if (r == 0)
+		r = soft_vm_sync_ram(p->sv, e);
+	if (r == 0)
+		r = soft_vcpu_create(&p->cpu, p->sv, v, e);
+	if (r < 0) {
+		soft_step_destroy(p);
+		return r;
+	}
+	*out = p;
+	return 0;
+}
+
+void soft_step_destroy(struct soft_step *p)
+{
+	if (!p)
+		return;
+	soft_vcpu_destroy(p->cpu);
+	soft_vm_destroy(p->sv);
+	free(p);
+}
+
+/* As run.c's run_one; a shadow ends with the instruction that it covers. */
+static void step_one(struct soft_cpu *c)
+{
+	bool tf = c->s.rflags & X86_FLAG_TF, breaks = c->mode & MODE_BREAK;
+	c->cur = NULL;
+	c->step_skip = false;
+	c->end_block = false;
+	c->s.ev.sti_shadow = c->s.ev.movss_shadow = false;
+	if (breaks)
+		event_before_insn(c);
+	run_block(c, block_find(c), 1);
+	c->cur = NULL;
+	if (soft_vcpu_of(c)->rmw_host)
+		mmu_rmw_done(c);
+	if (tf || breaks || c->dr6_pending)
+		event_after_insn(c, tf);
+}
+
+static __attribute__((noinline)) void step_loop(struct soft_step *p)
+{
+	struct soft_cpu *c = &p->cpu->c;
+	while (p->left && !c->s.ev.triple_fault && c->s.mp == X86_MP_RUNNABLE) {
+		p->left--;
+		step_one(c);
+		p->result->executed++;
+	}
+}
+
+static __attribute__((noinline)) void step_frame(struct soft_step *volatile p)
+{
+	struct soft_cpu *volatile c = &p->cpu->c;
+	if (__builtin_setjmp(c->fault_jmp)) {
+		run_fault_state(c);
+		p->result->raised = true;
+		p->result->vector = c->fault.vector;
+		p->result->has_code = c->fault.has_code;
+		p->result->code = c->fault.code;
+		if (!p->deliver)
+			return;
+		event_fault(c);
+		p->result->executed++;
+	}
+	step_loop(p);
+}
+
+void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r)
+{
+	struct soft_cpu *c = &p->cpu->c;
+	*r = (struct soft_step_result){ 0 };
+	c->s = *s;
+	c->dr6_pending = 0;
+	c->tsc_offset = s->tsc - (tsc_now(c) - c->tsc_offset);
+	soft_vcpu_loaded(p->cpu);
+	p->result = r;
+	p->left = count;
+	p->deliver = deliver;
+	c->in_guest = true;
+	step_frame(p);
+	c->in_guest = false;
+	thunk_fpu_sync(c);
+	c->s.tsc = tsc_now(c);
+	*s = c->s;
+	r->halted = s->mp == X86_MP_HALTED;
+	r->shutdown = s->ev.triple_fault;
+}
