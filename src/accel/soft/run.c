@@ -7,6 +7,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
+#include "accel/soft/thunk.h"
 #include "core/accel.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -271,7 +272,10 @@ int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err
 	if (!sv)
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
 	int r = ops_index_create(&sv->row, e);
+	if (r == 0)
+		r = thunk_cache_create(&sv->thunk_shared, e);
 	if (r < 0) {
+		free(sv->row);
 		free(sv);
 		return r;
 	}
@@ -292,6 +296,7 @@ void soft_vm_destroy(struct soft_vm *sv)
 	for (unsigned n = 0; n < sv->ram_count; n++)
 		munmap(sv->ram[n].pages, (sv->ram[n].size >> 12) * sizeof(struct code_page));
 	pthread_mutex_destroy(&sv->bus_lock);
+	thunk_cache_destroy(sv->thunk_shared);
 	free(sv->row);
 	free(sv);
 }
@@ -362,7 +367,10 @@ int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v,
 	p->c.sv = sv;
 	p->c.mem = sv->mem;
 	int r = block_cache_create(&p->blocks, e);
+	if (r == 0)
+		r = thunk_vcpu_create(&p->c, e);
 	if (r < 0) {
+		block_cache_destroy(p->blocks);
 		free(p);
 		return r;
 	}
@@ -376,6 +384,7 @@ void soft_vcpu_destroy(struct soft_vcpu *p)
 {
 	if (!p)
 		return;
+	thunk_vcpu_destroy(&p->c);
 	block_cache_destroy(p->blocks);
 	free(p);
 }

@@ -33,6 +33,7 @@ struct soft_ram {
 
 enum { SOFT_DECODERS = 4 }; /* real/V86 16, protected 16, 32, 64 */
 
+struct thunk_cache;
 struct soft_vm {
 	struct vm *vm;
 	struct gmem *mem;
@@ -44,7 +45,7 @@ struct soft_vm {
 	_Atomic uint64_t epoch;    /* calls for write translations so far */
 	_Atomic bool dirty_log;    /* no write translations are cached */
 	pthread_mutex_t bus_lock;  /* split and MMIO locked accesses */
-	void *thunk_shared;        /* thunk.c's */
+	struct thunk_cache *thunk_shared;
 	bool foreign;              /* single steps on a state of another accelerator: nothing is cached */
 };
 

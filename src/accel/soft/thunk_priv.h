@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the thunk files share. */
+#ifndef PANAL_ACCEL_SOFT_THUNK_PRIV_H
+#define PANAL_ACCEL_SOFT_THUNK_PRIV_H
+
+#include "accel/soft/codemem.h"
+#include "accel/soft/cpu.h"
+#include "accel/soft/mem.h"
+#include "accel/soft/system.h"
+#include "accel/soft/thunk.h"
+#include "accel/soft/thunk_emit.h"
+
+
+enum { STAGE_SIZE = 128 /* more than the largest operand, 108 bytes */ };
+
+/* A vCPU's part. */
+struct thunk_vcpu {
+	_Alignas(64) uint8_t stage[STAGE_SIZE]; /* a memory operand that is not plain RAM */
+	_Alignas(64) uint8_t image[512];        /* FXSAVE area between the host's FPU and c->s.fpu */
+	bool x87_live;                          /* the guest's x87 registers are in this thread's FPU */
+
+	/* thunk_signal.c: the thunk under way that may raise an unmasked SIMD exception */
+	const uint8_t *running;
+	uint32_t fault_mxcsr;
+
+	struct codemem scratch; /* one thunk, for instructions that found the cache full */
+};
+
+ALWAYS_INLINE struct thunk_vcpu *thunk_of(const struct soft_cpu *c)
+{
+	return c->thunk_state;
+}
+
+ALWAYS_INLINE struct thunk_cache *thunk_cache_of(const struct soft_vm *sv)
+{
+	return sv->thunk_shared;
+}
+
+/* struct insn's sub for thunks */
+enum { SUB_ALIGN = 1 << 0 /* the operand must be aligned to its size */ };
+
+/* ---- the memory operand ---- */
+
+/* The host address of [lin, lin + size) when the TLB has it as plain RAM, else NULL. */
+ALWAYS_INLINE void *thunk_ram(struct soft_cpu *c, uint64_t lin, unsigned size, bool write)
+{
+	return mem_hit(write ? c->tlb.wr : c->tlb.rd, lin, size);
+}
+
+/* Slow ways for what thunk_ram does not find. Reads go into the stage, whose address is returned. */
+void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size);
+void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size);
+
+/* ---- thunk_signal.c ---- */
+/* Installs the SIGFPE handler of the process, once. */
+int thunk_signal_install(struct err *e) ATTR_MUST_USE;
+/* Runs a thunk that depends on MXCSR while the guest has SIMD exceptions unmasked; raises #XM (or #UD) on one. */
+void thunk_run_unmasked(struct soft_cpu *c, thunk_code *code, void *mem);
+
+/* ---- thunk_x87.c ---- */
+/* Loads the guest's x87 registers into the host's FPU. */
+void thunk_x87_load(struct soft_cpu *c);
+ALWAYS_INLINE void thunk_x87_use(struct soft_cpu *c)
+{
+	if (unlikely(!thunk_of(c)->x87_live))
+		thunk_x87_load(c);
+}
+/* Binds an x87 instruction. *needs_code: fn wants a thunk in i->aux. */
+bool thunk_x87_bind(struct insn *i, const struct insn_source *src, bool *needs_code);
+/* MMX instructions leave TOP 0 and all registers valid: the same done to c->s.fpu, for those that run in C. */
+void thunk_mmx_enter(struct soft_cpu *c);
+
+/* ---- thunk_mask.c ---- */
+/* Masked moves and gathers, which touch only some elements in memory. False: not one of them. *ok: it may be. */
+bool thunk_mask_bind(struct insn *i, const struct insn_source *src, bool *ok);
+
+/* ---- helpers of binding ---- */
+/* The instruction's memory operand (explicit, or implicit as MASKMOVQ's), or NULL. */
+const ZydisDecodedOperand *thunk_mem_operand(const struct insn_source *src);
+
+#endif
