@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/acpi/acpi.h"
+
+#include "arch/x86/acpi/dsdt.h"
+#include "base/bytes.h"
+#include "core/gmem.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { HEADER = 36, RSDP_SIZE = 36, FADT_SIZE = 276, FACS_SIZE = 64, TABLES_MAX = 8 };
+enum { CHECKSUM_AT = 9, GAS_IO = 1 };
+
+/* FADT flags and boot architecture flags (ACPI 6.4 tables 5.10 and 5.11). */
+enum {
+	FADT_WBINVD = 1 << 0, FADT_C1 = 1 << 2, FADT_NO_SLEEP_BUTTON = 1 << 5, FADT_NO_RTC_WAKE = 1 << 6,
+	FADT_TIMER_32 = 1 << 8, FADT_RESET = 1 << 10,
+};
+enum { BOOT_LEGACY = 1 << 0, BOOT_8042 = 1 << 1, BOOT_NO_VGA = 1 << 2, BOOT_NO_RTC = 1 << 5 };
+
+enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI = 10 };
+enum { MADT_ENABLED = 1, MADT_PCAT = 1, MPS_ACTIVE_HIGH = 1, MPS_LEVEL = 3 << 2 };
+
+/* The area under construction; tables are appended in it and linked by address. */
+struct area {
+	const struct acpi_config *cfg;
+	struct aml out; /* used as a growing buffer */
+	uint64_t table[TABLES_MAX];
+	unsigned tables;
+};
+
+static uint64_t here(const struct area *ar) { return ar->cfg->base + ar->out.len; }
+
+static void pad(struct area *ar, size_t align)
+{
+	while (!ar->out.failed && ar->out.len % align)
+		aml_byte(&ar->out, 0);
+}
+
+static void zeros(struct area *ar, size_t n)
+{
+	while (n-- && !ar->out.failed)
+		aml_byte(&ar->out, 0);
+}
+
+static void put16(struct area *ar, uint16_t v) { aml_bytes(&ar->out, &v, 2); }
+static void put32(struct area *ar, uint32_t v) { aml_bytes(&ar->out, &v, 4); }
+static void put64(struct area *ar, uint64_t v) { aml_bytes(&ar->out, &v, 8); }
+
+static uint8_t checksum(const uint8_t *p, size_t len)
+{
+	uint8_t sum = 0;
+	while (len--)
+		sum += *p++;
+	return -sum;
+}
+
+/* A table begins; returns its offset. */
+static size_t begin(struct area *ar, const char *signature, uint8_t revision)
+{
+	pad(ar, 16);
+	size_t at = ar->out.len;
+	aml_bytes(&ar->out, signature, 4);
+	put32(ar, 0); /* length and checksum: at the end */
+	aml_byte(&ar->out, revision);
+	aml_byte(&ar->out, 0);
+	aml_bytes(&ar->out, "PANAL ", 6);
+	aml_bytes(&ar->out, "PANALVM ", 8);
+	put32(ar, 1);
+	aml_bytes(&ar->out, "PNAL", 4);
+	put32(ar, 1);
+	return at;
+}
+
+static void finish(struct area *ar, size_t at)
+{
+	if (ar->out.failed)
+		return;
+	uint8_t *p = ar->out.buf + at;
+	size_t len = ar->out.len - at;
+	store_le32(p + 4, len);
+	p[CHECKSUM_AT] = checksum(p, len);
+}
+
+static void listed(struct area *ar, size_t at)
+{
+	finish(ar, at);
+	ar->table[ar->tables++] = ar->cfg->base + at;
+}
+
+static void gas_io(struct area *ar, uint32_t port, uint8_t bytes)
+{
+	if (!port) {
+		zeros(ar, 12);
+		return;
+	}
+	static const uint8_t access[9] = {[1] = 1, [2] = 2, [4] = 3};
+	aml_byte(&ar->out, GAS_IO);
+	aml_byte(&ar->out, bytes * 8);
+	aml_byte(&ar->out, 0);
+	aml_byte(&ar->out, bytes <= 4 ? access[bytes] : 0);
+	put64(ar, port);
+}
+
+static uint64_t facs(struct area *ar)
+{
+	pad(ar, 64);
+	uint64_t gpa = here(ar);
+	aml_bytes(&ar->out, "FACS", 4);
+	put32(ar, FACS_SIZE);
+	zeros(ar, 24); /* hardware signature, waking vectors, lock, flags */
+	aml_byte(&ar->out, 2);
+	zeros(ar, FACS_SIZE - 33);
+	return gpa;
+}
+
+static uint64_t dsdt(struct area *ar)
+{
+	size_t at = begin(ar, "DSDT", 2);
+	dsdt_write(&ar->out, ar->cfg);
+	finish(ar, at);
+	return ar->cfg->base + at;
+}
+
+static uint16_t boot_flags(const struct acpi_config *c)
+{
+	bool serial = false;
+	for (unsigned n = 0; n < ACPI_SERIAL_MAX; n++)
+		serial |= c->serial[n].port != 0;
+	return (serial || c->i8042 ? BOOT_LEGACY : 0) | (c->i8042 ? BOOT_8042 : 0) | (c->vga ? 0 : BOOT_NO_VGA) |
+	       (c->rtc ? 0 : BOOT_NO_RTC);
+}
+
+/* ACPI 6.4 table 5.9; the order below is the table's. */
+static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
+{
+	const struct acpi_config *c = ar->cfg;
+	size_t at = begin(ar, "FACP", 6);
+	put32(ar, facs_gpa);
+	put32(ar, dsdt_gpa);
+	aml_byte(&ar->out, 0);
+	aml_byte(&ar->out, 0); /* preferred profile: unspecified */
+	put16(ar, c->sci);
+	put32(ar, 0); /* no SMI command: the machine is always in ACPI mode */
+	zeros(ar, 4);
+	put32(ar, c->pm_event);
+	put32(ar, 0);
+	put32(ar, c->pm_control);
+	put32(ar, 0);
+	put32(ar, 0);
+	put32(ar, c->pm_timer);
+	put32(ar, c->gpe0_len ? c->gpe0 : 0);
+	put32(ar, 0);
+	aml_bytes(&ar->out, (const uint8_t[]){4, 2, 0, 4, c->gpe0_len, 0, 0, 0}, 8);
+	put16(ar, 0xfff); /* no C2, no C3 */
+	put16(ar, 0xfff);
+	zeros(ar, 2 + 2 + 1 + 1 + 1 + 1); /* flush, duty, alarms of day and month */
+	aml_byte(&ar->out, c->rtc ? 0x32 : 0); /* century */
+	put16(ar, boot_flags(c));
+	aml_byte(&ar->out, 0);
+	put32(ar, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_TIMER_32 |
+	      (c->reset_port ? FADT_RESET : 0));
+	gas_io(ar, c->reset_port, 1);
+	aml_byte(&ar->out, c->reset_value);
+	put16(ar, 0);
+	aml_byte(&ar->out, 3); /* minor version */
+	put64(ar, facs_gpa);
+	put64(ar, dsdt_gpa);
+	gas_io(ar, c->pm_event, 4);
+	gas_io(ar, 0, 0);
+	gas_io(ar, c->pm_control, 2);
+	gas_io(ar, 0, 0);
+	gas_io(ar, 0, 0);
+	gas_io(ar, c->pm_timer, 4);
+	gas_io(ar, c->gpe0_len ? c->gpe0 : 0, c->gpe0_len);
+	gas_io(ar, 0, 0);
+	zeros(ar, 12 + 12);
+	aml_bytes(&ar->out, "PANALVM\0", 8); /* hypervisor identity */
+	listed(ar, at);
+}
+
+static void madt_cpu(struct area *ar, unsigned n)
+{
+	uint32_t id = ar->cfg->apic_id[n];
+	if (id < 255) {
+		aml_bytes(&ar->out, (const uint8_t[]){MADT_LAPIC, 8, n, id}, 4);
+		put32(ar, MADT_ENABLED);
+		return;
+	}
+	aml_bytes(&ar->out, (const uint8_t[]){MADT_X2APIC, 16, 0, 0}, 4);
+	put32(ar, id);
+	put32(ar, MADT_ENABLED);
+	put32(ar, n);
+}
+
+static void madt_override(struct area *ar, uint8_t source, uint32_t gsi, uint16_t flags)
+{
+	aml_bytes(&ar->out, (const uint8_t[]){MADT_OVERRIDE, 10, 0, source}, 4);
+	put32(ar, gsi);
+	put16(ar, flags);
+}
+
+static void madt(struct area *ar)
+{
+	const struct acpi_config *c = ar->cfg;
+	bool x2 = false;
+	size_t at = begin(ar, "APIC", 4);
+	put32(ar, c->lapic_base);
+	put32(ar, c->pic ? MADT_PCAT : 0);
+	for (unsigned n = 0; n < c->cpus; n++) {
+		madt_cpu(ar, n);
+		x2 |= c->apic_id[n] >= 255;
+	}
+	aml_bytes(&ar->out, (const uint8_t[]){MADT_IOAPIC, 12, c->ioapic_id, 0}, 4);
+	put32(ar, c->ioapic_base);
+	put32(ar, 0);
+	if (c->timer_on_pin2)
+		madt_override(ar, 0, 2, 0);
+	madt_override(ar, c->sci, c->sci, MPS_ACTIVE_HIGH | MPS_LEVEL);
+	aml_bytes(&ar->out, (const uint8_t[]){MADT_LAPIC_NMI, 6, 0xff, 0, 0, 1}, 6);
+	if (x2)
+		aml_bytes(&ar->out, (const uint8_t[]){MADT_X2APIC_NMI, 12, 0, 0, 255, 255, 255, 255, 1, 0, 0, 0}, 12);
+	listed(ar, at);
+}
+
+static void mcfg(struct area *ar)
+{
+	size_t at = begin(ar, "MCFG", 1);
+	zeros(ar, 8);
+	put64(ar, ar->cfg->ecam_base);
+	put16(ar, 0);
+	aml_byte(&ar->out, ar->cfg->bus_first);
+	aml_byte(&ar->out, ar->cfg->bus_last);
+	put32(ar, 0);
+	listed(ar, at);
+}
+
+/* Windows: the RTC and the PM timer need no workarounds. */
+static void waet(struct area *ar)
+{
+	size_t at = begin(ar, "WAET", 1);
+	put32(ar, 3);
+	listed(ar, at);
+}
+
+static uint64_t root(struct area *ar, const char *signature, bool wide)
+{
+	size_t at = begin(ar, signature, 1);
+	for (unsigned n = 0; n < ar->tables; n++) {
+		if (wide)
+			put64(ar, ar->table[n]);
+		else
+			put32(ar, ar->table[n]);
+	}
+	finish(ar, at);
+	return ar->cfg->base + at;
+}
+
+static void rsdp(uint8_t *p, uint32_t rsdt, uint64_t xsdt)
+{
+	memcpy(p, "RSD PTR ", 8);
+	memcpy(p + 9, "PANAL ", 6);
+	p[15] = 2;
+	store_le32(p + 16, rsdt);
+	store_le32(p + 20, RSDP_SIZE);
+	store_le64(p + 24, xsdt);
+	p[8] = checksum(p, 20);
+	p[32] = checksum(p, RSDP_SIZE);
+}
+
+static int check(const struct acpi_config *c, struct err *e)
+{
+	if (!c->cpus || c->cpus > ACPI_CPU_MAX || !c->apic_id)
+		return err_set(e, -EINVAL, "ACPI tables are made for 1 to %d processors, not %u", ACPI_CPU_MAX, c->cpus);
+	if (c->virtio_count > ACPI_VIRTIO_MAX)
+		return err_set(e, -EINVAL, "at most %d virtio-mmio devices can be described, not %u", ACPI_VIRTIO_MAX,
+			       c->virtio_count);
+	if (c->base % 64 || c->base >> 32 || c->bus_last < c->bus_first || c->sci > 15 ||
+	    (c->ecam_base + ((uint64_t)c->bus_last << 20) + 0xfffff) >> 32)
+		return err_set(e, -EINVAL, "the board's ACPI addresses contradict themselves");
+	return 0;
+}
+
+static int build(struct area *ar, struct gmem *mem, struct err *e)
+{
+	const struct acpi_config *c = ar->cfg;
+	zeros(ar, RSDP_SIZE);
+	uint64_t facs_gpa = facs(ar), dsdt_gpa = dsdt(ar);
+	fadt(ar, facs_gpa, dsdt_gpa);
+	madt(ar);
+	if (c->ecam_base)
+		mcfg(ar);
+	waet(ar);
+	uint64_t rsdt = root(ar, "RSDT", false), xsdt = root(ar, "XSDT", true);
+	if (ar->out.failed)
+		return err_set(e, ar->out.failed, "the ACPI tables could not be put together");
+	rsdp(ar->out.buf, rsdt, xsdt);
+	if (ar->out.len > c->size)
+		return err_set(e, -ENOSPC, "the ACPI tables need %zu bytes and have %u; use fewer devices", ar->out.len,
+			       c->size);
+	int rc = gmem_write(mem, c->base, ar->out.buf, ar->out.len);
+	return rc ? err_set(e, rc, "there is no RAM at 0x%llx for the ACPI tables", (unsigned long long)c->base) : 0;
+}
+
+int acpi_build(struct gmem *mem, const struct acpi_config *cfg, uint64_t *rsdp_gpa, struct err *e)
+{
+	struct area ar = {.cfg = cfg};
+	int rc = check(cfg, e);
+	if (!rc)
+		rc = build(&ar, mem, e);
+	aml_free(&ar.out);
+	if (!rc)
+		*rsdp_gpa = cfg->base;
+	return rc;
+}

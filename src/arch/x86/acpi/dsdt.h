@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The DSDT's definition block: the machine's devices as AML. */
+#ifndef PANAL_ARCH_X86_ACPI_DSDT_H
+#define PANAL_ARCH_X86_ACPI_DSDT_H
+
+#include "arch/x86/acpi/acpi.h"
+#include "arch/x86/acpi/aml.h"
+
+/* Appends the terms (without the table header). Failures are in a->failed. */
+void dsdt_write(struct aml *a, const struct acpi_config *cfg);
+
+#endif
