@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/gmem.h"
+
+#include "base/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct gmem {
+	struct gmem_block block[GMEM_BLOCK_MAX];
+	unsigned count;
+	struct gmem_watch watch;
+	_Atomic bool logging;
+};
+
+int gmem_create(struct gmem **out, struct err *e)
+{
+	*out = calloc(1, sizeof(**out));
+	return *out ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+void gmem_destroy(struct gmem *gm)
+{
+	if (!gm)
+		return;
+	for (unsigned n = 0; n < gm->count; n++) {
+		munmap(gm->block[n].host, gm->block[n].size);
+		munmap((void *)gm->block[n].page_flags, gm->block[n].size / GMEM_PAGE);
+		close(gm->block[n].fd);
+	}
+	free(gm);
+}
+
+static int check_new(const struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, struct err *e)
+{
+	if (!size || gpa % GMEM_PAGE || size % GMEM_PAGE || gpa + size < gpa)
+		return err_set(e, -EINVAL, "memory %s: address and size must be multiples of %d", name, GMEM_PAGE);
+	if (gm->count == GMEM_BLOCK_MAX)
+		return err_set(e, -ENOSPC, "memory %s: more than %d blocks", name, GMEM_BLOCK_MAX);
+	for (unsigned n = 0; n < gm->count; n++)
+		if (range_overlap(gpa, size, gm->block[n].gpa, gm->block[n].size))
+			return err_set(e, -EEXIST, "memory %s overlaps memory %s", name, gm->block[n].name);
+	return 0;
+}
+
+/* The mapping keeps no swap reserved: a guest's memory may be larger than what the host has free now. */
+static int map_block(struct gmem_block *b, bool hugepages, struct err *e)
+{
+	void *flags;
+
+	b->fd = memfd_create(b->name, MFD_CLOEXEC);
+	if (b->fd < 0)
+		return err_errno(e, errno, "cannot create guest memory");
+	if (ftruncate(b->fd, (off_t)b->size) < 0)
+		return err_errno(e, errno, "cannot size guest memory to %llu MiB", (unsigned long long)(b->size >> 20));
+	b->host = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, b->fd, 0);
+	if (b->host == MAP_FAILED)
+		return err_errno(e, errno, "cannot map %llu MiB of guest memory; give the machine less with --memory",
+		                 (unsigned long long)(b->size >> 20));
+	flags = mmap(NULL, b->size / GMEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (flags == MAP_FAILED) {
+		munmap(b->host, b->size);
+		return err_errno(e, errno, "cannot map the page flags of guest memory");
+	}
+	b->page_flags = flags;
+	if (hugepages)
+		madvise(b->host, b->size, MADV_HUGEPAGE);
+	return 0;
+}
+
+int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages, struct err *e)
+{
+	struct gmem_block *b = &gm->block[gm->count];
+	int ret = check_new(gm, gpa, size, name, e);
+
+	if (ret < 0)
+		return ret;
+	*b = (struct gmem_block){ .gpa = gpa, .size = size, .fd = -1 };
+	strncpy(b->name, name, sizeof(b->name) - 1);
+	ret = map_block(b, hugepages, e);
+	if (ret < 0) {
+		if (b->fd >= 0)
+			close(b->fd);
+		return ret;
+	}
+	gm->count++;
+	return 0;
+}
+
+unsigned gmem_block_count(const struct gmem *gm)
+{
+	return gm->count;
+}
+
+const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n)
+{
+	return &gm->block[n];
+}
+
+const struct gmem_block *gmem_find(const struct gmem *gm, uint64_t gpa)
+{
+	for (unsigned n = 0; n < gm->count; n++)
+		if (gpa - gm->block[n].gpa < gm->block[n].size)
+			return &gm->block[n];
+	return NULL;
+}
+
+uint64_t gmem_total(const struct gmem *gm)
+{
+	uint64_t total = 0;
+
+	for (unsigned n = 0; n < gm->count; n++)
+		total += gm->block[n].size;
+	return total;
+}
+
+void *gmem_at(const struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	const struct gmem_block *b = gmem_find(gm, gpa);
+
+	if (!b || !range_inside(gpa - b->gpa, len, b->size))
+		return NULL;
+	return b->host + (gpa - b->gpa);
+}
+
+void gmem_written(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	const struct gmem_block *b = len ? gmem_find(gm, gpa) : NULL;
+	uint64_t first, last;
+
+	if (!b || !range_inside(gpa - b->gpa, len, b->size))
+		return;
+	first = (gpa - b->gpa) / GMEM_PAGE;
+	last = (gpa - b->gpa + len - 1) / GMEM_PAGE;
+	for (uint64_t n = first; n <= last; n++) {
+		uint8_t flags = atomic_load_explicit(&b->page_flags[n], memory_order_acquire);
+
+		if (flags & GMEM_FLAG_CLEAN)
+			atomic_fetch_and(&b->page_flags[n], (uint8_t)~GMEM_FLAG_CLEAN);
+		if ((flags & GMEM_FLAG_CODE) && gm->watch.code_written)
+			gm->watch.code_written(gm->watch.opaque, b->gpa + n * GMEM_PAGE, GMEM_PAGE);
+	}
+}
+
+/* True when [gpa, gpa + len) is RAM throughout, over neighbouring blocks too. */
+static bool all_ram(const struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	while (len) {
+		const struct gmem_block *b = gmem_find(gm, gpa);
+		uint64_t room;
+
+		if (!b)
+			return false;
+		room = b->size - (gpa - b->gpa);
+		if (room >= len)
+			return true;
+		gpa += room;
+		len -= room;
+	}
+	return true;
+}
+
+/* What lies in one block from gpa on, at most len bytes. */
+static uint64_t span(const struct gmem *gm, uint64_t gpa, uint64_t len, uint8_t **host)
+{
+	const struct gmem_block *b = gmem_find(gm, gpa);
+	uint64_t room = b->size - (gpa - b->gpa);
+
+	*host = b->host + (gpa - b->gpa);
+	return room < len ? room : len;
+}
+
+int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, uint64_t len)
+{
+	uint8_t *to = buf, *host;
+
+	if (!all_ram(gm, gpa, len))
+		return -EFAULT;
+	while (len) {
+		uint64_t n = span(gm, gpa, len, &host);
+
+		memcpy(to, host, n);
+		to += n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len)
+{
+	const uint8_t *from = buf;
+	uint8_t *host;
+
+	if (!all_ram(gm, gpa, len))
+		return -EFAULT;
+	while (len) {
+		uint64_t n = span(gm, gpa, len, &host);
+
+		memcpy(host, from, n);
+		gmem_written(gm, gpa, n);
+		from += n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int gmem_fill(struct gmem *gm, uint64_t gpa, uint8_t byte, uint64_t len)
+{
+	uint8_t *host;
+
+	if (!all_ram(gm, gpa, len))
+		return -EFAULT;
+	while (len) {
+		uint64_t n = span(gm, gpa, len, &host);
+
+		memset(host, byte, n);
+		gmem_written(gm, gpa, n);
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+void gmem_set_watch(struct gmem *gm, const struct gmem_watch *watch)
+{
+	gm->watch = watch ? *watch : (struct gmem_watch){ 0 };
+}
+
+int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	const struct gmem_block *b = gmem_find(gm, gpa);
+
+	if (!b || gpa % GMEM_PAGE || len % GMEM_PAGE || !range_inside(gpa - b->gpa, len, b->size))
+		return -EFAULT;
+	if (fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gpa - b->gpa), (off_t)len) < 0)
+		return -errno;
+	gmem_written(gm, gpa, len);
+	return 0;
+}
+
+static void mark_all(struct gmem *gm, bool clean)
+{
+	for (unsigned n = 0; n < gm->count; n++)
+		for (uint64_t p = 0; p < gm->block[n].size / GMEM_PAGE; p++) {
+			if (clean)
+				atomic_fetch_or(&gm->block[n].page_flags[p], GMEM_FLAG_CLEAN);
+			else if (gm->block[n].page_flags[p])
+				atomic_fetch_and(&gm->block[n].page_flags[p], (uint8_t)~GMEM_FLAG_CLEAN);
+		}
+}
+
+void gmem_dirty_start(struct gmem *gm)
+{
+	atomic_store(&gm->logging, true);
+	mark_all(gm, true);
+}
+
+void gmem_dirty_stop(struct gmem *gm)
+{
+	atomic_store(&gm->logging, false);
+	mark_all(gm, false);
+}
+
+uint64_t gmem_dirty_take(struct gmem *gm, void (*fn)(void *opaque, uint64_t gpa), void *opaque)
+{
+	uint64_t taken = 0;
+
+	if (!atomic_load(&gm->logging))
+		return 0;
+	for (unsigned n = 0; n < gm->count; n++)
+		for (uint64_t p = 0; p < gm->block[n].size / GMEM_PAGE; p++) {
+			if (atomic_fetch_or(&gm->block[n].page_flags[p], GMEM_FLAG_CLEAN) & GMEM_FLAG_CLEAN)
+				continue;
+			fn(opaque, gm->block[n].gpa + p * GMEM_PAGE);
+			taken++;
+		}
+	return taken;
+}
