@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/boot/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int check_file(int fd, const char *path, const char *what, size_t *size, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, errno, "%s %s", what, path);
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, -EISDIR, "%s %s is a directory; name the file itself", what, path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "%s %s is not a regular file", what, path);
+	if (st.st_size == 0)
+		return err_set(e, -EINVAL, "%s %s is empty", what, path);
+	if (st.st_size > IMAGE_SIZE_MAX)
+		return err_set(e, -EFBIG, "%s %s is larger than 1 GiB", what, path);
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+int image_open(struct image *im, const char *path, const char *what, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t size = 0;
+	void *data;
+	int ret;
+
+	*im = (struct image){ 0 };
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open %s %s", what, path);
+	ret = check_file(fd, path, what, &size, e);
+	if (ret == 0) {
+		data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (data == MAP_FAILED)
+			ret = err_errno(e, errno, "cannot map %s %s", what, path);
+		else
+			*im = (struct image){ .data = data, .size = size, .path = path };
+	}
+	close(fd);
+	return ret;
+}
+
+void image_close(struct image *im)
+{
+	if (im->data)
+		munmap((void *)im->data, im->size);
+	*im = (struct image){ 0 };
+}
