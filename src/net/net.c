@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/net_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int open_none(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e)
+{
+	*out = NULL;
+	return 0;
+}
+
+static const struct net_kind kinds[] = {
+	{ "user", net_user_open, "user[,forward=tcp:HOST:GUEST]" },
+	{ "tap", net_tap_open, "tap=NAME" },
+	{ "none", open_none, "none" },
+};
+
+static const struct opt_desc keys[] = {
+	{ .key = "kind", .kind = OPT_STRING, .positional = true },
+	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface" },
+	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
+	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
+	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
+	{ 0 },
+};
+
+int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir, struct err *e)
+{
+	struct opts o;
+	const char *kind;
+	int ret = opts_parse(&o, keys, spec, e);
+
+	if (ret < 0)
+		return err_wrap(e, "network \"%s\"", spec);
+	kind = opts_string(&o, "kind", opts_string(&o, "tap", NULL) ? "tap" : "");
+	ret = -EINVAL;
+	for (size_t n = 0; n < COUNT_OF(kinds); n++)
+		if (!strcmp(kind, kinds[n].name)) {
+			ret = kinds[n].open(out, &o, loop, helper_dir, e);
+			opts_free(&o);
+			return ret;
+		}
+	err_set(e, ret, "network \"%s\" is unknown; one of %s, %s, %s is possible", spec, kinds[0].help, kinds[1].help,
+	        kinds[2].help);
+	opts_free(&o);
+	return ret;
+}
+
+void net_close(struct net *n)
+{
+	if (n)
+		n->ops->close(n);
+}

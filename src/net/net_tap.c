@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A tap interface that exists already: the administrator put it on a bridge and gave this user the right to it. */
+#include "net/net_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+/* Which of the tap's offloads a virtio-net feature of the guest stands for. */
+static const struct {
+	uint64_t feature;
+	unsigned tun;
+} offload_map[] = {
+	{ BIT(VIRTIO_NET_F_GUEST_CSUM), TUN_F_CSUM },
+	{ BIT(VIRTIO_NET_F_GUEST_TSO4), TUN_F_TSO4 },
+	{ BIT(VIRTIO_NET_F_GUEST_TSO6), TUN_F_TSO6 },
+	{ BIT(VIRTIO_NET_F_GUEST_ECN), TUN_F_TSO_ECN },
+};
+
+static int tap_set_offloads(struct net *net, uint64_t features)
+{
+	struct net_fd *n = container_of(net, struct net_fd, net);
+	unsigned flags = 0;
+
+	for (size_t k = 0; k < COUNT_OF(offload_map); k++)
+		if (features & offload_map[k].feature)
+			flags |= offload_map[k].tun;
+	return ioctl(n->fd, TUNSETOFFLOAD, (unsigned long)flags) < 0 ? -errno : 0;
+}
+
+static void tap_close(struct net *net)
+{
+	struct net_fd *n = container_of(net, struct net_fd, net);
+
+	net_fd_stop(n);
+	free(n);
+}
+
+static const struct net_ops tap_ops = {
+	.name = "tap",
+	.close = tap_close,
+	.send = net_fd_send,
+	.rx_ready = net_fd_rx_ready,
+	.set_offloads = tap_set_offloads,
+};
+
+static int attach(int fd, const char *name, struct err *e)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int size = NET_VNET_HDR;
+
+	if (strlen(name) >= sizeof(req.ifr_name) || !*name)
+		return err_set(e, -EINVAL, "\"%s\" is not the name of a network interface (1 to 15 characters)", name);
+	strcpy(req.ifr_name, name);
+	if (ioctl(fd, TUNSETIFF, &req) < 0) {
+		if (errno == EPERM)
+			return err_set(e, -EPERM,
+			               "no right to use tap interface %s; create it for this user first: ip tuntap add dev %s mode tap "
+			               "user $USER",
+			               name, name);
+		return err_errno(e, errno, "cannot use tap interface %s%s", name,
+		                 errno == EBUSY ? " (another program has it open)" : "");
+	}
+	if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
+		return err_errno(e, errno, "tap interface %s takes no virtio-net headers of %d bytes", name, size);
+	return 0;
+}
+
+int net_tap_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e)
+{
+	const char *name = opts_string(o, "tap", "");
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	struct net_fd *n;
+	int ret;
+
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open /dev/net/tun%s",
+		                 errno == ENOENT ? "; load the module: modprobe tun" : "");
+	ret = attach(fd, name, e);
+	n = ret < 0 ? NULL : calloc(1, sizeof(*n));
+	if (ret == 0 && !n)
+		ret = err_set(e, -ENOMEM, "out of memory");
+	if (ret == 0) {
+		n->net.ops = &tap_ops;
+		n->net.offloads = BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |
+		                  BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |
+		                  BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN);
+		ret = net_fd_start(n, fd, NET_VNET_HDR, loop, "the tap interface", e);
+	}
+	if (ret < 0) {
+		free(n);
+		close(fd);
+		return ret;
+	}
+	*out = &n->net;
+	return 0;
+}
