@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Runs cases on the soft CPU: a machine of one processor whose page tables show what the native child sees. */
+#include "accel/soft/step.h"
+#include "base/bytes.h"
+#include "core/accel.h"
+#include "core/gmem.h"
+#include "core/loop.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "oracle.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Guest-physical layout. */
+enum {
+	GPA_PML4 = 0x1000, GPA_PDPT = 0x2000, GPA_PD = 0x3000, GPA_PT = 0x4000, GPA_GDT = 0x5000, GPA_TSS = 0x6000,
+	GPA_PDPT_K = 0x7000, GPA_PD_K = 0x8000, GPA_PT_K = 0x9000,
+	GPA_CODE = 0x10000, GPA_SMC = 0x14000, GPA_DATA = 0x18000, GPA_RO = GPA_DATA + ORA_DATA_SIZE, GPA_SIZE = 0x100000,
+};
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_AD = 0x60 };
+#define KERNEL_AT UINT64_C(0xffffff8000000000)
+#define PTE_NX (UINT64_C(1) << 63)
+
+enum { STEP = 256, STEPS_MAX = 4000 };
+
+enum {
+	ATTR_CODE = X86_AR_P | X86_AR_DPL | X86_AR_S | X86_AR_CODE | X86_AR_WRITABLE | X86_AR_ACCESSED | X86_AR_G,
+	ATTR_DATA = X86_AR_P | X86_AR_DPL | X86_AR_S | X86_AR_WRITABLE | X86_AR_ACCESSED | X86_AR_G | X86_AR_DB,
+};
+
+struct ora_soft {
+	struct loop *loop;
+	struct vm *vm;
+	struct vcpu *v;
+	struct soft_step *step;
+	struct x86_state base; /* what all cases share */
+	struct x86_cpuid cpuid[X86_CPUID_MAX];
+	uint8_t fill[ORA_DATA_SIZE > ORA_CODE_SIZE ? ORA_DATA_SIZE : ORA_CODE_SIZE];
+};
+
+static bool no_interrupt(void *opaque) { return false; }
+static int no_vector(void *opaque) { return -1; }
+static uint8_t no_cr8(void *opaque) { return 0; }
+static void set_no_cr8(void *opaque, uint8_t cr8) {}
+static int no_msr_read(void *opaque, uint32_t msr, uint64_t *value) { return -ENOENT; }
+static int no_msr_write(void *opaque, uint32_t msr, uint64_t value) { return -ENOENT; }
+
+static const struct vcpu_chip chip = {
+	.intr_pending = no_interrupt, .intr_ack = no_vector, .cr8_get = no_cr8, .cr8_set = set_no_cr8,
+	.msr_read = no_msr_read, .msr_write = no_msr_write,
+};
+
+static void must_write(struct ora_soft *s, uint64_t gpa, const void *buf, uint64_t len)
+{
+	if (gmem_write(s->vm->mem, gpa, buf, len))
+		abort();
+}
+
+static void must_read(struct ora_soft *s, uint64_t gpa, void *buf, uint64_t len)
+{
+	if (gmem_read(s->vm->mem, gpa, buf, len))
+		abort();
+}
+
+static void put_entry(struct ora_soft *s, uint64_t table, unsigned index, uint64_t entry)
+{
+	must_write(s, table + 8 * index, &entry, 8);
+}
+
+static void map_pages(struct ora_soft *s, uint64_t at, uint64_t gpa, unsigned size, uint64_t bits)
+{
+	for (unsigned n = 0; n < size; n += ORA_PAGE)
+		put_entry(s, GPA_PT, (at + n) >> 12 & 511, (gpa + n) | PTE_P | PTE_U | PTE_AD | bits);
+}
+
+static void make_tables(struct ora_soft *s)
+{
+	uint64_t inner = PTE_P | PTE_W | PTE_U | PTE_AD;
+	put_entry(s, GPA_PML4, 0, GPA_PDPT | inner);
+	put_entry(s, GPA_PDPT, ORA_CODE_AT >> 30, GPA_PD | inner);
+	put_entry(s, GPA_PD, ORA_CODE_AT >> 21 & 511, GPA_PT | inner);
+	/* The GDT lies where a kernel has it, out of reach. */
+	put_entry(s, GPA_PML4, 511, GPA_PDPT_K | inner);
+	put_entry(s, GPA_PDPT_K, 0, GPA_PD_K | inner);
+	put_entry(s, GPA_PD_K, 0, GPA_PT_K | inner);
+	put_entry(s, GPA_PT_K, 0, GPA_GDT | PTE_P | PTE_W | PTE_AD);
+	put_entry(s, GPA_PT_K, 1, GPA_TSS | PTE_P | PTE_W | PTE_AD);
+	map_pages(s, ORA_CODE_AT, GPA_CODE, ORA_CODE_SIZE, 0);
+	map_pages(s, ORA_SMC_AT, GPA_SMC, ORA_CODE_SIZE, PTE_W);
+	map_pages(s, ORA_DATA_AT, GPA_DATA, ORA_DATA_SIZE, PTE_W | PTE_NX);
+	map_pages(s, ORA_RO_AT, GPA_RO, ORA_PAGE, PTE_NX);
+	ora_fill(ORA_RO_SEED, s->fill, ORA_PAGE);
+	must_write(s, GPA_RO, s->fill, ORA_PAGE);
+	/* The kernel's GDT as far as user code can tell: kernel code and data, 32-bit user code, user data, user code. */
+	static const uint64_t gdt[] = {
+		0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff,
+		0x00affb000000ffff,
+	};
+	must_write(s, GPA_GDT, gdt, sizeof(gdt));
+	memset(s->fill, 0xcc, sizeof(s->fill));
+	must_write(s, GPA_CODE, s->fill, ORA_CODE_SIZE);
+	must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
+}
+
+/* As a 64-bit kernel runs its processes. */
+static void make_state(struct x86_state *b)
+{
+	x86_state_reset(b, true, 0);
+	b->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG;
+	b->cr3 = GPA_PML4;
+	b->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE |
+	         X86_CR4_UMIP;
+	b->efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
+	b->xcr0 = 7;
+	for (unsigned n = X86_ES; n <= X86_GS; n++)
+		b->seg[n] = (struct x86_seg){ .sel = 0x2b, .limit = UINT32_MAX, .attr = ATTR_DATA };
+	b->seg[X86_LDTR] = (struct x86_seg){ .attr = X86_AR_UNUSABLE };
+	b->seg[X86_TR] = (struct x86_seg){ .sel = 0x40, .base = KERNEL_AT + ORA_PAGE, .limit = 0x67, .attr = X86_AR_P | 11 };
+	b->gdtr = (struct x86_table){ .base = KERNEL_AT, .limit = 0x7f };
+	b->idtr = (struct x86_table){ .base = KERNEL_AT, .limit = 0 };
+}
+
+static int make_vm(struct ora_soft *s, struct err *e)
+{
+	struct vm_config cfg = { .accel = &accel_soft };
+	int rc = loop_create(&s->loop, NULL, e);
+	if (rc)
+		return rc;
+	cfg.loop = s->loop;
+	rc = vm_create(&s->vm, &cfg, e);
+	if (!rc)
+		rc = gmem_add_ram(s->vm->mem, 0, GPA_SIZE, "ram", false, e);
+	if (!rc)
+		rc = vm_add_vcpu(s->vm, 0, &s->v, e);
+	if (rc)
+		return rc;
+	int rows = accel_soft.cpuid(s->vm, s->cpuid, X86_CPUID_MAX, e);
+	if (rows < 0)
+		return rows;
+	s->v->chip = &chip;
+	s->v->cpuid = s->cpuid;
+	s->v->cpuid_count = (unsigned)rows;
+	return 0;
+}
+
+int ora_soft_create(struct ora_soft **out, struct err *e)
+{
+	struct ora_soft *s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_errno(e, ENOMEM, "soft runner");
+	int rc = make_vm(s, e);
+	if (!rc)
+		rc = soft_step_create(&s->step, s->v, e);
+	if (rc) {
+		ora_soft_destroy(s);
+		return rc;
+	}
+	make_tables(s);
+	make_state(&s->base);
+	*out = s;
+	return 0;
+}
+
+void ora_soft_destroy(struct ora_soft *s)
+{
+	if (!s)
+		return;
+	if (s->step)
+		soft_step_destroy(s->step);
+	vm_destroy(s->vm);
+	if (s->loop)
+		loop_destroy(s->loop);
+	free(s);
+}
+
+static void put_fpu(struct x86_fpu *to, const struct ora_fpu *from)
+{
+	const uint8_t *fx = from->fx;
+	memset(to, 0, sizeof(*to));
+	to->fcw = load_le16(fx);
+	to->fsw = load_le16(fx + 2);
+	to->ftw = fx[4];
+	to->fop = load_le16(fx + 6);
+	to->fip = load_le64(fx + 8);
+	to->fdp = load_le64(fx + 16);
+	to->mxcsr = load_le32(fx + 24);
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(to->st[n], fx + 32 + 16 * n, 10);
+	for (unsigned n = 0; n < 16; n++) {
+		memcpy(to->zmm[n], fx + 160 + 16 * n, 16);
+		memcpy(to->zmm[n] + 16, from->ymmh[n], 16);
+	}
+}
+
+static void take_fpu(struct ora_fpu *to, const struct x86_fpu *from)
+{
+	uint8_t *fx = to->fx;
+	memset(to, 0, sizeof(*to));
+	store_le16(fx, from->fcw);
+	store_le16(fx + 2, from->fsw);
+	fx[4] = from->ftw;
+	store_le16(fx + 6, from->fop);
+	store_le64(fx + 8, from->fip);
+	store_le64(fx + 16, from->fdp);
+	store_le32(fx + 24, from->mxcsr);
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(fx + 32 + 16 * n, from->st[n], 10);
+	for (unsigned n = 0; n < 16; n++) {
+		memcpy(fx + 160 + 16 * n, from->zmm[n], 16);
+		memcpy(to->ymmh[n], from->zmm[n] + 16, 16);
+	}
+}
+
+static void put_case(struct ora_soft *s, const struct ora_case *c, struct x86_state *x)
+{
+	*x = s->base;
+	memcpy(x->gpr, c->in.gpr, sizeof(x->gpr));
+	x->rip = c->in.rip;
+	x->rflags = c->in.rflags;
+	x->seg[X86_CS] = (struct x86_seg){
+		.sel = c->mode32 ? 0x23 : 0x33, .limit = UINT32_MAX, .attr = ATTR_CODE | (c->mode32 ? X86_AR_DB : X86_AR_L)
+	};
+	x->seg[X86_FS].base = c->in.fs_base;
+	x->seg[X86_GS].base = c->in.gs_base;
+	put_fpu(&x->fpu, &c->in.fpu);
+	ora_data(c, s->fill);
+	must_write(s, GPA_DATA, s->fill, ORA_DATA_SIZE);
+	must_write(s, (c->smc ? GPA_SMC : GPA_CODE) + c->code_off, c->code, ora_code_fits(c));
+}
+
+static void take_result(struct ora_soft *s, const struct ora_case *c, const struct x86_state *x, struct ora_result *r)
+{
+	memcpy(r->out.gpr, x->gpr, sizeof(r->out.gpr));
+	r->out.rip = x->rip;
+	r->out.rflags = x->rflags;
+	r->out.fs_base = x->seg[X86_FS].base;
+	r->out.gs_base = x->seg[X86_GS].base;
+	for (unsigned n = 0; n < 6; n++)
+		r->out.sel[n] = x->seg[n].sel;
+	take_fpu(&r->out.fpu, &x->fpu);
+	r->cr2 = r->vector == X86_PF ? x->cr2 : 0;
+	must_read(s, GPA_DATA, r->data, ORA_DATA_SIZE);
+	must_read(s, GPA_SMC, r->smc, ORA_CODE_SIZE);
+	memset(s->fill, 0xcc, ORA_CODE_SIZE);
+	must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
+	if (!c->smc)
+		must_write(s, GPA_CODE + c->code_off, s->fill, ora_code_fits(c));
+}
+
+void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
+{
+	struct x86_state x;
+	struct soft_step_result step = { 0 };
+	put_case(s, c, &x);
+	for (unsigned n = 0; n < STEPS_MAX && !step.raised && !step.halted && !step.shutdown; n++)
+		soft_step_run(s->step, &x, STEP, false, &step);
+	r->valid = step.raised;
+	r->hung = !step.raised;
+	r->vector = step.vector;
+	r->code = step.has_code ? step.code : 0;
+	take_result(s, c, &x, r);
+}
