@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIES = 20000, INSN_BYTES = 15 };
+enum { TRIES = 20000, INSN_BYTES = 15, BUFFER = 24 };
 
 struct gen {
 	struct rng r;
@@ -599,7 +599,7 @@ static void start_case(struct gen *g, uint64_t seed, const struct ora_wish *w)
 void ora_generate(struct ora_case *c, uint64_t seed, const struct ora_wish *w)
 {
 	struct gen g = { .c = c };
-	uint8_t bytes[INSN_BYTES];
+	uint8_t bytes[BUFFER];
 	start_case(&g, seed, w);
 	if (c->smc && rng_percent(&g.r, 70)) {
 		ora_smc_code(c, &g.r);
@@ -610,7 +610,7 @@ void ora_generate(struct ora_case *c, uint64_t seed, const struct ora_wish *w)
 		unsigned group = pick_group(&g.r, w->groups), tries = TRIES;
 		do
 			random_bytes(&g.r, c->mode32, group, bytes);
-		while (!add_insn(&g, bytes, sizeof(bytes), 1u << group) && --tries);
+		while (!add_insn(&g, bytes, INSN_BYTES, 1u << group) && --tries);
 	}
 }
 
