@@ -260,9 +260,6 @@ int main(int argc, char **argv)
 	if (!run || !parse_options(&run->opt, argc, argv))
 		return 2;
 	int rc = ora_native_create(&run->native, &e);
-#ifndef ORACLE_SOFT
-	run->opt.self = true;
-#endif
 	if (!rc && !run->opt.self)
 		rc = ora_soft_create(&run->soft, &e);
 	if (!rc)

@@ -110,13 +110,11 @@ static void take_result(struct shared *sh, const ucontext_t *uc, uint64_t fs, ui
 	r->vector = (uint8_t)g[REG_TRAPNO];
 	r->code = (uint32_t)g[REG_ERR];
 	r->cr2 = r->vector == X86_PF ? (uint64_t)g[REG_CR2] : 0;
-	if (r->vector == X86_BP)
-		r->out.rip--; /* a trap; the soft CPU describes it at the instruction */
 	memcpy(r->data, (const void *)(uintptr_t)ORA_DATA_AT, ORA_DATA_SIZE);
 	memcpy(r->smc, sh->smc_rw, ORA_CODE_SIZE);
-	memset(sh->smc_rw, 0xcc, ORA_CODE_SIZE);
+	memset(sh->smc_rw, ORA_END_BYTE, ORA_CODE_SIZE);
 	if (!c->smc)
-		memset(sh->code_rw + c->code_off, 0xcc, ora_code_fits(c));
+		memset(sh->code_rw + c->code_off, ORA_END_BYTE, ora_code_fits(c));
 	r->hung = false;
 	r->valid = true;
 }
@@ -205,13 +203,13 @@ static uint8_t *map_code(uint64_t at, int prot)
 	close(fd);
 	if (rw == MAP_FAILED || x != (void *)(uintptr_t)at)
 		return NULL;
-	memset(rw, 0xcc, ORA_CODE_SIZE);
+	memset(rw, ORA_END_BYTE, ORA_CODE_SIZE);
 	/* Present before the first case: a fault's error code tells absent from forbidden. */
 	for (unsigned n = 0; n < ORA_CODE_SIZE; n += ORA_PAGE)
 		(void)*(volatile uint8_t *)(uintptr_t)(at + n);
 	if (prot & PROT_WRITE)
 		for (unsigned n = 0; n < ORA_CODE_SIZE; n += ORA_PAGE)
-			*(volatile uint8_t *)(uintptr_t)(at + n) = 0xcc;
+			*(volatile uint8_t *)(uintptr_t)(at + n) = ORA_END_BYTE;
 	return rw;
 }
 

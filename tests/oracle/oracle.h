@@ -5,13 +5,13 @@
  *
  * Both see the same linear addresses, all below 4 GiB so that 32-bit code reaches them:
  *
- *   CODE  2 pages  read, execute          int3 everywhere but for the case's bytes
+ *   CODE  2 pages  read, execute          HLT everywhere but for the case's bytes
  *   SMC   2 pages  read, write, execute   the same, for code that writes code
  *   DATA  2 pages  read, write            filled from the case's seed, then the plants
  *         1 page   read                   filled from a constant seed
  *   and nothing between, before and after them.
  *
- * A case ends with the first exception; falling through meets int3, which is the normal end.
+ * A case ends with the first exception; falling through meets HLT, whose #GP is the normal end.
  */
 #ifndef PANAL_TESTS_ORACLE_H
 #define PANAL_TESTS_ORACLE_H
@@ -29,6 +29,7 @@ enum {
 	ORA_DATA_AT = 0x10010000,
 	ORA_RO_AT = ORA_DATA_AT + ORA_DATA_SIZE,
 	ORA_RO_SEED = 0x5eed,
+	ORA_END_BYTE = 0xf4, /* HLT */
 	ORA_CODE_MAX = 96, /* bytes of a case */
 	ORA_PLANT_MAX = 20,
 	ORA_INSN_MAX = 12, /* instructions of a sequence */

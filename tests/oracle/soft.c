@@ -97,8 +97,10 @@ static void make_tables(struct ora_soft *s)
 		0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff,
 		0x00affb000000ffff,
 	};
+	static const uint16_t no_io_map = 0xffff;
 	must_write(s, GPA_GDT, gdt, sizeof(gdt));
-	memset(s->fill, 0xcc, sizeof(s->fill));
+	must_write(s, GPA_TSS + 102, &no_io_map, 2);
+	memset(s->fill, ORA_END_BYTE, sizeof(s->fill));
 	must_write(s, GPA_CODE, s->fill, ORA_CODE_SIZE);
 	must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
 }
@@ -242,7 +244,7 @@ static void take_result(struct ora_soft *s, const struct ora_case *c, const stru
 	r->cr2 = r->vector == X86_PF ? x->cr2 : 0;
 	must_read(s, GPA_DATA, r->data, ORA_DATA_SIZE);
 	must_read(s, GPA_SMC, r->smc, ORA_CODE_SIZE);
-	memset(s->fill, 0xcc, ORA_CODE_SIZE);
+	memset(s->fill, ORA_END_BYTE, ORA_CODE_SIZE);
 	must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
 	if (!c->smc)
 		must_write(s, GPA_CODE + c->code_off, s->fill, ora_code_fits(c));

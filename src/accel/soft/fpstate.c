@@ -98,8 +98,7 @@ static void get_x87(struct x86_fpu *f, const uint8_t *p, bool wide)
 	f->fop = load_le16(p + 6) & 0x7ff;
 	f->fip = wide ? load_le64(p + 8) : load_le32(p + 8);
 	f->fdp = wide ? load_le64(p + 16) : load_le32(p + 16);
-	f->fcs = wide ? 0 : load_le16(p + 12);
-	f->fds = wide ? 0 : load_le16(p + 20);
+	f->fcs = f->fds = 0; /* deprecated: CPUID.7:EBX[13] */
 	/* ES and B follow from what is pending and unmasked. */
 	if (f->fsw & ~f->fcw & 0x3f)
 		f->fsw |= 0x8080;
@@ -138,8 +137,12 @@ static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned s
 {
 	uint64_t lin = insn_linear(c, i, size, write);
 
-	if (lin & (align - 1))
+	if (lin & (align - 1)) {
+		/* With alignment checks on it is #AC that processors raise (SDM 2, FXSAVE, leaves the choice to them). */
+		if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC))
+			cpu_fault_code(c, X86_AC, 0);
 		cpu_gp0(c);
+	}
 	return lin;
 }
 

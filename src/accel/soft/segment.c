@@ -246,7 +246,7 @@ static void fn_lar(struct soft_cpu *c, const struct insn *i)
 	ok = (sel & 0xfffc) && desc_find(c, sel, &d) && system_type_in(c, &d, LEGACY, IA32E) &&
 	     privileged_enough(c, &d, sel);
 	if (ok)
-		reg_set(c, i->reg, i->width, d.raw >> 32 & 0x00f0ff00);
+		reg_set(c, i->reg, i->width, d.raw >> 32 & 0x00ffff00);
 	set_zf(c, ok);
 }
 

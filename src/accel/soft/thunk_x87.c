@@ -93,22 +93,26 @@ static uint16_t host_fsw(void)
 	return v;
 }
 
-/* The pointers of the last instruction; i->imm holds its opcode bits. */
-ALWAYS_INLINE void set_pointers(struct soft_cpu *c, const struct insn *i)
+/*
+ * What is remembered of the last instruction. FOP and FDP change with unmasked exceptions only, and FCS and FDS are
+ * always zero: CPUID.7 says so (EBX bits 6 and 13; SDM 1, 8.1.8 and 8.1.9). i->imm holds the opcode bits.
+ * ES and B follow the status and control words; returns whether an unmasked exception is pending that came before
+ * the instruction's store.
+ */
+ALWAYS_INLINE bool after(struct soft_cpu *c, const struct insn *i, bool memory, uint64_t lin)
 {
-	c->s.fpu.fip = insn_rip(c, i);
-	c->s.fpu.fcs = c->s.seg[X86_CS].sel;
-	c->s.fpu.fop = i->imm;
-}
+	struct x86_fpu *f = &c->s.fpu;
 
-/* ES and B follow the status and control words; returns whether an unmasked exception is pending that came before
- * the instruction's store. */
-ALWAYS_INLINE bool after(struct soft_cpu *c)
-{
-	if (likely((c->s.fpu.fcw & FCW_MASKS) == FCW_MASKS))
+	f->fip = insn_rip(c, i);
+	if (likely((f->fcw & FCW_MASKS) == FCW_MASKS))
 		return false;
-	c->s.fpu.fsw = host_fsw();
-	return c->s.fpu.fsw & ~c->s.fpu.fcw & FSW_NO_STORE;
+	f->fsw = host_fsw();
+	if (!(f->fsw & FSW_ES))
+		return false;
+	f->fop = i->imm;
+	if (memory)
+		f->fdp = i->addr != ADDR_ANY ? lin : insn_ea(c, i);
+	return f->fsw & ~f->fcw & FSW_NO_STORE;
 }
 
 static void fn_reg(struct soft_cpu *c, const struct insn *i)
@@ -116,14 +120,7 @@ static void fn_reg(struct soft_cpu *c, const struct insn *i)
 	check(c, true);
 	thunk_x87_use(c);
 	((thunk_code *)i->aux)(c, NULL);
-	set_pointers(c, i);
-	after(c);
-}
-
-ALWAYS_INLINE void set_data_pointer(struct soft_cpu *c, const struct insn *i, uint64_t lin)
-{
-	c->s.fpu.fdp = i->addr != ADDR_ANY ? lin : insn_ea(c, i);
-	c->s.fpu.fds = c->s.seg[i->seg].sel;
+	after(c, i, false, 0);
 }
 
 static void fn_load(struct soft_cpu *c, const struct insn *i)
@@ -138,9 +135,7 @@ static void fn_load(struct soft_cpu *c, const struct insn *i)
 		p = thunk_stage_load(c, lin, i->width);
 	thunk_x87_use(c);
 	((thunk_code *)i->aux)(c, p);
-	set_pointers(c, i);
-	set_data_pointer(c, i, lin);
-	after(c);
+	after(c, i, true, lin);
 }
 
 static void fn_store(struct soft_cpu *c, const struct insn *i)
@@ -156,9 +151,7 @@ static void fn_store(struct soft_cpu *c, const struct insn *i)
 		probe_write(c, lin, i->width);
 	thunk_x87_use(c);
 	((thunk_code *)i->aux)(c, p ? p : thunk_of(c)->stage);
-	set_pointers(c, i);
-	set_data_pointer(c, i, lin);
-	unstored = after(c);
+	unstored = after(c, i, true, lin);
 	if (unlikely(!p) && !unstored)
 		thunk_stage_store(c, lin, i->width);
 }
@@ -329,10 +322,9 @@ static void get_pointers32(const struct soft_cpu *c, const uint8_t *m, struct x8
 		return;
 	}
 	f->fip = load_le32(m + 12);
-	f->fcs = load_le16(m + 16);
 	f->fop = load_le16(m + 18) & 0x7ff;
 	f->fdp = load_le32(m + 20);
-	f->fds = load_le16(m + 24);
+	f->fcs = f->fds = 0; /* deprecated: CPUID.7:EBX[13] */
 }
 
 static void get_pointers16(const struct soft_cpu *c, const uint8_t *m, struct x86_fpu *f)
@@ -346,8 +338,6 @@ static void get_pointers16(const struct soft_cpu *c, const uint8_t *m, struct x8
 		f->fdp |= (uint32_t)(load_le16(m + 12) >> 12) << 16;
 		return;
 	}
-	f->fcs = load_le16(m + 8);
-	f->fds = load_le16(m + 12);
 }
 
 /* c->s.fpu is current and stays the only copy. */
