@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * KVM helped by the soft CPU: an instruction that KVM's emulator does not know is executed on the vCPU's state.
+ *
+ * Known case: hosts whose KVM emulates all kernel-mode code in software and stops at LOCK CMPXCHG16B and XRSTOR.
+ */
+#include "accel/kvm/kvm.h"
+
+#include "accel/soft/step.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+enum { ASSIST_STUCK_MAX = 3 };
+
+static bool prepare(struct kvm_cpu *k, struct err *e)
+{
+	if (!k->assist_before)
+		k->assist_before = aligned_alloc(64, sizeof(struct x86_state));
+	if (!k->assist_after)
+		k->assist_after = aligned_alloc(64, sizeof(struct x86_state));
+	if (!k->assist_before || !k->assist_after) {
+		err_set(e, -ENOMEM, "no memory for the soft CPU that helps KVM");
+		return false;
+	}
+	memset(k->assist_before, 0, sizeof(struct x86_state));
+	return k->step || soft_step_create(&k->step, k->v, e) == 0;
+}
+
+void kvm_assist_destroy(struct kvm_cpu *k)
+{
+	if (k->step)
+		soft_step_destroy(k->step);
+	free(k->assist_before);
+	free(k->assist_after);
+}
+
+/* The instruction's bytes as far as KVM tells them, for messages. */
+static void insn_text(const struct kvm_cpu *k, char *buf, size_t size)
+{
+	unsigned count = 0;
+	snprintf(buf, size, "not told by this kernel");
+	if (k->run->emulation_failure.ndata >= 3 &&
+	    (k->run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		count = k->run->emulation_failure.insn_size;
+	for (unsigned n = 0; n < count && n < 15 && (n + 1) * 3 < size; n++)
+		snprintf(buf + n * 3, size - n * 3, "%02x ", k->run->emulation_failure.insn_bytes[n]);
+}
+
+static bool stuck(struct kvm_cpu *k, uint64_t rip)
+{
+	if (rip != k->assist_rip)
+		k->assist_stuck = 0;
+	k->assist_rip = rip;
+	return ++k->assist_stuck > ASSIST_STUCK_MAX;
+}
+
+static bool give_up(struct kvm_cpu *k, const struct x86_state *s)
+{
+	char bytes[64];
+	insn_text(k, bytes, sizeof(bytes));
+	atomic_fetch_add(&k->m->assist_failed, 1);
+	return kvm_fault(k, "neither KVM nor the soft CPU can execute the instruction at %04x:%#llx (bytes: %s); please report it",
+	                 s->seg[X86_CS].sel, (unsigned long long)s->rip, bytes);
+}
+
+/* Without KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM has queued #UD besides telling us. */
+static void drop_queued_ud(struct kvm_cpu *k, struct x86_state *s)
+{
+	if (!k->m->emulation_exits && s->ev.exception_pending && s->ev.exception_vector == X86_UD)
+		s->ev.exception_pending = false;
+}
+
+bool kvm_assist(struct kvm_cpu *k, bool *shutdown)
+{
+	struct err e = { 0 };
+	if (!prepare(k, &e) || kvm_state_get_light(k, k->assist_before, &e) < 0)
+		return kvm_fault(k, "KVM could not emulate an instruction and the soft CPU cannot help: %s", e.text);
+	struct x86_state *before = k->assist_before, *after = k->assist_after;
+	drop_queued_ud(k, before);
+	*after = *before;
+	struct soft_step_result r = { 0 };
+	soft_step_run(k->step, after, 1, true, &r);
+	if (r.shutdown) {
+		*shutdown = true;
+		return true;
+	}
+	if (r.executed || r.raised || r.halted || after->rip != before->rip)
+		k->assist_stuck = 0;
+	else if (stuck(k, before->rip))
+		return give_up(k, before);
+	if (r.halted)
+		after->mp = X86_MP_HALTED;
+	if (kvm_state_set_changed(k, before, after, &e) < 0)
+		return kvm_fault(k, "after the soft CPU executed an instruction: %s", e.text);
+	atomic_store_explicit(&k->v->stats.assisted, atomic_load_explicit(&k->v->stats.assisted, memory_order_relaxed) + 1,
+	                      memory_order_relaxed);
+	return true;
+}

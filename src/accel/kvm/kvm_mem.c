@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Guest memory as KVM slots (slot n is gmem block n), the dirty log, doorbells as ioeventfds. */
+#include "accel/kvm/kvm.h"
+
+#include "core/gmem.h"
+#include "core/region.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+static int slot_set(struct kvm_machine *m, unsigned n, uint32_t flags)
+{
+	const struct gmem_block *b = gmem_block(m->vm->mem, n);
+	struct kvm_userspace_memory_region slot = {
+		.slot = n,
+		.flags = flags,
+		.guest_phys_addr = b->gpa,
+		.memory_size = b->size,
+		.userspace_addr = (uintptr_t)b->host,
+	};
+	return ioctl(m->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
+}
+
+int kvm_mem_prepare(struct kvm_machine *m, struct err *e)
+{
+	unsigned count = gmem_block_count(m->vm->mem);
+	if (m->offer.nr_memslots && (int)count > m->offer.nr_memslots)
+		return err_set(e, -ENOSPC, "the machine has %u memory blocks, this kernel's KVM takes %d", count, m->offer.nr_memslots);
+	for (unsigned n = 0; n < count; n++) {
+		const struct gmem_block *b = gmem_block(m->vm->mem, n);
+		int r = slot_set(m, n, 0);
+		if (r < 0)
+			return err_errno(e, -r, "KVM refuses guest memory '%s' (%llu MiB at %#llx)", b->name,
+			                 (unsigned long long)(b->size >> 20), (unsigned long long)b->gpa);
+	}
+	return 0;
+}
+
+/* Each set bit is a page that the guest wrote: no longer clean. */
+static void dirty_merge(const struct gmem_block *b, const uint64_t *bitmap)
+{
+	uint64_t pages = b->size / GMEM_PAGE;
+	for (uint64_t word = 0; word < (pages + 63) / 64; word++) {
+		for (uint64_t bits = bitmap[word]; bits; bits &= bits - 1) {
+			uint64_t page = word * 64 + (unsigned)__builtin_ctzll(bits);
+			if (page < pages)
+				atomic_fetch_and(&b->page_flags[page], (uint8_t)~GMEM_FLAG_CLEAN);
+		}
+	}
+}
+
+/* When the log cannot be read, every page counts as written: slow, and never wrong. */
+static void dirty_all(const struct gmem_block *b)
+{
+	for (uint64_t page = 0; page < b->size / GMEM_PAGE; page++)
+		atomic_fetch_and(&b->page_flags[page], (uint8_t)~GMEM_FLAG_CLEAN);
+}
+
+static void dirty_read(struct kvm_machine *m, unsigned n)
+{
+	const struct gmem_block *b = gmem_block(m->vm->mem, n);
+	uint64_t *bitmap = calloc((b->size / GMEM_PAGE + 63) / 64, sizeof(uint64_t));
+	struct kvm_dirty_log log = { .slot = n, .dirty_bitmap = bitmap };
+	if (bitmap && ioctl(m->fd, KVM_GET_DIRTY_LOG, &log) == 0)
+		dirty_merge(b, bitmap);
+	else
+		dirty_all(b);
+	free(bitmap);
+}
+
+void kvm_mem_dirty_sync(struct vm *vm, bool enable)
+{
+	struct kvm_machine *m = kvm_machine_of(vm);
+	unsigned count = gmem_block_count(vm->mem);
+	for (unsigned n = 0; n < count; n++) {
+		if (m->dirty_log)
+			dirty_read(m, n);
+		if (enable == m->dirty_log)
+			continue;
+		if (slot_set(m, n, enable ? KVM_MEM_LOG_DIRTY_PAGES : 0) < 0 && enable)
+			log_limited(&m->log_limit, LOG_WARNING, "KVM refuses a dirty log for memory block %u; all its pages count as written", n);
+	}
+	m->dirty_log = enable;
+}
+
+/* A doorbell that the kernel refuses still works: region_write signals the eventfd. */
+static void doorbell(void *opaque, const struct region_doorbell *bell, bool added)
+{
+	struct kvm_machine *m = opaque;
+	if (!m->offer.ioeventfd || (bell->width == 0 && !m->offer.ioeventfd_any_length))
+		return;
+	struct kvm_ioeventfd io = {
+		.datamatch = bell->match ? bell->value : 0,
+		.addr = bell->addr,
+		.len = bell->width,
+		.fd = bell->event_fd,
+		.flags = (bell->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) | (bell->space == REGION_PORT ? KVM_IOEVENTFD_FLAG_PIO : 0) |
+		         (added ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+	if (ioctl(m->fd, KVM_IOEVENTFD, &io) == 0 && added)
+		atomic_fetch_add(&m->doorbells, 1);
+}
+
+void kvm_mem_listen(struct kvm_machine *m, bool on)
+{
+	struct region_listener l = { .doorbell = doorbell, .opaque = m };
+	region_set_listener(m->vm->regions, on ? &l : NULL);
+}
