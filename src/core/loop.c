@@ -176,6 +176,11 @@ void loop_fd_remove(struct loop_fd *w)
 	list_add_tail(&w->loop->dead, &w->node);
 }
 
+int loop_fd_number(const struct loop_fd *w)
+{
+	return w->fd;
+}
+
 struct timerq *loop_timers(struct loop *l)
 {
 	return l->timers;

@@ -24,6 +24,7 @@ void loop_destroy(struct loop *l);
 int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e) ATTR_MUST_USE;
 void loop_fd_events(struct loop_fd *w, unsigned events);
 void loop_fd_remove(struct loop_fd *w); /* NULL is allowed */
+int loop_fd_number(const struct loop_fd *w); /* the descriptor it watches */
 
 /* Timers of this loop; its callbacks run on the loop's thread. */
 struct timerq *loop_timers(struct loop *l);

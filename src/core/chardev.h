@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A stream of bytes to the outside: what a serial port or a console is connected to.
+ *
+ * Writing never blocks and may come from any thread. Receiving happens on the loop's thread. Back-pressure goes both
+ * ways: a write that takes less than offered is followed by `writable`; a receive that takes less than offered stops
+ * the reading until chardev_rx_ready.
+ */
+#ifndef PANAL_CORE_CHARDEV_H
+#define PANAL_CORE_CHARDEV_H
+
+#include "base/err.h"
+
+struct chardev;
+struct loop;
+
+struct chardev_client {
+	/* Bytes from outside; returns how many were taken. Loop thread. */
+	size_t (*receive)(void *opaque, const uint8_t *buf, size_t len);
+	/* Room again after a short write. Loop thread. May be NULL. */
+	void (*writable)(void *opaque);
+	void *opaque;
+};
+
+/* spec: "stdio" (descriptors 0 and 1), "file:PATH" (written, created or emptied), "unix:PATH" (listens; one peer at a
+ * time; without a peer bytes vanish), "none". */
+int chardev_open(struct chardev **out, const char *spec, struct loop *loop, struct err *e) ATTR_MUST_USE;
+void chardev_close(struct chardev *c); /* NULL is allowed */
+/* Before the loop runs; copied. */
+void chardev_set_client(struct chardev *c, const struct chardev_client *client);
+
+/* Any thread. Returns how many bytes were taken. */
+size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len);
+/* The client has room again. Any thread. */
+void chardev_rx_ready(struct chardev *c);
+
+#endif
