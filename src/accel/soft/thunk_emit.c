@@ -384,11 +384,22 @@ static void store_gprs(struct emit *e)
 	}
 }
 
-/* After all other stores: uses RAX and RCX. Undefined flags are taken over as the silicon leaves them. */
-static void store_flags(struct emit *e)
+/* The flags that the instruction writes; undefined ones are taken over as the silicon leaves them. */
+static uint32_t written_flags(const struct emit *e)
 {
 	const ZydisAccessedFlags *f = e->zi->cpu_flags;
-	uint32_t mask = f ? (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_FLAG_ARITH : 0;
+
+	/* Zydis 4.0 leaves out the flags that these clear. */
+	if (e->zi->mnemonic == ZYDIS_MNEMONIC_VTESTPS || e->zi->mnemonic == ZYDIS_MNEMONIC_VTESTPD ||
+	    e->zi->mnemonic == ZYDIS_MNEMONIC_VPTEST)
+		return X86_FLAG_ARITH;
+	return f ? (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_FLAG_ARITH : 0;
+}
+
+/* After all other stores: uses RAX and RCX. */
+static void store_flags(struct emit *e)
+{
+	uint32_t mask = written_flags(e);
 
 	if (!mask)
 		return;
