@@ -54,7 +54,7 @@ static void op_too_long(struct soft_cpu *c, const struct insn *i)
 	cpu_gp0(c);
 }
 
-static uint8_t reg_number(ZydisRegister r)
+uint8_t decode_reg_number(ZydisRegister r)
 {
 	if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_BL)
 		return r - ZYDIS_REGISTER_AL;
@@ -143,11 +143,11 @@ static void fill_operand(struct insn *i, const ZydisDecodedInstruction *zi, cons
 		break;
 	case ZYDIS_OPERAND_TYPE_REGISTER:
 		if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
-			i->rm = reg_number(op->reg.value);
+			i->rm = decode_reg_number(op->reg.value);
 		else if (op->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD)
-			i->reg2 = reg_number(op->reg.value);
+			i->reg2 = decode_reg_number(op->reg.value);
 		else
-			i->reg = reg_number(op->reg.value);
+			i->reg = decode_reg_number(op->reg.value);
 		break;
 	default:
 		break;
@@ -188,8 +188,9 @@ static bool bind(struct insn *i, const struct insn_source *src)
 
 static bool near_branch(const ZydisDecodedInstruction *zi)
 {
-	return zi->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || zi->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR ||
-	       zi->mnemonic == ZYDIS_MNEMONIC_RET;
+	if (zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		return false;
+	return zi->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE || zi->mnemonic == ZYDIS_MNEMONIC_RET;
 }
 
 enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, struct insn *i)
@@ -211,7 +212,8 @@ enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t 
 	fill_common(i, &src);
 	if (!bind(i, &src) || !i->fn)
 		return bind_fault(i, op_ud);
-	if (near_branch(&zi))
-		return DECODE_LAST;
-	return i->flags & INSN_ENDS_BLOCK ? DECODE_SYSTEM : DECODE_NEXT;
+	if (!(i->flags & INSN_ENDS_BLOCK))
+		return DECODE_NEXT;
+	/* Near transfers and repeated string instructions change nothing that the run loop must look at. */
+	return near_branch(&zi) || zi.meta.category == ZYDIS_CATEGORY_STRINGOP ? DECODE_LAST : DECODE_SYSTEM;
 }

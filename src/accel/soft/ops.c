@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 static const struct insn_row *const families[] = {
-	insn_flag,    insn_segment, insn_far, insn_system, insn_syscall, insn_io, insn_fpstate,
+	insn_alu, insn_shift, insn_muldiv, insn_bit, insn_move, insn_stack, insn_branch, insn_string, insn_atomic,
+	insn_flag, insn_segment, insn_far, insn_system, insn_syscall, insn_io, insn_fpstate,
 };
 
 int ops_index_create(const struct insn_row ***out, struct err *e)

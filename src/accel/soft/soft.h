@@ -93,6 +93,9 @@ enum decode_result {
 /* One instruction from at most 15 bytes; i->off is left alone. */
 enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, struct insn *i);
 
+/* The number that struct insn gives a register: 0-15 (or more for vectors), REG_AH.. for the high bytes. */
+uint8_t decode_reg_number(ZydisRegister r);
+
 /* ---- block.c ---- */
 enum { BLOCK_INSNS = 32 };
 struct block_link {
