@@ -347,22 +347,27 @@ void event_io_access(struct soft_cpu *c, uint16_t port, unsigned len)
 		c->dr6_pending |= break_hits(c, port, len, 1 << BREAK_IO);
 }
 
-void event_after_insn(struct soft_cpu *c, bool tf_before)
+bool event_trap_due(struct soft_cpu *c, bool tf_before)
 {
 	uint64_t bits;
 
 	c->s.rflags &= ~(uint64_t)X86_FLAG_RF;
 	if (c->s.ev.movss_shadow)
-		return; /* held off until the next instruction is through */
+		return false; /* held off until the next instruction is through */
 	bits = c->dr6_pending;
 	if (tf_before && !c->step_skip)
 		bits |= DR6_BS;
 	c->step_skip = false;
 	c->dr6_pending = 0;
-	if (!bits)
-		return;
-	debug_exception_state(c, bits);
-	event_deliver(c, EVENT_FAULT, X86_DB, false, 0);
+	if (bits)
+		debug_exception_state(c, bits);
+	return bits;
+}
+
+void event_after_insn(struct soft_cpu *c, bool tf_before)
+{
+	if (event_trap_due(c, tf_before))
+		event_deliver(c, EVENT_FAULT, X86_DB, false, 0);
 }
 
 void event_general_detect(struct soft_cpu *c)

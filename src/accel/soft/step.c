@@ -46,9 +46,20 @@ void soft_step_destroy(struct soft_step *p)
 	free(p);
 }
 
-/* As run.c's run_one; a shadow ends with the instruction that it covers. */
-static void step_one(struct soft_cpu *c)
+static void take_trap(struct soft_step *p)
 {
+	p->result->raised = true;
+	p->result->vector = X86_DB;
+	if (p->deliver)
+		event_deliver(&p->cpu->c, EVENT_FAULT, X86_DB, false, 0);
+	else
+		p->left = 0;
+}
+
+/* As run.c's run_one; a shadow ends with the instruction that it covers. */
+static void step_one(struct soft_step *p)
+{
+	struct soft_cpu *c = &p->cpu->c;
 	bool tf = c->s.rflags & X86_FLAG_TF, breaks = c->mode & MODE_BREAK;
 	c->cur = NULL;
 	c->step_skip = false;
@@ -60,8 +71,9 @@ static void step_one(struct soft_cpu *c)
 	c->cur = NULL;
 	if (soft_vcpu_of(c)->rmw_host)
 		mmu_rmw_done(c);
-	if (tf || breaks || c->dr6_pending)
-		event_after_insn(c, tf);
+	p->result->executed++;
+	if ((tf || breaks || c->dr6_pending) && event_trap_due(c, tf))
+		take_trap(p);
 }
 
 static __attribute__((noinline)) void step_loop(struct soft_step *p)
@@ -69,8 +81,7 @@ static __attribute__((noinline)) void step_loop(struct soft_step *p)
 	struct soft_cpu *c = &p->cpu->c;
 	while (p->left && !c->s.ev.triple_fault && c->s.mp == X86_MP_RUNNABLE) {
 		p->left--;
-		step_one(c);
-		p->result->executed++;
+		step_one(p);
 	}
 }
 

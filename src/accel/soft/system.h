@@ -26,6 +26,8 @@ void event_fault(struct soft_cpu *c);
  * s.rip is exact; with ev.movss_shadow set the traps wait for the next instruction.
  */
 void event_after_insn(struct soft_cpu *c, bool tf_before);
+/* Its first half: true when a #DB is due; DR6 and DR7 say so already. */
+bool event_trap_due(struct soft_cpu *c, bool tf_before);
 /* Before an instruction at s.rip under MODE_BREAK: an enabled instruction breakpoint raises #DB (cpu_fault) unless
  * RFLAGS.RF is set. event_after_insn clears RF. */
 void event_before_insn(struct soft_cpu *c);
