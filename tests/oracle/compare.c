@@ -50,7 +50,7 @@ static void diff_bytes(struct diff *d, const char *name, unsigned index, const u
 /* The kernel hides what lies behind kernel addresses: it always says "protection". */
 static uint32_t fault_code(const struct ora_result *r)
 {
-	return r->vector == X86_PF && r->cr2 >> 47 ? r->code | X86_PF_P : r->code;
+	return r->vector == X86_PF && r->cr2 >= 0x7ffffffff000 ? r->code | X86_PF_P : r->code;
 }
 
 static void diff_fpu(struct diff *d, const struct ora_fpu *in, const struct ora_fpu *native, const struct ora_fpu *soft)
