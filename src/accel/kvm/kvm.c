@@ -275,6 +275,7 @@ static void kvm_stats(struct vm *vm, void (*emit)(void *opaque, const char *name
 	emit(opaque, "kvm-msi-sent", atomic_load(&m->msi_sent));
 	emit(opaque, "kvm-msi-failed", atomic_load(&m->msi_failed));
 	emit(opaque, "kvm-doorbells", atomic_load(&m->doorbells));
+	emit(opaque, "kvm-tsc-fixed", m->tsc_fixed);
 	emit(opaque, "kvm-assist-failed", atomic_load(&m->assist_failed));
 }
 

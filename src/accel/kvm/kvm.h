@@ -67,6 +67,7 @@ struct kvm_machine {
 	/* Time: guest TSC of vCPU i = machine TSC + kvm_cpu.tsc_delta. While the clock stands, the machine TSC is
 	 * tsc_frozen and the kernel's offsets mean nothing. */
 	bool clock_running;
+	bool tsc_fixed; /* this kernel ignores offsets */
 	uint64_t tsc_frozen, tsc_offset;
 	uint64_t kvmclock_ns;
 

@@ -5,6 +5,9 @@
  * A vCPU's TSC is the machine's TSC (core/clock.h) plus a difference of its own, which starts at 0 and changes when
  * the guest writes the TSC or a state is set. The kernel's offset is read when the clock stops, so that what
  * the guest wrote is kept, and written for all vCPUs from one base when it starts, so that they agree exactly.
+ *
+ * Some kernels (those that virtualize without the processor's help) take an offset and ignore it: the guest then has
+ * the host's TSC, which does not stand. The difference is read back after writing, so that the rest stays right.
  */
 #include "accel/kvm/kvm.h"
 
@@ -31,7 +34,7 @@ static bool offset_read(struct kvm_cpu *k, uint64_t *offset)
 	return true;
 }
 
-static void offset_write(struct kvm_cpu *k, uint64_t offset)
+static void offset_put(struct kvm_cpu *k, uint64_t offset)
 {
 	if (k->m->tsc_attr) {
 		struct kvm_device_attr attr = {
@@ -45,6 +48,20 @@ static void offset_write(struct kvm_cpu *k, uint64_t offset)
 	/* an older kernel: it takes writes that are close to each other as meant to be equal */
 	struct kvm_msr_entry tsc = { .index = MSR_TSC, .data = __rdtsc() + offset };
 	(void)kvm_msrs_write(k, &tsc, 1);
+}
+
+static void offset_write(struct kvm_cpu *k, uint64_t offset)
+{
+	uint64_t now = offset;
+	offset_put(k, offset);
+	if (!offset_read(k, &now))
+		return;
+	/* through the MSR the two readings are some cycles apart */
+	uint64_t slack = k->m->tsc_attr ? 0 : 10000000;
+	if (now - offset + slack > 2 * slack) {
+		k->m->tsc_fixed = true;
+		k->tsc_delta = now - k->m->tsc_offset;
+	}
 }
 
 static void clock_stop(struct kvm_machine *m)
@@ -105,5 +122,5 @@ void kvm_clock_tsc_set(struct kvm_cpu *k, uint64_t tsc)
 	}
 	uint64_t offset = tsc - __rdtsc();
 	k->tsc_delta = offset - m->tsc_offset;
-	offset_write(k, offset);
+	offset_write(k, offset); /* may correct tsc_delta */
 }
