@@ -572,7 +572,7 @@ static void legacy_encodings(void **state)
 		for (unsigned map = 1; map < 4; map++)
 			for (unsigned opcode = 0; opcode < 256; opcode++)
 				legacy_opcode(prefix, map, opcode, 1);
-	finish(1);
+	finish(280);
 }
 
 static void vex_encodings(void **state)
@@ -581,7 +581,7 @@ static void vex_encodings(void **state)
 		for (unsigned map = 1; map < 4; map++)
 			for (unsigned opcode = 0; opcode < 256; opcode++)
 				vex_opcode(pp, map, opcode, 1);
-	finish(1);
+	finish(355);
 }
 
 static void x87_all(unsigned times)
@@ -600,7 +600,7 @@ static void x87_all(unsigned times)
 			b[0] = 0x66;
 			run_encoding(b, 1);
 		}
-	finish(1);
+	finish(90);
 }
 
 static void x87_encodings(void **state)
@@ -618,7 +618,7 @@ static void unmasked_exceptions(void **state)
 			legacy_opcode(prefix, 1, opcode, 1);
 			vex_opcode(prefix, 1 + rnd() % 3, opcode, 1);
 		}
-	finish(1);
+	finish(400);
 }
 
 /* ---- directed ---- */
