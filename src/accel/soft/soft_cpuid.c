@@ -28,6 +28,7 @@ enum {
 	EBX7_HOST = BIT(3) | BIT(5) | BIT(8) | BIT(18) | BIT(19) | BIT(29), /* BMI1 AVX2 BMI2 RDSEED ADX SHA */
 	EBX7_SOFT = BIT(0) | BIT(1) | BIT(6) | BIT(7) | BIT(9) | BIT(10) | BIT(13) | BIT(20) | BIT(23) | BIT(24),
 	/* FSGSBASE TSC_ADJUST FDP_EXCPTN_ONLY SMEP ERMS INVPCID no-FCS/FDS SMAP CLFLUSHOPT CLWB */
+	ECX7_AVX = BIT(8) | BIT(9) | BIT(10), /* GFNI VAES VPCLMULQDQ */
 	ECX7_SOFT = BIT(2) | BIT(22), /* UMIP RDPID */
 	EDX7_SOFT = BIT(4),           /* FSRM */
 };
@@ -111,7 +112,7 @@ static void leaf7(struct rows *r, bool avx, bool amd)
 
 	host(7, 0, h);
 	v[1] = (h[1] & EBX7_HOST) | EBX7_SOFT;
-	v[2] = ECX7_SOFT;
+	v[2] = ECX7_SOFT | (avx ? h[2] & ECX7_AVX : 0);
 	v[3] = EDX7_SOFT;
 	if (!amd)
 		v[3] |= BIT(29); /* ARCH_CAPABILITIES, see msr.c */

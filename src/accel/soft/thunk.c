@@ -72,7 +72,7 @@ void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size)
 enum kind { KIND_GPR, KIND_SSE, KIND_AVX, KIND_MMX, KIND_MMX_SSE, KINDS };
 enum access { ACCESS_NONE, ACCESS_LOAD, ACCESS_STORE, ACCESSES };
 
-enum { AVX_STATE = 6 /* XCR0: SSE and AVX */, MXCSR_MASKS = 0x1f80, MXCSR_CONTROL = 0xffc0 };
+enum { AVX_STATE = 6 /* XCR0: SSE and AVX */, ZMM_STATE = 0xe0, MXCSR_MASKS = 0x1f80, MXCSR_CONTROL = 0xffc0 };
 
 /* The quick way past fpu_check_*, which tell what is wrong when something is. */
 ALWAYS_INLINE void check(struct soft_cpu *c, enum kind kind)
@@ -202,9 +202,14 @@ static void fn_vstmxcsr(struct soft_cpu *c, const struct insn *i)
 
 static void fn_vzeroupper(struct soft_cpu *c, const struct insn *i)
 {
+	unsigned count = cpu_code64(c) ? 16 : 8;
+
 	check(c, KIND_AVX);
-	for (unsigned n = 0; n < (cpu_code64(c) ? 16 : 8); n++)
-		memset(c->s.fpu.zmm[n] + 16, 0, 48);
+	for (unsigned n = 0; n < count; n++)
+		memset(c->s.fpu.zmm[n] + 16, 0, 16);
+	/* Bits 511:256 are in use only in a state that comes from a processor with AVX-512. */
+	for (unsigned n = 0; unlikely(c->s.xcr0 & ZMM_STATE) && n < count; n++)
+		memset(c->s.fpu.zmm[n] + 32, 0, 32);
 }
 
 static void fn_vzeroall(struct soft_cpu *c, const struct insn *i)
@@ -271,6 +276,7 @@ static const struct {
 	{ ZYDIS_ISA_SET_AVX2GATHER, HOST_AVX2, true },   { ZYDIS_ISA_SET_FMA, HOST_FMA, true },
 	{ ZYDIS_ISA_SET_F16C, HOST_F16C, true },         { ZYDIS_ISA_SET_AVXAES, HOST_AES, true },
 	{ ZYDIS_ISA_SET_VAES, HOST_VAES, true },         { ZYDIS_ISA_SET_VPCLMULQDQ, HOST_VPCLMUL, true },
+	{ ZYDIS_ISA_SET_GFNI, HOST_GFNI, false },        { ZYDIS_ISA_SET_AVX_GFNI, HOST_GFNI, true },
 	{ ZYDIS_ISA_SET_SSE_PREFETCH, HOST_ALWAYS, false }, { ZYDIS_ISA_SET_PREFETCH_NOP, HOST_ALWAYS, false },
 	{ ZYDIS_ISA_SET_PREFETCHWT1, HOST_ALWAYS, false }, { ZYDIS_ISA_SET_CLFSH, HOST_ALWAYS, false },
 	{ ZYDIS_ISA_SET_CLFLUSHOPT, HOST_ALWAYS, false }, { ZYDIS_ISA_SET_CLWB, HOST_ALWAYS, false },

@@ -17,7 +17,8 @@ static const struct {
 	{ HOST_AVX, L1_ECX, 28, true },     { HOST_F16C, L1_ECX, 29, true },    { HOST_RDRAND, L1_ECX, 30, false },
 	{ HOST_BMI1, L7_EBX, 3, false },    { HOST_AVX2, L7_EBX, 5, true },     { HOST_BMI2, L7_EBX, 8, false },
 	{ HOST_AVX512F, L7_EBX, 16, true }, { HOST_RDSEED, L7_EBX, 18, false }, { HOST_ADX, L7_EBX, 19, false },
-	{ HOST_SHA, L7_EBX, 29, false },    { HOST_VAES, L7_ECX, 9, true },     { HOST_VPCLMUL, L7_ECX, 10, true },
+	{ HOST_SHA, L7_EBX, 29, false },    { HOST_GFNI, L7_ECX, 8, true },
+	{ HOST_VAES, L7_ECX, 9, true },     { HOST_VPCLMUL, L7_ECX, 10, true },
 };
 
 static bool os_saves_ymm(uint32_t l1_ecx)

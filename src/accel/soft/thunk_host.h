@@ -10,7 +10,7 @@ enum thunk_feature {
 	HOST_ALWAYS, /* x86-64 itself: x87, MMX, SSE, SSE2 */
 	HOST_SSE3, HOST_SSSE3, HOST_SSE41, HOST_SSE42, HOST_POPCNT, HOST_AES, HOST_PCLMUL, HOST_SHA, HOST_MOVBE,
 	HOST_RDRAND, HOST_RDSEED, HOST_BMI1, HOST_BMI2, HOST_ADX, HOST_AVX, HOST_AVX2, HOST_FMA, HOST_F16C, HOST_VAES,
-	HOST_VPCLMUL, HOST_AVX512F, /* the last only tells whether the upper halves of ZMM exist */
+	HOST_VPCLMUL, HOST_GFNI, HOST_AVX512F, /* the last only tells whether the upper halves of ZMM exist */
 	HOST_FEATURES
 };
 
