@@ -191,6 +191,8 @@ int vm_start(struct vm *vm, bool paused, struct err *e)
 {
 	int ret = vm->accel->vm_prepare ? vm->accel->vm_prepare(vm, e) : 0;
 
+	if (ret == 0 && vm->board_reset)
+		ret = vm->board_reset(vm->board, e);
 	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++)
 		ret = vcpu_start_thread(vm->vcpu[n], e);
 	if (ret < 0)

@@ -61,7 +61,7 @@ struct vm {
 	struct vcpu *vcpu[VCPU_MAX];
 	unsigned vcpu_count;
 	_Atomic int run_state; /* enum vm_run_state */
-	/* The board's part in a reset, after the devices were reset: CPU state, boot data. */
+	/* The board's part in power-on and reset, after the devices' part: CPU state, boot data. */
 	int (*board_reset)(void *opaque, struct err *e);
 	void *board;
 	void (*on_event)(void *opaque, enum vm_event ev, enum vm_request why);

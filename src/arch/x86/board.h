@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Boards: straight-line functions that put concrete parts together into a machine.
+ *
+ * board_micro is for speed: direct kernel boot, virtio only, and no legacy part that a guest does not need.
+ */
+#ifndef PANAL_ARCH_X86_BOARD_H
+#define PANAL_ARCH_X86_BOARD_H
+
+#include "arch/x86/boot/boot.h"
+#include "arch/x86/cpuid.h"
+#include "base/err.h"
+
+struct blk;
+struct board;
+struct chardev;
+struct loop;
+struct net;
+struct vm;
+
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8 };
+/* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
+#define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
+#define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
+
+enum board_transport { BOARD_PCI, BOARD_MMIO };
+
+struct board_config {
+	uint64_t memory; /* bytes, a multiple of 4 KiB */
+	bool hugepages;
+	struct x86_topology topology;
+	unsigned cpus;
+	struct boot_source boot;
+	struct chardev *serial; /* borrowed; NULL: nothing is connected to the port */
+	enum board_transport transport;
+	/* Back ends, owned by the board when board_micro_create succeeds. */
+	struct blk *disk[BOARD_DISK_MAX];
+	unsigned disk_count;
+	struct net *net[BOARD_NET_MAX];
+	unsigned net_count;
+	bool rng, balloon;
+	struct chardev *console;  /* virtio console; NULL: none */
+	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
+	uint32_t vsock_cid;
+};
+
+/* The board is a device of the machine and goes with it. */
+int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
+/* Someone presses the power button. Main loop. */
+void board_power_button(struct board *b);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/board.h"
+
+#include "arch/x86/acpi/acpi.h"
+#include "arch/x86/board_serial.h"
+#include "arch/x86/boot/boot.h"
+#include "arch/x86/gsi.h"
+#include "arch/x86/i8042.h"
+#include "arch/x86/ioapic.h"
+#include "arch/x86/lapic.h"
+#include "arch/x86/pic.h"
+#include "arch/x86/pit.h"
+#include "arch/x86/pm.h"
+#include "arch/x86/pvclock.h"
+#include "arch/x86/pvpanic.h"
+#include "arch/x86/rtc.h"
+#include "base/bytes.h"
+#include "block/block.h"
+#include "core/accel.h"
+#include "core/dev.h"
+#include "core/gmem.h"
+#include "core/vm.h"
+#include "devices/legacy/debug_exit.h"
+#include "net/net.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Guest-physical addresses. RAM from 0 to at most 3 GiB, the rest of it from 4 GiB on.
+ *
+ *   0x000000000 - 0x00009fbff  RAM; loaders' tables (boot/image.h)
+ *   0x00009fc00 - 0x0000fffff  RAM reported as reserved; ACPI tables from 0xe0000
+ *   0x000100000 - low top      RAM
+ *   0x0c0000000 - 0x0dfffffff  32-bit PCI window
+ *   0x0e0000000 - 0x0efffffff  PCI Express configuration (ECAM)
+ *   0x0fec00000, 0x0fee00000   IOAPIC, local APICs
+ *   0x100000000 - high top     RAM
+ *   then, 1 GiB aligned        64-bit PCI window
+ */
+enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_SIZE = 0x10000 };
+#define LOW_TOP_MAX UINT64_C(0xc0000000)
+#define PCI32_AT 0xc0000000u
+#define PCI32_SIZE 0x20000000u
+#define ECAM_AT UINT64_C(0xe0000000)
+#define GIB4 UINT64_C(0x100000000)
+
+enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9, PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
+
+struct board {
+	struct vm *vm;
+	struct boot *boot;
+	struct boot_layout layout;
+	struct acpi_config acpi;
+	uint32_t apic_id[VCPU_MAX];
+	struct x86_cpuid *cpuid[VCPU_MAX]; /* X86_CPUID_MAX rows each */
+	struct gsi gsi;
+	struct msi_sink msi;
+	struct pm *pm;
+	struct board_serial serial;
+};
+
+/* ---- memory ---- */
+
+static void map_add(struct boot_layout *l, uint64_t addr, uint64_t end, enum e820_type type)
+{
+	if (end > addr)
+		l->map[l->map_count++] = (struct e820){ .addr = addr, .size = end - addr, .type = type };
+}
+
+static int add_memory(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	uint64_t low = cfg->memory < LOW_TOP_MAX ? cfg->memory : LOW_TOP_MAX, high = cfg->memory - low;
+	int ret;
+
+	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
+		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
+		               (unsigned long long)cfg->memory);
+	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
+	if (ret == 0 && high)
+		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
+	map_add(&b->layout, 0, MEM_BASE_END, E820_RAM);
+	map_add(&b->layout, MEM_BASE_END, MEM_HIGH_AT, E820_RESERVED);
+	map_add(&b->layout, MEM_HIGH_AT, low, E820_RAM);
+	map_add(&b->layout, ECAM_AT, ECAM_AT + 0x10000000, E820_RESERVED);
+	map_add(&b->layout, GIB4, GIB4 + high, E820_RAM);
+	b->layout.low_top = low;
+	return ret;
+}
+
+/* ---- processors ---- */
+
+static int add_cpus(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	const struct accel_caps *caps = vm_accel_caps(b->vm);
+	struct x86_cpuid rows[X86_CPUID_MAX];
+	struct cpuid_config cc = {
+		.topology = cfg->topology,
+		.cpus = cfg->cpus,
+		.tsc_khz = host_tsc_khz(),
+		.x2apic = true,
+		.tsc_deadline = true,
+		.invariant_tsc = true,
+		.pvclock = true,
+		.kernel_irqchip = caps->kernel_irqchip,
+	};
+	struct vcpu *v;
+	int count = b->vm->accel->cpuid(b->vm, rows, X86_CPUID_MAX, e);
+
+	for (unsigned n = 0; count >= 0 && n < cfg->cpus; n++) {
+		int ret = vm_add_vcpu(b->vm, b->apic_id[n] = apic_id_for(&cfg->topology, n), &v, e);
+
+		if (ret < 0)
+			return ret;
+		b->cpuid[n] = calloc(X86_CPUID_MAX, sizeof(*b->cpuid[n]));
+		if (!b->cpuid[n])
+			return err_set(e, -ENOMEM, "out of memory");
+		ret = cpuid_build(b->cpuid[n], X86_CPUID_MAX, rows, (unsigned)count, &cc, n, e);
+		if (ret < 0)
+			return ret;
+		v->cpuid = b->cpuid[n];
+		v->cpuid_count = (unsigned)ret;
+	}
+	return count < 0 ? count : 0;
+}
+
+/* ---- interrupt controllers: the accelerator's, or ours ---- */
+
+static void kernel_line(void *opaque, int n, bool level)
+{
+	struct vm *vm = opaque;
+
+	vm->accel->irq_line(vm, n, level);
+}
+
+static void kernel_msi(void *opaque, uint64_t addr, uint32_t data)
+{
+	struct vm *vm = opaque;
+
+	vm->accel->msi(vm, addr, data);
+}
+
+static void use_kernel_irqchip(struct board *b)
+{
+	for (int n = 0; n < GSI_COUNT; n++)
+		b->gsi.ioapic[n] = (struct irq){ .set = kernel_line, .opaque = b->vm, .n = n };
+	b->msi = (struct msi_sink){ .send = kernel_msi, .opaque = b->vm };
+}
+
+static int add_irqchip(struct board *b, struct pvclock *pvclock, struct err *e)
+{
+	struct vm *vm = b->vm;
+	struct apic_bus *bus;
+	struct ioapic *ioapic;
+	struct pic *pic;
+	struct lapic *lapic;
+	int ret = apic_bus_create(vm, (struct apic_bus_config){ .timers = vm->timers, .x2apic = true }, &bus, e);
+
+	if (ret < 0)
+		return ret;
+	b->msi = apic_bus_msi(bus);
+	for (unsigned n = 0; n < vm->vcpu_count; n++) {
+		struct lapic_config lc = { .bus = bus, .vcpu = vm->vcpu[n], .virtual_wire = n == 0, .pvclock = pvclock };
+
+		ret = lapic_create(vm, lc, &lapic, e);
+		if (ret < 0)
+			return ret;
+	}
+	ret = ioapic_create(vm, (struct ioapic_config){ .id = 0, .msi = b->msi }, &ioapic, e);
+	if (ret == 0)
+		ret = pic_create(vm, (struct pic_config){ .intr = apic_bus_lint0(bus) }, &pic, e);
+	if (ret < 0)
+		return ret;
+	apic_bus_on_eoi(bus, ioapic_eoi, ioapic);
+	apic_bus_on_extint(bus, pic_ack, pic);
+	for (unsigned n = 0; n < GSI_COUNT; n++)
+		b->gsi.ioapic[n] = ioapic_pin(ioapic, n);
+	for (unsigned n = 0; n < GSI_ISA; n++)
+		b->gsi.pic[n] = pic_pin(pic, n);
+	return 0;
+}
+
+static int add_interrupts(struct board *b, struct err *e)
+{
+	const struct accel_caps *caps = vm_accel_caps(b->vm);
+	struct pvclock *pvclock = NULL;
+	struct pit *pit;
+	int ret = 0;
+
+	if (!caps->kernel_clock)
+		ret = pvclock_create(b->vm, (struct pvclock_config){ .mem = b->vm->mem, .clock = b->vm->clock }, &pvclock, e);
+	if (ret == 0 && caps->kernel_irqchip)
+		use_kernel_irqchip(b);
+	else if (ret == 0)
+		ret = add_irqchip(b, pvclock, e);
+	if (ret == 0 && !caps->kernel_pit)
+		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) }, &pit, e);
+	return ret;
+}
+
+/* ---- the few legacy parts that guests look for ---- */
+
+static int add_legacy(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	struct vm *vm = b->vm;
+	struct rtc_config rc = {
+		.timers = vm->timers,
+		.irq = gsi_isa(&b->gsi, IRQ_RTC),
+		.mem_below_4g = b->layout.low_top,
+		.mem_above_4g = cfg->memory - b->layout.low_top,
+		.cpus = cfg->cpus,
+	};
+	struct pm_config pc = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .reset_port = PORT_RESET };
+	struct rtc *rtc;
+	int ret = rtc_create(vm, rc, &rtc, e);
+
+	if (ret == 0)
+		ret = pm_create(vm, pc, &b->pm, e);
+	if (ret == 0)
+		ret = i8042_create(vm, (struct i8042_config){ .irq = gsi_isa(&b->gsi, 1) }, e);
+	if (ret == 0)
+		ret = pvpanic_create(vm, (struct pvpanic_config){ .port = PORT_PVPANIC }, e);
+	if (ret == 0)
+		ret = debug_exit_create(vm, (struct debug_exit_config){ 0 }, e);
+	if (ret == 0)
+		ret = board_serial_create(&b->serial, vm, PORT_SERIAL, gsi_isa(&b->gsi, IRQ_SERIAL), cfg->serial, e);
+	return ret;
+}
+
+/* ---- ACPI ---- */
+
+static void describe(struct board *b, const struct board_config *cfg)
+{
+	b->acpi = (struct acpi_config){
+		.base = ACPI_AT,
+		.size = ACPI_SIZE,
+		.cpus = cfg->cpus,
+		.apic_id = b->apic_id,
+		.lapic_base = (uint32_t)LAPIC_DEFAULT_BASE,
+		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
+		.pic = true,
+		.timer_on_pin2 = true,
+		.pm_event = PM_DEFAULT_BASE + PM_EVENT,
+		.pm_control = PM_DEFAULT_BASE + PM_CONTROL,
+		.pm_timer = PM_DEFAULT_BASE + PM_TIMER,
+		.gpe0 = PM_DEFAULT_BASE + PM_GPE0,
+		.gpe0_len = PM_GPE0_LEN,
+		.reset_port = PORT_RESET,
+		.reset_value = PM_RESET_VALUE,
+		.s5_type = PM_S5_TYPE,
+		.sci = IRQ_SCI,
+		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
+		.rtc = true,
+		.pvpanic_port = PORT_PVPANIC,
+	};
+}
+
+/* ---- start and reset ---- */
+
+static int reset(void *opaque, struct err *e)
+{
+	struct board *b = opaque;
+	struct vm *vm = b->vm;
+	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
+	int ret = s ? acpi_build(vm->mem, &b->acpi, &b->layout.rsdp, e) : err_set(e, -ENOMEM, "out of memory");
+
+	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
+		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
+
+		x86_state_reset(s, n == 0, id ? id->eax : 0);
+		if (n == 0)
+			ret = boot_install(b->boot, vm->mem, &b->layout, s, e);
+		if (ret == 0)
+			ret = vcpu_set_state(vm->vcpu[n], s, e);
+	}
+	free(s);
+	return ret;
+}
+
+static void destroy(void *impl)
+{
+	struct board *b = impl;
+
+	boot_close(b->boot);
+	for (unsigned n = 0; n < VCPU_MAX; n++)
+		free(b->cpuid[n]);
+	free(b);
+}
+
+static const struct dev_type board_type = { .name = "board-micro", .destroy = destroy };
+
+static int build(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	int ret = add_memory(b, cfg, e);
+
+	if (ret == 0)
+		ret = add_cpus(b, cfg, e);
+	if (ret == 0)
+		ret = add_interrupts(b, e);
+	if (ret == 0)
+		ret = add_legacy(b, cfg, e);
+	if (ret < 0)
+		return ret;
+	describe(b, cfg);
+	b->vm->board_reset = reset;
+	b->vm->board = b;
+	return 0;
+}
+
+int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e)
+{
+	struct board *b = calloc(1, sizeof(*b));
+	int ret;
+
+	if (!b)
+		return err_set(e, -ENOMEM, "out of memory");
+	b->vm = vm;
+	ret = boot_open(&b->boot, &cfg->boot, e);
+	if (ret == 0)
+		ret = dev_attach(vm, &board_type, "board", b, e);
+	if (ret < 0) {
+		destroy(b);
+		return ret;
+	}
+	ret = build(b, cfg, e);
+	if (ret == 0)
+		*out = b;
+	return ret;
+}
+
+void board_power_button(struct board *b)
+{
+	pm_power_button(b->pm);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* panal-vmm: one process, one machine. Options, back ends, board, run; what it all means is in the rooms. */
+#include "arch/x86/board.h"
+#include "base/log.h"
+#include "base/opt.h"
+#include "block/block.h"
+#include "core/accel.h"
+#include "core/chardev.h"
+#include "core/loop.h"
+#include "core/vm.h"
+#include "net/net.h"
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2 };
+
+struct vmm {
+	struct options opt;
+	struct loop *loop;
+	struct chardev *serial, *console;
+	struct board_config board_config;
+	struct board *board;
+	struct vm *vm;
+	struct loop_fd *signals;
+	int signal_fd;
+	char helper_dir[PATH_MAX];
+};
+
+static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
+{
+	struct vmm *m = opaque;
+
+	if (ev == VM_EVENT_SHUTDOWN)
+		loop_stop(m->loop);
+}
+
+/* SIGTERM and SIGINT end the machine at once, as pulling the plug does. */
+static void on_signal(void *opaque, int fd, unsigned events)
+{
+	struct vmm *m = opaque;
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info))
+		vm_end(m->vm, VM_REQUEST_POWEROFF);
+}
+
+static int watch_signals(struct vmm *m, struct err *e)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_errno(e, errno, "cannot block signals");
+	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signal_fd < 0)
+		return err_errno(e, errno, "cannot make a signal descriptor");
+	return loop_fd_add(m->loop, m->signal_fd, LOOP_READ, on_signal, m, &m->signals, e);
+}
+
+/* Helpers lie beside this program, or where they were installed. */
+static void find_helpers(struct vmm *m)
+{
+	char self[PATH_MAX], probe[PATH_MAX + 32];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	snprintf(m->helper_dir, sizeof(m->helper_dir), "%s", PANAL_LIBEXEC);
+	if (len <= 0)
+		return;
+	self[len] = 0;
+	snprintf(probe, sizeof(probe), "%s/panal-net-user", dirname(self));
+	if (access(probe, X_OK) == 0)
+		snprintf(m->helper_dir, sizeof(m->helper_dir), "%s", self);
+}
+
+static int open_nets(struct vmm *m, struct err *e)
+{
+	struct board_config *bc = &m->board_config;
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < m->opt.net_count; n++) {
+		ret = net_open(&bc->net[bc->net_count], m->opt.net[n], m->loop, m->helper_dir, e);
+		if (ret == 0 && bc->net[bc->net_count])
+			bc->net_count++;
+	}
+	return ret;
+}
+
+static int open_chardevs(struct vmm *m, struct err *e)
+{
+	int ret = chardev_open(&m->serial, m->opt.serial, m->loop, e);
+
+	if (ret < 0)
+		return err_wrap(e, "--serial");
+	if (m->opt.console) {
+		ret = chardev_open(&m->console, m->opt.console, m->loop, e);
+		if (ret < 0)
+			return err_wrap(e, "--console");
+	}
+	return 0;
+}
+
+static int accel_choose(const char *text, const struct accel_ops **out, const char **options, struct err *e)
+{
+	static const struct accel_ops *const all[] = { &accel_soft, &accel_kvm };
+
+	for (size_t n = 0; n < COUNT_OF(all); n++) {
+		size_t len = strlen(all[n]->name);
+
+		if (strncmp(text, all[n]->name, len) || (text[len] && text[len] != ','))
+			continue;
+		*out = all[n];
+		*options = text[len] ? text + len + 1 : NULL;
+		return all[n]->usable ? all[n]->usable(e) : 0;
+	}
+	return err_set(e, -EINVAL, "--accel: \"%s\" is not one of kvm, soft", text);
+}
+
+static int make_machine(struct vmm *m, struct err *e)
+{
+	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
+	struct board_config *bc = &m->board_config;
+	int ret = accel_choose(m->opt.accel, &vc.accel, &vc.accel_options, e);
+
+	if (ret == 0)
+		ret = vm_create(&m->vm, &vc, e);
+	if (ret < 0)
+		return ret;
+	m->vm->on_event = on_event;
+	m->vm->on_event_opaque = m;
+	bc->memory = m->opt.memory;
+	bc->hugepages = m->opt.hugepages;
+	bc->topology = m->opt.topology;
+	bc->cpus = m->opt.cpus;
+	bc->boot = m->opt.boot;
+	bc->serial = m->serial;
+	bc->console = m->console;
+	bc->transport = m->opt.transport;
+	bc->rng = m->opt.rng;
+	bc->balloon = m->opt.balloon;
+	bc->vsock_path = m->opt.vsock;
+	return board_micro_create(m->vm, bc, &m->board, e);
+}
+
+static int build(struct vmm *m, struct err *e)
+{
+	int ret = loop_create(&m->loop, NULL, e);
+
+	if (ret == 0)
+		ret = watch_signals(m, e);
+	if (ret == 0)
+		ret = open_chardevs(m, e);
+	if (ret == 0)
+		ret = open_nets(m, e);
+	if (ret == 0)
+		ret = make_machine(m, e);
+	if (ret == 0)
+		ret = vm_start(m->vm, m->opt.paused || m->opt.dry_run, e);
+	return ret;
+}
+
+static void tear_down(struct vmm *m)
+{
+	vm_destroy(m->vm);
+	chardev_close(m->serial);
+	chardev_close(m->console);
+	loop_fd_remove(m->signals);
+	loop_destroy(m->loop);
+}
+
+/* The exit status, with a line for what is not a plain power-off. */
+static int end_status(struct vm *vm)
+{
+	switch (vm->end_reason) {
+	case VM_REQUEST_POWEROFF:
+	case VM_REQUEST_RESET: return 0;
+	case VM_REQUEST_DEBUG_EXIT: return (int)(atomic_load(&vm->debug_exit) << 1 | 1) & 0xff;
+	case VM_REQUEST_TRIPLE_FAULT:
+		log_line(LOG_ERROR, "the guest's processor shut down (triple fault): its kernel is broken or not made for this machine");
+		return EXIT_TROUBLE;
+	case VM_REQUEST_ERROR: log_line(LOG_ERROR, "%s", vm->fault.text); return EXIT_TROUBLE;
+	default: return EXIT_TROUBLE;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct vmm m = { .signal_fd = -1 };
+	struct err e = { 0 };
+	int status = 0;
+
+	if (options_parse(&m.opt, argc, argv, &e) < 0) {
+		log_line(LOG_ERROR, "%s", e.text);
+		return EXIT_USAGE;
+	}
+	if (m.opt.help || m.opt.version) {
+		if (m.opt.help)
+			options_help("panal-vmm");
+		else
+			puts("panal-vmm " PANAL_VERSION);
+		return 0;
+	}
+	find_helpers(&m);
+	if (build(&m, &e) < 0) {
+		log_line(LOG_ERROR, "%s", e.text);
+		status = EXIT_TROUBLE;
+	} else if (!m.opt.dry_run) {
+		loop_run(m.loop);
+		status = end_status(m.vm);
+	}
+	tear_down(&m);
+	return status;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/options.h"
+
+#include "base/opt.h"
+#include "core/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MEMORY_DEFAULT_MIB = 1024 };
+
+static int set_kernel(struct options *o, const char *value, struct err *e)
+{
+	if (o->boot.kernel)
+		return err_set(e, -EINVAL, "two kernels given: %s and %s", o->boot.kernel, value);
+	o->boot.kernel = value;
+	return 0;
+}
+
+static int set_unpack(struct options *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "host") && strcmp(value, "guest"))
+		return err_set(e, -EINVAL, "\"%s\" is neither host nor guest", value);
+	o->boot.guest_decompress = !strcmp(value, "guest");
+	return 0;
+}
+
+static int add(const char **list, unsigned *count, unsigned max, const char *value, struct err *e)
+{
+	if (*count == max)
+		return err_set(e, -E2BIG, "at most %u are possible", max);
+	list[(*count)++] = value;
+	return 0;
+}
+
+static int add_initrd(struct options *o, const char *value, struct err *e)
+{
+	return add(o->boot.initrd, &o->boot.initrd_count, BOOT_INITRD_MAX, value, e);
+}
+
+static int add_disk(struct options *o, const char *value, struct err *e)
+{
+	return add(o->disk, &o->disk_count, BOARD_DISK_MAX, value, e);
+}
+
+static int add_net(struct options *o, const char *value, struct err *e)
+{
+	return add(o->net, &o->net_count, BOARD_NET_MAX, value, e);
+}
+
+static int set_append(struct options *o, const char *value, struct err *e)
+{
+	o->boot.cmdline = value;
+	return 0;
+}
+
+static int set_memory(struct options *o, const char *value, struct err *e)
+{
+	int ret = parse_size(value, &o->memory, e);
+
+	if (ret == 0 && (o->memory < BOARD_MEMORY_MIN || o->memory > BOARD_MEMORY_MAX || o->memory % 4096))
+		return err_set(e, -EINVAL, "%s is not possible; from 2M to 1T in steps of 4K is", value);
+	return ret;
+}
+
+static const struct opt_desc cpu_keys[] = {
+	{ .key = "count", .kind = OPT_NUMBER, .positional = true },
+	{ .key = "sockets", .kind = OPT_NUMBER },
+	{ .key = "cores", .kind = OPT_NUMBER },
+	{ .key = "threads", .kind = OPT_NUMBER },
+	{ 0 },
+};
+
+/* What is left out follows from the count: first cores, then sockets. */
+static int set_cpus(struct options *o, const char *value, struct err *e)
+{
+	struct opts k;
+	uint64_t count, sockets, cores, threads;
+	int ret = opts_parse(&k, cpu_keys, value, e);
+
+	if (ret < 0)
+		return ret;
+	threads = opts_number(&k, "threads", 1);
+	sockets = opts_number(&k, "sockets", 1);
+	cores = opts_number(&k, "cores", 0);
+	count = opts_number(&k, "count", sockets * (cores ? cores : 1) * threads);
+	opts_free(&k);
+	if (count < 1 || count > VCPU_MAX)
+		return err_set(e, -EINVAL, "%llu vCPUs are not possible; 1 to %d are", (unsigned long long)count, VCPU_MAX);
+	if (sockets < 1 || sockets > VCPU_MAX || threads < 1 || threads > VCPU_MAX || cores > VCPU_MAX)
+		return err_set(e, -EINVAL, "sockets, cores and threads go from 1 to %d", VCPU_MAX);
+	if (!cores)
+		cores = (count + sockets * threads - 1) / (sockets * threads);
+	if (sockets * cores * threads != count)
+		return err_set(e, -EINVAL, "%llu sockets x %llu cores x %llu threads are not %llu vCPUs", (unsigned long long)sockets,
+		               (unsigned long long)cores, (unsigned long long)threads, (unsigned long long)count);
+	o->cpus = (unsigned)count;
+	o->topology = (struct x86_topology){ (unsigned)sockets, (unsigned)cores, (unsigned)threads };
+	return 0;
+}
+
+static int set_transport(struct options *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "pci") && strcmp(value, "mmio"))
+		return err_set(e, -EINVAL, "\"%s\" is neither pci nor mmio", value);
+	o->transport = strcmp(value, "pci") ? BOARD_MMIO : BOARD_PCI;
+	return 0;
+}
+
+static int set_board(struct options *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "micro"))
+		return err_set(e, -EINVAL, "\"%s\" is unknown; the board is micro", value);
+	return 0;
+}
+
+/* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
+struct option {
+	const char *name, *value; /* value: what to write after it; NULL: a switch */
+	size_t text, flag;
+	int (*set)(struct options *o, const char *value, struct err *e);
+	const char *help;
+};
+#define TEXT(member) .text = offsetof(struct options, member) + 1
+#define FLAG(member) .flag = offsetof(struct options, member) + 1
+
+static const struct option table[] = {
+	{ "--kernel", "FILE", .set = set_kernel, .help = "kernel: Linux bzImage, ELF, PVH or Multiboot 1 (also as the first argument)" },
+	{ "--initrd", "FILE", .set = add_initrd, .help = "initial ramdisk; may be repeated, they are joined" },
+	{ "--append", "TEXT", .set = set_append, .help = "kernel command line" },
+	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
+	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
+	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
+	{ "--disk", "PATH[,format=raw][,readonly]", .set = add_disk, .help = "disk; may be repeated" },
+	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net, .help = "network card; may be repeated" },
+	{ "--accel", "auto|kvm|soft", TEXT(accel), .help = "what runs the guest's code (auto: the faster, by measurement)" },
+	{ "--board", "micro", .set = set_board, .help = "the machine" },
+	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
+	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
+	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
+	{ "--vsock", "PATH", TEXT(vsock), .help = "vsock device; PATH is the host's unix socket" },
+	{ "--rng", NULL, FLAG(rng), .help = "virtio random number source" },
+	{ "--balloon", NULL, FLAG(balloon), .help = "virtio memory balloon" },
+	{ "--hugepages", NULL, FLAG(hugepages), .help = "back memory with huge pages where the host gives them" },
+	{ "--control", "SOCKET", TEXT(control), .help = "control socket, JSON with QMP framing" },
+	{ "--no-reboot", NULL, FLAG(no_reboot), .help = "a reboot of the guest ends the machine" },
+	{ "--paused", NULL, FLAG(paused), .help = "wait for the command cont before the first instruction" },
+	{ "--no-sandbox", NULL, FLAG(no_sandbox), .help = "do not give up rights after start (for debugging)" },
+	{ "--dry-run", NULL, FLAG(dry_run), .help = "check everything, run nothing" },
+	{ "--version", NULL, FLAG(version), .help = "print the version" },
+	{ "--help", NULL, FLAG(help), .help = "print this" },
+};
+
+static const struct option *find(const char *arg, size_t len)
+{
+	for (size_t n = 0; n < COUNT_OF(table); n++)
+		if (strlen(table[n].name) == len && !memcmp(table[n].name, arg, len))
+			return &table[n];
+	return NULL;
+}
+
+static int apply(struct options *o, const struct option *opt, const char *value, struct err *e)
+{
+	int ret = 0;
+
+	if (opt->set)
+		ret = opt->set(o, value, e);
+	else if (opt->text)
+		*(const char **)((char *)o + opt->text - 1) = value;
+	else
+		*((bool *)o + opt->flag - 1) = true;
+	return ret < 0 ? err_wrap(e, "%s", opt->name) : 0;
+}
+
+static int parse_one(struct options *o, int argc, char **argv, int *n, struct err *e)
+{
+	const char *arg = argv[*n], *eq = strchr(arg, '='), *value = NULL;
+	const struct option *opt;
+
+	if (arg[0] != '-')
+		return set_kernel(o, arg, e);
+	opt = find(arg, eq ? (size_t)(eq - arg) : strlen(arg));
+	if (!opt)
+		return err_set(e, -EINVAL, "unknown option %s; --help lists them", arg);
+	if (!opt->value && eq)
+		return err_set(e, -EINVAL, "%s takes no value", opt->name);
+	if (opt->value) {
+		if (!eq && *n + 1 >= argc)
+			return err_set(e, -EINVAL, "%s needs a value: %s", opt->name, opt->value);
+		value = eq ? eq + 1 : argv[++*n];
+	}
+	return apply(o, opt, value, e);
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	int ret = 0;
+
+	*o = (struct options){
+		.accel = "soft",
+		.serial = "stdio",
+		.memory = (uint64_t)MEMORY_DEFAULT_MIB << 20,
+		.cpus = 1,
+		.topology = { 1, 1, 1 },
+	};
+	for (int n = 1; ret == 0 && n < argc; n++)
+		ret = parse_one(o, argc, argv, &n, e);
+	if (ret == 0 && !o->boot.kernel && !o->help && !o->version)
+		ret = err_set(e, -EINVAL, "no kernel given: --kernel FILE");
+	return ret;
+}
+
+void options_help(const char *program)
+{
+	printf("usage: %s [KERNEL] [options]\n\n", program);
+	for (size_t n = 0; n < COUNT_OF(table); n++)
+		printf("  %s%s%s\n        %s\n", table[n].name, table[n].value ? " " : "", table[n].value ? table[n].value : "",
+		       table[n].help);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of panal-vmm, checked and in one struct. */
+#ifndef PANAL_VMM_OPTIONS_H
+#define PANAL_VMM_OPTIONS_H
+
+#include "arch/x86/board.h"
+#include "base/err.h"
+
+struct options {
+	const char *accel, *board, *serial, *console, *control;
+	struct boot_source boot;
+	uint64_t memory;
+	unsigned cpus;
+	struct x86_topology topology;
+	const char *disk[BOARD_DISK_MAX];
+	unsigned disk_count;
+	const char *net[BOARD_NET_MAX];
+	unsigned net_count;
+	const char *vsock;
+	enum board_transport transport;
+	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
+	bool help, version;
+};
+
+/* Strings point into argv. The first argument without a dash is the kernel image. Errors name the option. */
+int options_parse(struct options *o, int argc, char **argv, struct err *e) ATTR_MUST_USE;
+/* One line an option, on standard output. */
+void options_help(const char *program);
+
+#endif
