@@ -32,6 +32,10 @@ void decode_init(struct soft_vm *sv)
 		ZydisDecoderInit(&sv->decoder[n], kind[n].mode, kind[n].stack);
 		/* A 66 prefix on a near branch in 64-bit code: AMD cuts RIP to 16 bits, Intel ignores it. */
 		ZydisDecoderEnableMode(&sv->decoder[n], ZYDIS_DECODER_MODE_AMD_BRANCHES, amd);
+		/* What CPUID does not offer is the NOP that it was before. */
+		ZydisDecoderEnableMode(&sv->decoder[n], ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+		ZydisDecoderEnableMode(&sv->decoder[n], ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+		ZydisDecoderEnableMode(&sv->decoder[n], ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
 	}
 }
 
@@ -120,6 +124,11 @@ static void fill_mem(struct insn *i, const ZydisDecodedInstruction *zi, const Zy
 	i->index = gpr_number(op->mem.index);
 	i->scale = op->mem.scale ? op->mem.scale : 1;
 	i->disp = (int32_t)op->mem.disp.value;
+	/* No base, whatever REX.B says: Zydis 4.0 takes it for R13. */
+	if ((zi->attributes & ZYDIS_ATTRIB_HAS_SIB) && zi->raw.modrm.mod == 0 && (zi->raw.sib.base & 7) == 5) {
+		i->base = REG_NONE;
+		i->disp = (int32_t)zi->raw.disp.value;
+	}
 	i->addr = addr_kind(i, mode);
 	if (op->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64) {
 		i->imm = (uint64_t)op->mem.disp.value & (zi->address_width == 64   ? UINT64_MAX :

@@ -61,18 +61,19 @@ static bool bind_jmp(struct insn *i, const struct insn_source *src, unsigned arg
 	return true;
 }
 
-/* ---- CALL: the target is checked, then the stack is written ---- */
+/* ---- CALL: the stack is written, then the target is checked, as AMD's processors do it ---- */
 static void call_to(struct soft_cpu *c, const struct insn *i, uint64_t target)
 {
+	stack_poke(c, i->width, i->width, insn_next_rip(c, i));
 	jump_near(c, target);
-	stack_push(c, i->width, insn_next_rip(c, i));
+	stack_adjust(c, -(int64_t)i->width);
 }
 
 ALWAYS_INLINE void call64_to(struct soft_cpu *c, const struct insn *i, uint64_t target)
 {
 	uint64_t sp = c->s.gpr[X86_RSP] - 8;
-	jump_near(c, target);
 	mem_store(c, sp, 8, c->block_rip + i->off + i->len);
+	jump_near(c, target);
 	c->s.gpr[X86_RSP] = sp;
 }
 

@@ -6,7 +6,8 @@
 #include "accel/soft/form.h"
 #include "accel/soft/mem.h"
 
-enum shift_op { ROL, ROR, RCL, RCR, SHL, SHR, SAR, SHIFT_OPS };
+/* The last two: by an immediate above 1 on processors where that leaves OF alone. */
+enum shift_op { ROL, ROR, RCL, RCR, SHL, SHR, SAR, ROL_KEEP, ROR_KEEP, SHIFT_OPS };
 enum count_from { COUNT_CL, COUNT_IMM };
 
 #define SHIFT(name, type) \
@@ -28,7 +29,9 @@ ALWAYS_INLINE uint64_t shift(struct soft_cpu *c, enum shift_op op, unsigned w, u
 	uint64_t x = 0;
 	uint32_t ax = flags_to_ax(c);
 	switch (op) {
-	case ROL: BY_WIDTH(SHIFT, "rol") break;
+	case ROL:
+	case ROL_KEEP: BY_WIDTH(SHIFT, "rol") break;
+	case ROR_KEEP:
 	case ROR: BY_WIDTH(SHIFT, "ror") break;
 	case RCL: BY_WIDTH(SHIFT, "rcl") break;
 	case RCR: BY_WIDTH(SHIFT, "rcr") break;
@@ -36,6 +39,8 @@ ALWAYS_INLINE uint64_t shift(struct soft_cpu *c, enum shift_op op, unsigned w, u
 	case SHR: BY_WIDTH(SHIFT, "shr") break;
 	default: BY_WIDTH(SHIFT, "sar") break;
 	}
+	if (op == ROL_KEEP || op == ROR_KEEP)
+		ax = (ax & ~1u) | ((uint32_t)c->s.rflags >> 11 & 1);
 	flags_from_ax(c, ax);
 	return x;
 }
@@ -65,19 +70,31 @@ ALWAYS_INLINE void shift_form(struct soft_cpu *c, const struct insn *i, enum shi
 	static void op##_mi_##w(struct soft_cpu *c, const struct insn *i) { shift_form(c, i, op, true, COUNT_IMM, w); }
 #define DEFINE_OP(op) DEFINE(op, 1) DEFINE(op, 2) DEFINE(op, 4) DEFINE(op, 8)
 DEFINE_OP(ROL) DEFINE_OP(ROR) DEFINE_OP(RCL) DEFINE_OP(RCR) DEFINE_OP(SHL) DEFINE_OP(SHR) DEFINE_OP(SAR)
+DEFINE_OP(ROL_KEEP) DEFINE_OP(ROR_KEEP)
 #define WIDTHS(op, f) { op##_##f##_1, op##_##f##_2, op##_##f##_4, op##_##f##_8 }
 #define FORMS(op) { { WIDTHS(op, rc), WIDTHS(op, ri) }, { WIDTHS(op, mc), WIDTHS(op, mi) } }
+
+/* OF is undefined after a rotate by more than 1; some processors keep it for a register and an immediate count. */
+static bool host_keeps_of(void)
+{
+	uint32_t x = 0, ax = 1;
+	asm(ASM_FLAGS_IN "roll $2, %0" ASM_FLAGS_OUT : "+r"(x), "+&a"(ax) : : "cc");
+	return ax & 1;
+}
 
 static bool bind_shift(struct insn *i, const struct insn_source *src, unsigned op)
 {
 	static const insn_fn table[SHIFT_OPS][2][2][4] = {
 		[ROL] = FORMS(ROL), [ROR] = FORMS(ROR), [RCL] = FORMS(RCL), [RCR] = FORMS(RCR),
 		[SHL] = FORMS(SHL), [SHR] = FORMS(SHR), [SAR] = FORMS(SAR),
+		[ROL_KEEP] = FORMS(ROL_KEEP), [ROR_KEEP] = FORMS(ROR_KEEP),
 	};
 	bool mem = form_unary_is_mem(i, src);
 	enum count_from from = src->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? COUNT_IMM : COUNT_CL;
 	if (from == COUNT_IMM)
 		i->imm = src->op[1].imm.value.u;
+	if (from == COUNT_IMM && !mem && (op == ROL || op == ROR) && (i->imm & (i->width == 8 ? 63 : 31)) > 1 && host_keeps_of())
+		op = op == ROL ? ROL_KEEP : ROR_KEEP;
 	i->fn = table[op][mem][from][width_index(i->width)];
 	return true;
 }

@@ -47,7 +47,9 @@ ALWAYS_INLINE void advance(struct soft_cpu *c, const struct insn *i, unsigned re
 static void element(struct soft_cpu *c, const struct insn *i, enum string_op op)
 {
 	unsigned w = i->width;
-	uint64_t m = width_mask(i->asize), si = c->s.gpr[X86_RSI] & m, di = c->s.gpr[X86_RDI] & m, a = 0;
+	uint64_t m = width_mask(i->asize), si = c->s.gpr[X86_RSI] & m, di = c->s.gpr[X86_RDI] & m, a = 0, b = 0;
+	if (op == CMPS)
+		b = mem_load(c, seg_linear(c, X86_ES, di, w, false), w); /* this side faults first */
 	if (reads_source(op))
 		a = mem_load(c, seg_linear(c, i->seg, si, w, false), w);
 	if (op == MOVS)
@@ -57,7 +59,7 @@ static void element(struct soft_cpu *c, const struct insn *i, enum string_op op)
 	else if (op == LODS)
 		reg_set(c, X86_RAX, w, a);
 	else if (op == CMPS)
-		compare(c, w, a, mem_load(c, seg_linear(c, X86_ES, di, w, false), w));
+		compare(c, w, a, b);
 	else
 		compare(c, w, c->s.gpr[X86_RAX], mem_load(c, seg_linear(c, X86_ES, di, w, false), w));
 	if (reads_source(op))
@@ -167,9 +169,23 @@ static bool decided(const struct soft_cpu *c, const struct insn *i, enum string_
 	return !!(c->s.rflags & X86_FLAG_ZF) == !!(i->flags & INSN_REPNE);
 }
 
+/* A repeated form with 32-bit addresses in 64-bit code cuts its counter, also when it faults at once; the two that
+ * processors run as block operations cut their indexes too. */
+static void cut_registers(struct soft_cpu *c, const struct insn *i, enum string_op op)
+{
+	if (i->asize != 4)
+		return;
+	c->s.gpr[X86_RCX] = (uint32_t)c->s.gpr[X86_RCX];
+	if (op == MOVS)
+		c->s.gpr[X86_RSI] = (uint32_t)c->s.gpr[X86_RSI];
+	if (op == MOVS || op == STOS)
+		c->s.gpr[X86_RDI] = (uint32_t)c->s.gpr[X86_RDI];
+}
+
 static void repeat(struct soft_cpu *c, const struct insn *i, enum string_op op)
 {
-	uint64_t m = width_mask(i->asize), left = c->s.gpr[X86_RCX] & m, since = 0;
+	uint64_t m = width_mask(i->asize), left = c->s.gpr[X86_RCX] & m, since = 0, flags = c->s.rflags;
+	cut_registers(c, i, op);
 	while (left) {
 		uint64_t n = run(c, i, op, left);
 		if (!n) {
@@ -181,6 +197,7 @@ static void repeat(struct soft_cpu *c, const struct insn *i, enum string_op op)
 		if (!left || decided(c, i, op))
 			return;
 		since += n;
+		c->s.rflags = flags; /* in the middle, by a fault or a trap, the flags from before are seen */
 		if (unlikely(c->mode & (MODE_TF | MODE_BREAK)) || c->end_block ||
 		    (since >= CHECK_EVERY && atomic_load_explicit(&c->v->attention, memory_order_relaxed))) {
 			c->next_rip = insn_rip(c, i); /* goes on when it is started again */

@@ -455,12 +455,15 @@ static void check_linear(struct soft_cpu *c, uint64_t lin, unsigned len)
 /* What every explicit access pays that may not be taken from the TLB. */
 static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool write)
 {
-	check_linear(c, lin, width);
-	if (likely(c->tlb.rd != c->tlb.none))
+	if (likely(c->tlb.rd != c->tlb.none)) {
+		check_linear(c, lin, width);
 		return;
+	}
+	check_linear(c, lin, 1);
 	if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC) && is_power_of_2(width) &&
 	    width <= 8 && lin & (width - 1))
 		cpu_fault_code(c, X86_AC, 0);
+	check_linear(c, lin, width);
 	if (c->mode & MODE_BREAK)
 		event_data_access(c, lin, width, write);
 }
@@ -694,7 +697,7 @@ uint64_t seg_linear(struct soft_cpu *c, unsigned seg, uint64_t ea, unsigned size
 	const struct x86_seg *s = &c->s.seg[seg];
 	if (cpu_code64(c)) {
 		uint64_t lin = seg == X86_FS || seg == X86_GS ? ea + s->base : ea;
-		if (unlikely(!canonical(lin) || !canonical(lin + size - 1)))
+		if (unlikely(!canonical(lin))) /* the last byte is looked at when the access leaves the page */
 			fault_seg_number(c, seg);
 		return lin;
 	}
