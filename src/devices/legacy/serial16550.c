@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "devices/legacy/serial16550.h"
 
+#include "core/chardev.h"
 #include "core/clock.h"
 #include "core/dev.h"
 #include "core/region.h"
@@ -309,6 +310,27 @@ void serial16550_writable(struct serial16550 *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static size_t chardev_line_write(void *opaque, const uint8_t *buf, size_t len) { return chardev_write(opaque, buf, len); }
+static void chardev_line_room(void *opaque) { chardev_rx_ready(opaque); }
+
+static size_t chardev_receive(void *opaque, const uint8_t *buf, size_t len)
+{
+	return serial16550_receive(opaque, buf, len);
+}
+
+static void chardev_writable(void *opaque) { serial16550_writable(opaque); }
+
+/* The character device holds no lock of its own while it calls, so the port's lock is outermost. */
+static void connect_chardev(struct serial16550 *s)
+{
+	struct chardev *c = s->cfg.chardev;
+	struct chardev_client client = {.receive = chardev_receive, .writable = chardev_writable, .opaque = s};
+	if (!c)
+		return;
+	s->cfg.line = (struct serial_line){.write = chardev_line_write, .room = chardev_line_room, .opaque = c};
+	chardev_set_client(c, &client);
+}
+
 /* ---- saved state, life ---- */
 
 static void serial_reset(void *impl)
@@ -368,6 +390,8 @@ static void serial_destroy(void *impl)
 	struct serial16550 *s = impl;
 	timer_cancel(&s->timeout);
 	region_detach(s->region);
+	if (s->cfg.chardev)
+		chardev_set_client(s->cfg.chardev, &(struct chardev_client){0});
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -385,6 +409,7 @@ int serial16550_create(struct vm *vm, struct serial16550_config cfg, struct seri
 	s->cfg = cfg;
 	pthread_mutex_init(&s->lock, NULL);
 	timer_init(&s->timeout, cfg.timers, timeout_due, s);
+	connect_chardev(s);
 	serial_reset(s);
 	struct region r = {.space = REGION_PORT, .addr = cfg.port ? cfg.port : DEFAULT_PORT, .size = 8,
 			   .name = "serial16550", .ops = &port_ops, .opaque = s, .lock = &s->lock};

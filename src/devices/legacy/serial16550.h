@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "core/irq.h"
 
+struct chardev;
 struct serial16550;
 struct timerq;
 struct vm;
@@ -26,6 +27,7 @@ struct serial16550_config {
 	uint16_t port; /* 0: 0x3f8 */
 	struct irq irq;
 	struct timerq *timers;
+	struct chardev *chardev; /* what the line goes to; borrowed, outlives the port. NULL: `line` */
 	struct serial_line line; /* write NULL: nothing is connected, bytes vanish */
 };
 

@@ -199,14 +199,14 @@ static void processor(struct aml *a, unsigned n)
 
 void dsdt_write(struct aml *a, const struct acpi_config *cfg)
 {
-	aml_name(a, "\\_S5");
+	aml_name(a, "_S5");
 	aml_package(a, 4);
 	aml_int(a, cfg->s5_type);
 	aml_int(a, cfg->s5_type);
 	aml_int(a, 0);
 	aml_int(a, 0);
 	aml_end(a);
-	aml_scope(a, "\\_SB");
+	aml_scope(a, "_SB");
 	for (unsigned n = 0; n < cfg->cpus; n++)
 		processor(a, n);
 	if (cfg->ecam_base)

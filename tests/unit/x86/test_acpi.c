@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Builds the tables, checks their links and sums, and has ACPICA's iasl take them apart and compile them again. */
+#include "arch/x86/acpi/acpi.h"
+#include "arch/x86/acpi/aml.h"
+#include "base/bytes.h"
+#include "core/gmem.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { BASE = 0xe0000, SIZE = 0x20000 };
+
+static uint32_t ids[64];
+
+static struct acpi_config machine(unsigned cpus)
+{
+	struct acpi_config c = {
+		.base = BASE, .size = SIZE, .cpus = cpus, .apic_id = ids, .lapic_base = 0xfee00000,
+		.ioapic_base = 0xfec00000, .ioapic_id = 0, .pic = true, .timer_on_pin2 = true, .pm_event = 0x600,
+		.pm_control = 0x604, .pm_timer = 0x608, .gpe0 = 0x620, .gpe0_len = 4, .reset_port = 0x60c,
+		.reset_value = 6, .s5_type = 5, .sci = 9, .serial = {{0x3f8, 4}, {0x2f8, 3}}, .rtc = true, .i8042 = true,
+		.pvpanic_port = 0x505, .ecam_base = 0xe0000000, .bus_first = 0, .bus_last = 255,
+		.mem32_base = 0xc0000000, .mem32_size = 0x20000000, .mem64_base = UINT64_C(0x800000000),
+		.mem64_size = UINT64_C(0x400000000), .pci_io = true, .virtio_count = 3,
+		.virtio = {{0xd0000000, 0x1000, 5}, {0xd0001000, 0x1000, 6}, {0xd0002000, 0x1000, 18}},
+	};
+	for (unsigned n = 0; n < 64; n++)
+		ids[n] = n == 5 ? 300 : n;
+	for (unsigned slot = 0; slot < ACPI_PCI_SLOTS; slot++)
+		for (unsigned pin = 0; pin < ACPI_PCI_PINS; pin++)
+			c.pci_gsi[slot][pin] = acpi_pci_gsi(slot, pin);
+	return c;
+}
+
+static struct gmem *memory(void)
+{
+	struct gmem *mem;
+	assert_int_equal(gmem_create(&mem, NULL), 0);
+	assert_int_equal(gmem_add_ram(mem, 0, 0x100000, "ram", false, NULL), 0);
+	return mem;
+}
+
+static uint8_t sum(const uint8_t *p, size_t len)
+{
+	uint8_t s = 0;
+	while (len--)
+		s += *p++;
+	return s;
+}
+
+static const uint8_t *table(struct gmem *mem, uint64_t gpa)
+{
+	const uint8_t *p = gmem_at(mem, gpa, 36);
+	assert_non_null(p);
+	p = gmem_at(mem, gpa, load_le32(p + 4));
+	assert_non_null(p);
+	if (memcmp(p, "FACS", 4))
+		assert_int_equal(sum(p, load_le32(p + 4)), 0);
+	return p;
+}
+
+static void dump(const char *dir, struct gmem *mem, uint64_t gpa)
+{
+	const uint8_t *p = table(mem, gpa);
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%.4s.aml", dir, (const char *)p);
+	FILE *f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, load_le32(p + 4), 1, f), 1);
+	fclose(f);
+}
+
+static void dump_all(const char *dir, struct gmem *mem, uint64_t rsdp)
+{
+	const uint8_t *p = gmem_at(mem, rsdp, 36);
+	const uint8_t *xsdt = table(mem, load_le64(p + 24));
+	const uint8_t *rsdt = table(mem, load_le32(p + 16));
+	unsigned n = (load_le32(xsdt + 4) - 36) / 8;
+	assert_int_equal((load_le32(rsdt + 4) - 36) / 4, n);
+	dump(dir, mem, load_le64(p + 24));
+	for (unsigned k = 0; k < n; k++) {
+		uint64_t gpa = load_le64(xsdt + 36 + k * 8);
+		assert_int_equal(gpa, load_le32(rsdt + 36 + k * 4));
+		dump(dir, mem, gpa);
+		const uint8_t *t = table(mem, gpa);
+		if (!memcmp(t, "FACP", 4)) {
+			assert_int_equal(load_le32(t + 4), 276);
+			dump(dir, mem, load_le32(t + 40));
+			dump(dir, mem, load_le32(t + 36));
+			assert_int_equal(load_le32(t + 36) % 64, 0);
+		}
+	}
+}
+
+static int shell(const char *dir, const char *command)
+{
+	char line[1024];
+	snprintf(line, sizeof(line), "cd %s && { %s; } > log 2>&1", dir, command);
+	int rc = system(line);
+	if (rc) {
+		snprintf(line, sizeof(line), "cat %s/log", dir);
+		if (system(line))
+			fprintf(stderr, "the log cannot be shown\n");
+	}
+	return rc;
+}
+
+/* Disassembles each table, compiles the result, and wants no error nor warning; the source of iasl's DSDT must be the same. */
+static void with_iasl(const char *dir)
+{
+	static const char *const check =
+		"for t in *.aml; do n=${t%.aml}; iasl -d $t && iasl -we -p again-$n $n.dsl || exit 1; done; "
+		"iasl -d again-DSDT.aml && grep -v '^ [*]' DSDT.dsl > a && grep -v '^ [*]' again-DSDT.dsl > b && diff a b";
+	assert_int_equal(shell(dir, check), 0);
+}
+
+static void check_machine(const struct acpi_config *c)
+{
+	struct gmem *mem = memory();
+	uint64_t rsdp = 0;
+	struct err e = {0};
+	int rc = acpi_build(mem, c, &rsdp, &e);
+	if (rc)
+		fail_msg("%s", e.text);
+	const uint8_t *p = gmem_at(mem, rsdp, 36);
+	assert_memory_equal(p, "RSD PTR ", 8);
+	assert_int_equal(sum(p, 20), 0);
+	assert_int_equal(sum(p, 36), 0);
+	char dir[] = "/tmp/panal-acpi-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	dump_all(dir, mem, rsdp);
+	if (system("iasl -v > /dev/null 2>&1"))
+		print_message("SKIPPED: iasl is not installed (package acpica-tools): the tables' AML is not checked\n");
+	else
+		with_iasl(dir);
+	char line[64];
+	snprintf(line, sizeof(line), "rm -r %s", dir);
+	assert_int_equal(system(line), 0);
+	gmem_destroy(mem);
+}
+
+static void full_machine(void **state)
+{
+	struct acpi_config c = machine(64);
+	check_machine(&c);
+}
+
+static void small_machine(void **state)
+{
+	struct acpi_config c = machine(1);
+	c.ecam_base = 0;
+	c.virtio_count = 0;
+	c.rtc = c.i8042 = c.pic = false;
+	c.pvpanic_port = c.serial[0].port = c.serial[1].port = 0;
+	c.gpe0_len = 0;
+	c.reset_port = 0;
+	check_machine(&c);
+}
+
+static void refusals(void **state)
+{
+	struct gmem *mem = memory();
+	struct acpi_config c = machine(64);
+	uint64_t rsdp;
+	struct err e = {0};
+	c.size = 0x400;
+	assert_int_equal(acpi_build(mem, &c, &rsdp, &e), -ENOSPC);
+	c = machine(4);
+	c.base = 0x200000;
+	assert_int_equal(acpi_build(mem, &c, &rsdp, &e), -EFAULT);
+	c = machine(0);
+	assert_int_equal(acpi_build(mem, &c, &rsdp, &e), -EINVAL);
+	gmem_destroy(mem);
+}
+
+static void aml_encodings(void **state)
+{
+	struct aml a = {0};
+	aml_eisa_id(&a, "PNP0A03");
+	assert_memory_equal(a.buf, "\x0c\x41\xd0\x0a\x03", 5);
+	a.len = 0;
+	aml_path(&a, "\\_SB.PCI0.S1");
+	assert_memory_equal(a.buf, "\\\x2f\x03_SB_PCI0S1__", 15);
+	a.len = 0;
+	aml_scope(&a, "\\_SB");
+	for (unsigned n = 0; n < 70; n++)
+		aml_byte(&a, 0xa3);
+	aml_end(&a);
+	assert_memory_equal(a.buf, "\x10\x4d\x04\\_SB_", 8); /* two length bytes: 0x4d = 70 + 5 + 2 */
+	aml_path(&a, "toolong");
+	assert_int_equal(a.failed, -EINVAL);
+	aml_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(aml_encodings), cmocka_unit_test(full_machine), cmocka_unit_test(small_machine),
+		cmocka_unit_test(refusals),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
