@@ -25,7 +25,11 @@ int thunk_vcpu_create(struct soft_cpu *c, struct err *e)
 	if (!c->thunk_state)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's thunk state");
 	memset(c->thunk_state, 0, sizeof(struct thunk_vcpu));
-	return 0;
+	/* Made now, because a sandbox may forbid it later. */
+	r = codemem_create(&thunk_of(c)->scratch, THUNK_MAX, e);
+	if (r)
+		thunk_vcpu_destroy(c);
+	return r;
 }
 
 void thunk_vcpu_destroy(struct soft_cpu *c)
@@ -69,27 +73,9 @@ void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size)
 	}
 }
 
-enum kind { KIND_GPR, KIND_SSE, KIND_AVX, KIND_MMX, KIND_MMX_SSE, KINDS };
 enum access { ACCESS_NONE, ACCESS_LOAD, ACCESS_STORE, ACCESSES };
 
-enum { AVX_STATE = 6 /* XCR0: SSE and AVX */, ZMM_STATE = 0xe0, MXCSR_MASKS = 0x1f80, MXCSR_CONTROL = 0xffc0 };
-
-/* The quick way past fpu_check_*, which tell what is wrong when something is. */
-ALWAYS_INLINE void check(struct soft_cpu *c, enum kind kind)
-{
-	const struct x86_state *s = &c->s;
-
-	if (kind == KIND_SSE || kind == KIND_MMX_SSE)
-		if (unlikely((s->cr0 & (X86_CR0_EM | X86_CR0_TS)) || !(s->cr4 & X86_CR4_OSFXSR)))
-			fpu_check_sse(c);
-	if (kind == KIND_AVX)
-		if (unlikely((s->cr0 & X86_CR0_TS) || !(s->cr4 & X86_CR4_OSXSAVE) ||
-			     (s->xcr0 & AVX_STATE) != AVX_STATE || !(c->mode & MODE_PROTECTED)))
-			fpu_check_avx(c);
-	if (kind == KIND_MMX || kind == KIND_MMX_SSE)
-		if (unlikely((s->cr0 & (X86_CR0_EM | X86_CR0_TS)) || (s->fpu.fsw & 0x80)))
-			fpu_check_mmx(c);
-}
+enum { MXCSR_MASKS = 0x1f80, MXCSR_CONTROL = 0xffc0 };
 
 ALWAYS_INLINE void execute(struct soft_cpu *c, thunk_code *code, void *mem, bool mxcsr)
 {
@@ -112,7 +98,7 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 	void *mem = NULL;
 	uint64_t lin = 0;
 
-	check(c, kind);
+	thunk_check(c, kind);
 	if (access != ACCESS_NONE) {
 		lin = mem_addr(c, i, i->width, access == ACCESS_STORE);
 		if (i->sub & SUB_ALIGN && unlikely(lin & (i->width - 1u)))
@@ -204,7 +190,7 @@ static void fn_vzeroupper(struct soft_cpu *c, const struct insn *i)
 {
 	unsigned count = cpu_code64(c) ? 16 : 8;
 
-	check(c, KIND_AVX);
+	thunk_check(c, KIND_AVX);
 	for (unsigned n = 0; n < count; n++)
 		memset(c->s.fpu.zmm[n] + 16, 0, 16);
 	/* Bits 511:256 are in use only in a state that comes from a processor with AVX-512. */
@@ -214,7 +200,7 @@ static void fn_vzeroupper(struct soft_cpu *c, const struct insn *i)
 
 static void fn_vzeroall(struct soft_cpu *c, const struct insn *i)
 {
-	check(c, KIND_AVX);
+	thunk_check(c, KIND_AVX);
 	memset(c->s.fpu.zmm, 0, 64 * (cpu_code64(c) ? 16 : 8));
 }
 
@@ -353,7 +339,7 @@ static bool uses_mxcsr(const ZydisDecodedInstruction *zi)
 	}
 }
 
-static bool must_align(const ZydisDecodedInstruction *zi, unsigned size)
+bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size)
 {
 	switch (zi->mnemonic) {
 	case ZYDIS_MNEMONIC_VMOVAPS:
@@ -384,7 +370,7 @@ static bool bind_plain(struct insn *i, const struct insn_source *src, struct thu
 	if (mem) {
 		access = mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? ACCESS_STORE : ACCESS_LOAD;
 		i->width = mem->size / 8;
-		if (must_align(src->zi, i->width))
+		if (thunk_must_align(src->zi, i->width))
 			i->sub |= SUB_ALIGN;
 	}
 	i->fn = runner[kind_of(src)][spec->mxcsr][access];
@@ -407,6 +393,8 @@ static bool bind(struct insn *i, const struct insn_source *src, const struct thu
 		return true;
 	if (thunk_mask_bind(i, src, &ok))
 		return ok;
+	if (thunk_move_bind(i, src))
+		return true;
 	*needs_code = true;
 	if (src->zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 || src->zi->meta.isa_set == ZYDIS_ISA_SET_SSE3X87 ||
 	    src->zi->mnemonic == ZYDIS_MNEMONIC_FISTTP)
@@ -439,7 +427,7 @@ static bool decode(const struct soft_cpu *c, const uint8_t *bytes, unsigned len,
 /* imm and aux hold the instruction's bytes: it is bound anew, into the vCPU's own piece of code memory. */
 static void fn_uncached(struct soft_cpu *c, const struct insn *i)
 {
-	struct codemem *m = &thunk_of(c)->scratch;
+	const struct codemem *m = &thunk_of(c)->scratch;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction zi;
 	struct thunk_text text;
@@ -453,8 +441,6 @@ static void fn_uncached(struct soft_cpu *c, const struct insn *i)
 	if (!decode(c, bytes, i->len, &zi, op) ||
 	    !bind(&t, &src, thunk_cache_host(thunk_cache_of(c->sv)), &text, &needs_code))
 		cpu_ud(c);
-	if (!m->rw && codemem_create(m, THUNK_MAX, NULL) < 0)
-		cpu_ud(c); /* the host has no memory left: the guest cannot go on in a better way */
 	memcpy(m->rw, text.byte, text.len);
 	/* Code that was changed through another mapping: serialize (SDM 3A 9.1.3). */
 	__cpuid(0, a, b, x, d);

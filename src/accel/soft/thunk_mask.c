@@ -193,6 +193,13 @@ static bool bind_maskmov(struct insn *i, const struct insn_source *src, const Zy
 	i->fn = fn;
 	i->width = fn == fn_maskmovq ? 8 : 16;
 	i->base = X86_RDI;
+	i->seg = mem->mem.segment == ZYDIS_REGISTER_ES   ? X86_ES :
+		 mem->mem.segment == ZYDIS_REGISTER_CS ? X86_CS :
+		 mem->mem.segment == ZYDIS_REGISTER_SS ? X86_SS :
+		 mem->mem.segment == ZYDIS_REGISTER_FS ? X86_FS :
+		 mem->mem.segment == ZYDIS_REGISTER_GS ? X86_GS :
+							 X86_DS;
+	i->addr = ADDR_ANY;
 	i->index = REG_NONE;
 	i->disp = 0;
 	i->flags |= INSN_MEM;

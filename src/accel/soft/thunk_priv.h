@@ -39,6 +39,29 @@ ALWAYS_INLINE struct thunk_cache *thunk_cache_of(const struct soft_vm *sv)
 /* struct insn's sub for thunks */
 enum { SUB_ALIGN = 1 << 0 /* the operand must be aligned to its size */ };
 
+/* ---- the checks before an instruction ---- */
+
+enum kind { KIND_GPR, KIND_SSE, KIND_AVX, KIND_MMX, KIND_MMX_SSE, KINDS };
+
+enum { AVX_STATE = 6 /* XCR0: SSE and AVX */, ZMM_STATE = 0xe0 };
+
+/* The quick way past fpu_check_*, which tell what is wrong when something is. */
+ALWAYS_INLINE void thunk_check(struct soft_cpu *c, enum kind kind)
+{
+	const struct x86_state *s = &c->s;
+
+	if (kind == KIND_SSE || kind == KIND_MMX_SSE)
+		if (unlikely((s->cr0 & (X86_CR0_EM | X86_CR0_TS)) || !(s->cr4 & X86_CR4_OSFXSR)))
+			fpu_check_sse(c);
+	if (kind == KIND_AVX)
+		if (unlikely((s->cr0 & X86_CR0_TS) || !(s->cr4 & X86_CR4_OSXSAVE) ||
+			     (s->xcr0 & AVX_STATE) != AVX_STATE || !(c->mode & MODE_PROTECTED)))
+			fpu_check_avx(c);
+	if (kind == KIND_MMX || kind == KIND_MMX_SSE)
+		if (unlikely((s->cr0 & (X86_CR0_EM | X86_CR0_TS)) || (s->fpu.fsw & 0x80)))
+			fpu_check_mmx(c);
+}
+
 /* ---- the memory operand ---- */
 
 /* The host address of [lin, lin + size) when the TLB has it as plain RAM, else NULL. */
@@ -74,7 +97,13 @@ void thunk_mmx_enter(struct soft_cpu *c);
 /* Masked moves and gathers, which touch only some elements in memory. False: not one of them. *ok: it may be. */
 bool thunk_mask_bind(struct insn *i, const struct insn_source *src, bool *ok);
 
+/* ---- thunk_move.c ---- */
+/* The commonest moves, in C because they need no thunk. False: not one of them. */
+bool thunk_move_bind(struct insn *i, const struct insn_source *src);
+
 /* ---- helpers of binding ---- */
+/* #GP(0) when a memory operand of size bytes is not aligned to them. */
+bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size);
 /* The instruction's memory operand (explicit, or implicit as MASKMOVQ's), or NULL. */
 const ZydisDecodedOperand *thunk_mem_operand(const struct insn_source *src);
 

@@ -87,6 +87,8 @@ void thunk_run_unmasked(struct soft_cpu *c, thunk_code *code, void *mem)
 	under_way = NULL;
 	if (!failed)
 		return;
+	if (__builtin_cpu_supports("avx"))
+		__asm__ volatile("vzeroupper"); /* the thunk did not get to its own */
 	c->s.fpu.mxcsr = t->fault_mxcsr;
 	cpu_fault(c, c->s.cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
 }

@@ -105,6 +105,9 @@ void st32(struct soft_cpu *c, uint64_t lin, uint32_t v) { st(c, lin, 4, v); }
 void probe_write(struct soft_cpu *c, uint64_t lin, unsigned len) { check_access(c, lin, len); }
 void probe_read(struct soft_cpu *c, uint64_t lin, unsigned len) { check_access(c, lin, len); }
 
+uint64_t mmu_load_slow(struct soft_cpu *c, uint64_t lin, unsigned width) { return ld(c, lin, width); }
+void mmu_store_slow(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v) { st(c, lin, width, v); }
+
 void fpu_check_x87(struct soft_cpu *c, bool waits)
 {
 	if (c->s.cr0 & (X86_CR0_EM | X86_CR0_TS))
