@@ -32,7 +32,16 @@ static bool decode(bool mode32, const uint8_t *bytes, unsigned len, struct decod
 		ZydisDecoderInit(&z, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	ZydisDecoderEnableMode(&z, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 	ZydisDecoderEnableMode(&z, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&z, bytes, len, &d->zi, d->op));
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&z, bytes, len, &d->zi, d->op)))
+		return false;
+	/* Zydis 4.0 takes R13 for the base when there is none and REX.B is set. */
+	if (d->zi.attributes & ZYDIS_ATTRIB_HAS_SIB && d->zi.raw.modrm.mod == 0 && d->zi.raw.sib.base == 5)
+		for (unsigned n = 0; n < d->zi.operand_count; n++)
+			if (d->op[n].type == ZYDIS_OPERAND_TYPE_MEMORY && d->op[n].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
+				d->op[n].mem.base = ZYDIS_REGISTER_NONE;
+				d->op[n].mem.disp.value = d->zi.raw.disp.value;
+			}
+	return true;
 }
 
 /* ---- bytes ---- */

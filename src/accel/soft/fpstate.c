@@ -90,14 +90,20 @@ static void put_x87(const struct x86_fpu *f, uint8_t *p, bool wide)
 	}
 }
 
+/* The registers are as wide as the widest linear address; they read back canonical. */
+static uint64_t pointer_bits(uint64_t v)
+{
+	return (uint64_t)((int64_t)(v << 7) >> 7);
+}
+
 static void get_x87(struct x86_fpu *f, const uint8_t *p, bool wide)
 {
-	f->fcw = load_le16(p);
+	f->fcw = (load_le16(p) & 0x1f3f) | 0x40; /* reserved bits do not stick */
 	f->fsw = load_le16(p + 2);
 	f->ftw = p[4];
 	f->fop = load_le16(p + 6) & 0x7ff;
-	f->fip = wide ? load_le64(p + 8) : load_le32(p + 8);
-	f->fdp = wide ? load_le64(p + 16) : load_le32(p + 16);
+	f->fip = wide ? pointer_bits(load_le64(p + 8)) : load_le32(p + 8);
+	f->fdp = wide ? pointer_bits(load_le64(p + 16)) : load_le32(p + 16);
 	f->fcs = f->fds = 0; /* deprecated: CPUID.7:EBX[13] */
 	/* ES and B follow from what is pending and unmasked. */
 	if (f->fsw & ~f->fcw & 0x3f)
@@ -265,7 +271,7 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 		fill_area(c, image, rfbm & used, wide);
 		if (rfbm & used & STATE_SSE)
 			put_mxcsr(c, image);
-		memset(image + HEADER_AT, 0, HEADER_SIZE);
+		/* The header's reserved bytes stay as they are. */
 		store_le64(image + HEADER_AT, rfbm & used);
 		store_le64(image + HEADER_AT + 8, UINT64_C(1) << 63 | rfbm);
 	} else {

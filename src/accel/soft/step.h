@@ -19,7 +19,8 @@ void soft_step_destroy(struct soft_step *p);
 struct soft_step_result {
 	unsigned executed; /* instructions retired */
 	bool raised;       /* an exception came up; with deliver == false it is described here and s is as before the
-	                      instruction (CR2 is set for a page fault) */
+	                      instruction (CR2 is set for a page fault); after it for a #DB trap. INT n, INT3 and INTO
+	                      are no exceptions: they go through the IDT always */
 	uint8_t vector;
 	bool has_code;
 	uint32_t code;

@@ -296,28 +296,6 @@ const ZydisDecodedOperand *thunk_mem_operand(const struct insn_source *src)
 	return NULL;
 }
 
-static enum kind kind_of(const struct insn_source *src)
-{
-	bool mmx = false, vector = false;
-
-	for (unsigned n = 0; n < src->zi->operand_count; n++) {
-		const ZydisDecodedOperand *o = &src->op[n];
-		ZydisRegisterClass k =
-			o->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(o->reg.value) : ZYDIS_REGCLASS_INVALID;
-
-		mmx |= k == ZYDIS_REGCLASS_MMX;
-		vector |= k == ZYDIS_REGCLASS_XMM || k == ZYDIS_REGCLASS_YMM;
-	}
-	/* CVTPI2PS enters MMX state even when its source is in memory. */
-	if (src->zi->mnemonic == ZYDIS_MNEMONIC_EMMS || src->zi->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS)
-		mmx = true;
-	if (mmx)
-		return vector ? KIND_MMX_SSE : KIND_MMX;
-	if (!vector)
-		return KIND_GPR;
-	return src->zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ? KIND_AVX : KIND_SSE;
-}
-
 /* The exception classes of SDM 2A 2.4 whose members obey MXCSR, and the five with MMX operands. */
 static bool uses_mxcsr(const ZydisDecodedInstruction *zi)
 {
@@ -337,6 +315,28 @@ static bool uses_mxcsr(const ZydisDecodedInstruction *zi)
 	case ZYDIS_MNEMONIC_CVTTPD2PI: return true;
 	default: return false;
 	}
+}
+
+static enum kind kind_of(const struct insn_source *src)
+{
+	bool mmx = false, vector = false;
+
+	for (unsigned n = 0; n < src->zi->operand_count; n++) {
+		const ZydisDecodedOperand *o = &src->op[n];
+		ZydisRegisterClass k =
+			o->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(o->reg.value) : ZYDIS_REGCLASS_INVALID;
+
+		mmx |= k == ZYDIS_REGCLASS_MMX;
+		vector |= k == ZYDIS_REGCLASS_XMM || k == ZYDIS_REGCLASS_YMM;
+	}
+	/* CVTPI2PS enters MMX state even when its source is in memory. */
+	if (src->zi->mnemonic == ZYDIS_MNEMONIC_EMMS || src->zi->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS)
+		mmx = true;
+	if (mmx)
+		return vector || uses_mxcsr(src->zi) ? KIND_MMX_SSE : KIND_MMX;
+	if (!vector && !uses_mxcsr(src->zi))
+		return KIND_GPR; /* CVTSD2SI and its kin have no vector register when the source is in memory */
+	return src->zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ? KIND_AVX : KIND_SSE;
 }
 
 bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size)

@@ -138,6 +138,28 @@ static void fn_load(struct soft_cpu *c, const struct insn *i)
 	after(c, i, true, lin);
 }
 
+/* An unmasked exception keeps the store from happening, and its page fault too: the instruction runs, and when it did
+ * store, is taken back until the place is known to be writable. */
+static void probe_if_stored(struct soft_cpu *c, const struct insn *i, uint64_t lin)
+{
+	struct x86_fpu before;
+	uint16_t fsw;
+
+	if ((c->s.fpu.fcw & FCW_MASKS) == FCW_MASKS) {
+		probe_write(c, lin, i->width);
+		return;
+	}
+	thunk_fpu_sync(c);
+	before = c->s.fpu;
+	thunk_x87_use(c);
+	((thunk_code *)i->aux)(c, thunk_of(c)->stage);
+	fsw = host_fsw();
+	thunk_fpu_sync(c);
+	c->s.fpu = before;
+	if (!(fsw & ~before.fcw & FSW_NO_STORE))
+		probe_write(c, lin, i->width);
+}
+
 static void fn_store(struct soft_cpu *c, const struct insn *i)
 {
 	uint64_t lin;
@@ -148,7 +170,7 @@ static void fn_store(struct soft_cpu *c, const struct insn *i)
 	lin = mem_addr(c, i, i->width, true);
 	p = thunk_ram(c, lin, i->width, true);
 	if (unlikely(!p))
-		probe_write(c, lin, i->width);
+		probe_if_stored(c, i, lin);
 	thunk_x87_use(c);
 	((thunk_code *)i->aux)(c, p ? p : thunk_of(c)->stage);
 	unstored = after(c, i, true, lin);
