@@ -90,7 +90,7 @@ static void put_x87(const struct x86_fpu *f, uint8_t *p, bool wide)
 	}
 }
 
-/* The registers are as wide as the widest linear address; they read back canonical. */
+/* The register is as wide as the widest linear address; it reads back canonical. */
 static uint64_t pointer_bits(uint64_t v)
 {
 	return (uint64_t)((int64_t)(v << 7) >> 7);
@@ -103,7 +103,7 @@ static void get_x87(struct x86_fpu *f, const uint8_t *p, bool wide)
 	f->ftw = p[4];
 	f->fop = load_le16(p + 6) & 0x7ff;
 	f->fip = wide ? pointer_bits(load_le64(p + 8)) : load_le32(p + 8);
-	f->fdp = wide ? pointer_bits(load_le64(p + 16)) : load_le32(p + 16);
+	f->fdp = wide ? load_le64(p + 16) : load_le32(p + 16);
 	f->fcs = f->fds = 0; /* deprecated: CPUID.7:EBX[13] */
 	/* ES and B follow from what is pending and unmasked. */
 	if (f->fsw & ~f->fcw & 0x3f)
@@ -144,12 +144,18 @@ static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned s
 	uint64_t lin = insn_linear(c, i, size, write);
 
 	if (lin & (align - 1)) {
-		/* With alignment checks on it is #AC that processors raise (SDM 2, FXSAVE, leaves the choice to them). */
-		if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC))
-			cpu_fault_code(c, X86_AC, 0);
+		/* Where alignment is checked, odd addresses raise #AC (SDM 2, FXSAVE, leaves the choice to processors). */
+		mmu_check_align(c, lin, 4);
 		cpu_gp0(c);
 	}
 	return lin;
+}
+
+/* Processors look at the end of an area first: that is the address that a fault names. */
+static void probe_area(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	probe_write(c, lin + size - 1, 1);
+	probe_write(c, lin, size);
 }
 
 static void fn_fxsave(struct soft_cpu *c, const struct insn *i)
@@ -159,7 +165,7 @@ static void fn_fxsave(struct soft_cpu *c, const struct insn *i)
 
 	check_fxsave(c);
 	lin = area_linear(c, i, LEGACY_SIZE, 16, true);
-	probe_write(c, lin, LEGACY_SIZE);
+	probe_area(c, lin, LEGACY_SIZE);
 	ld_buf(c, lin, image, LEGACY_SIZE); /* what FXSAVE does not write stays */
 	thunk_fpu_sync(c);
 	put_x87(&c->s.fpu, image, i->sub);
@@ -262,7 +268,7 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 	unsigned size = fpstate_size(rfbm, kind >= XSAVE_COMPACT);
 
 	lin = area_linear(c, i, size, 64, true);
-	probe_write(c, lin, size);
+	probe_area(c, lin, size);
 	ld_buf(c, lin, image, size);
 	used = fpstate_in_use(c);
 	if (kind >= XSAVE_COMPACT) {
@@ -344,6 +350,7 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 		cpu_gp0(c);
 	rfbm = requested(c);
 	lin = area_linear(c, i, AVX_AT, 64, false);
+	probe_read(c, lin + HEADER_AT + 8, 8); /* the header comes first */
 	ld_buf(c, lin, image, AVX_AT);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
 	if (rfbm & bv & STATE_AVX)

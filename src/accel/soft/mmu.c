@@ -452,6 +452,12 @@ static void check_linear(struct soft_cpu *c, uint64_t lin, unsigned len)
 	}
 }
 
+void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align)
+{
+	if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC) && lin & (align - 1))
+		cpu_fault_code(c, X86_AC, 0);
+}
+
 /* What every explicit access pays that may not be taken from the TLB. */
 static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool write)
 {
@@ -460,9 +466,8 @@ static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool wr
 		return;
 	}
 	check_linear(c, lin, 1);
-	if (c->cpl == 3 && (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC) && is_power_of_2(width) &&
-	    width <= 8 && lin & (width - 1))
-		cpu_fault_code(c, X86_AC, 0);
+	if (is_power_of_2(width) && width <= 8)
+		mmu_check_align(c, lin, width);
 	check_linear(c, lin, width);
 	if (c->mode & MODE_BREAK)
 		event_data_access(c, lin, width, write);

@@ -18,6 +18,9 @@ uint64_t seg_linear(struct soft_cpu *c, unsigned seg, uint64_t ea, unsigned size
 /* Both together for i's memory operand (uses INSN_STACK_SEG for #SS). */
 uint64_t insn_linear(struct soft_cpu *c, const struct insn *i, unsigned size, bool write);
 
+/* #AC(0) where alignment is checked (CPL 3, CR0.AM, RFLAGS.AC) and lin is no multiple of align, a power of two. */
+void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align);
+
 /* ---- data, at the current privilege ---- */
 uint8_t ld8(struct soft_cpu *c, uint64_t lin);
 uint16_t ld16(struct soft_cpu *c, uint64_t lin);

@@ -107,8 +107,13 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 	}
 	if (access == ACCESS_LOAD && unlikely(!mem))
 		mem = thunk_stage_load(c, lin, i->width);
-	if (access == ACCESS_STORE && unlikely(!mem))
+	if (access == ACCESS_STORE && unlikely(!mem)) {
+		if (kind == KIND_MMX) { /* processors are in MMX state by the time the store faults */
+			thunk_fpu_sync(c);
+			thunk_mmx_enter(c);
+		}
 		probe_write(c, lin, i->width);
+	}
 	if (kind == KIND_MMX || kind == KIND_MMX_SSE)
 		thunk_x87_use(c);
 	execute(c, code, access == ACCESS_STORE && !mem ? thunk_of(c)->stage : mem, mxcsr);

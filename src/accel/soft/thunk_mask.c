@@ -25,10 +25,12 @@ static void vec_set(struct soft_cpu *c, unsigned n, const uint8_t *v, unsigned l
 static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const uint8_t *v, const uint8_t *mask)
 {
 	uint64_t lin = insn_linear(c, i, i->width, true);
+	unsigned room = 4096 - (lin & 4095);
 
+	/* A fault names the operand's first byte in the page. */
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
-			probe_write(c, lin + n, 1);
+			probe_write(c, n < room ? lin : lin + room, 1);
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
 			st8(c, lin + n, v[n]);
@@ -48,14 +50,10 @@ static void fn_vmaskmovdqu(struct soft_cpu *c, const struct insn *i)
 
 static void fn_maskmovq(struct soft_cpu *c, const struct insn *i)
 {
-	struct x86_fpu *f = &c->s.fpu;
-	unsigned top;
-
 	fpu_check_mmx(c);
 	thunk_fpu_sync(c);
-	top = f->fsw >> 11 & 7;
-	store_masked_bytes(c, i, f->st[(i->reg - top) & 7], f->st[(i->rm - top) & 7]);
-	thunk_mmx_enter(c);
+	thunk_mmx_enter(c); /* also when the store faults, as processors do */
+	store_masked_bytes(c, i, c->s.fpu.st[i->reg], c->s.fpu.st[i->rm]);
 }
 
 /* ---- VMASKMOV, VPMASKMOV: i->width bytes in elements of i->scale2 (i->sub) bytes ---- */
@@ -203,6 +201,14 @@ static bool bind_maskmov(struct insn *i, const struct insn_source *src, const Zy
 	i->index = REG_NONE;
 	i->disp = 0;
 	i->flags |= INSN_MEM;
+	switch (mem->mem.segment) {
+	case ZYDIS_REGISTER_ES: i->seg = X86_ES; break;
+	case ZYDIS_REGISTER_CS: i->seg = X86_CS; break;
+	case ZYDIS_REGISTER_SS: i->seg = X86_SS; break;
+	case ZYDIS_REGISTER_FS: i->seg = X86_FS; break;
+	case ZYDIS_REGISTER_GS: i->seg = X86_GS; break;
+	default: i->seg = X86_DS; break;
+	}
 	i->reg = ZydisRegisterGetId(reg[0]->reg.value);
 	i->rm = ZydisRegisterGetId(reg[1]->reg.value);
 	return true;

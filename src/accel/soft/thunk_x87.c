@@ -130,6 +130,8 @@ static void fn_load(struct soft_cpu *c, const struct insn *i)
 
 	check(c, true);
 	lin = mem_addr(c, i, i->width, false);
+	if (i->width == 10)
+		mmu_check_align(c, lin, 8);
 	p = thunk_ram(c, lin, i->width, false);
 	if (unlikely(!p))
 		p = thunk_stage_load(c, lin, i->width);
@@ -168,6 +170,8 @@ static void fn_store(struct soft_cpu *c, const struct insn *i)
 
 	check(c, true);
 	lin = mem_addr(c, i, i->width, true);
+	if (i->width == 10)
+		mmu_check_align(c, lin, 8);
 	p = thunk_ram(c, lin, i->width, true);
 	if (unlikely(!p))
 		probe_if_stored(c, i, lin);
@@ -396,14 +400,28 @@ static bool is_wide(const struct insn *i)
 	return i->width == ENV32 || i->width == ENV32 + SAVE_REGS;
 }
 
+/* Where the environment or the whole state lies in memory. Processors look at its end first. */
+static uint64_t area(struct soft_cpu *c, const struct insn *i, bool write)
+{
+	uint64_t lin = insn_linear(c, i, i->width, write);
+
+	mmu_check_align(c, lin, is_wide(i) ? 4 : 2);
+	if (write) {
+		probe_write(c, lin + i->width - 1, 1);
+		probe_write(c, lin, i->width);
+	} else {
+		probe_read(c, lin + i->width - 1, 1);
+	}
+	return lin;
+}
+
 static void fn_fnstenv(struct soft_cpu *c, const struct insn *i)
 {
 	uint8_t m[ENV32];
 	uint64_t lin;
 
 	check(c, false);
-	lin = insn_linear(c, i, i->width, true);
-	probe_write(c, lin, i->width);
+	lin = area(c, i, true);
 	thunk_fpu_sync(c);
 	if (is_wide(i))
 		put_env32(c, m);
@@ -420,7 +438,7 @@ static void fn_fldenv(struct soft_cpu *c, const struct insn *i)
 	uint8_t m[ENV32];
 
 	check(c, true);
-	ld_buf(c, insn_linear(c, i, i->width, false), m, i->width);
+	ld_buf(c, area(c, i, false), m, i->width);
 	thunk_fpu_sync(c);
 	get_env(c, m, is_wide(i));
 }
@@ -432,8 +450,7 @@ static void fn_fnsave(struct soft_cpu *c, const struct insn *i)
 	uint64_t lin;
 
 	check(c, false);
-	lin = insn_linear(c, i, i->width, true);
-	probe_write(c, lin, i->width);
+	lin = area(c, i, true);
 	thunk_fpu_sync(c);
 	if (is_wide(i))
 		put_env32(c, m);
@@ -451,7 +468,7 @@ static void fn_frstor(struct soft_cpu *c, const struct insn *i)
 	unsigned env = i->width - SAVE_REGS;
 
 	check(c, true);
-	ld_buf(c, insn_linear(c, i, i->width, false), m, i->width);
+	ld_buf(c, area(c, i, false), m, i->width);
 	thunk_fpu_sync(c);
 	get_env(c, m, is_wide(i));
 	for (unsigned n = 0; n < 8; n++)
