@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The facts of this host, found by doing: opening, creating, running. CPU flags are asked only for hints. */
+#include "cli/doctor.h"
+
+#include "accel/bench.h"
+#include "core/accel.h"
+
+#include <cpuid.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/if_tun.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- files ---- */
+
+/* The file's first line without its end; empty when it cannot be read. */
+static void read_line(const char *path, char *buf, size_t size)
+{
+	buf[0] = 0;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return;
+	if (!fgets(buf, (int)size, f))
+		buf[0] = 0;
+	buf[strcspn(buf, "\n")] = 0;
+	fclose(f);
+}
+
+static uint64_t read_number(const char *path, uint64_t dflt)
+{
+	char text[64];
+	read_line(path, text, sizeof(text));
+	return text[0] ? strtoull(text, NULL, 10) : dflt;
+}
+
+static bool exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static unsigned entries(const char *dir)
+{
+	unsigned count = 0;
+	DIR *d = opendir(dir);
+	if (!d)
+		return 0;
+	for (struct dirent *ent; (ent = readdir(d));)
+		count += ent->d_name[0] != '.';
+	closedir(d);
+	return count;
+}
+
+/* "MemTotal:  123 kB" */
+static uint64_t meminfo(const char *key)
+{
+	char line[128];
+	uint64_t value = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)) && line[strlen(key)] == ':')
+			value = strtoull(line + strlen(key) + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+/* ---- KVM ---- */
+
+#define EXT(name) #name
+const char *const doctor_ext_name[DOCTOR_EXT_COUNT] = {
+	EXT(irqchip), EXT(pit), EXT(ioeventfd), EXT(irqfd), EXT(msi), EXT(dirty-ring), EXT(manual-dirty-log), EXT(xsave2), EXT(sync-regs),
+	EXT(user-msr), EXT(emulation-exit), EXT(tsc-deadline), EXT(tsc-scaling), EXT(smm),
+};
+static const int ext_cap[DOCTOR_EXT_COUNT] = {
+	KVM_CAP_IRQCHIP, KVM_CAP_PIT2, KVM_CAP_IOEVENTFD, KVM_CAP_IRQFD, KVM_CAP_SIGNAL_MSI, KVM_CAP_DIRTY_LOG_RING,
+	KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_CAP_XSAVE2, KVM_CAP_SYNC_REGS, KVM_CAP_X86_USER_SPACE_MSR,
+	KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_TSC_CONTROL, KVM_CAP_X86_SMM,
+};
+
+static bool in_group(gid_t gid)
+{
+	gid_t list[256];
+	int count = getgroups(COUNT_OF(list), list);
+	bool found = getegid() == gid;
+	for (int n = 0; n < count; n++)
+		found |= list[n] == gid;
+	return found;
+}
+
+static void kvm_group(struct doctor_kvm *k)
+{
+	struct stat st;
+	if (stat("/dev/kvm", &st) < 0)
+		return;
+	struct group *g = getgrgid(st.st_gid);
+	snprintf(k->group, sizeof(k->group), "%s", g ? g->gr_name : "");
+	k->user_in_group = in_group(st.st_gid);
+}
+
+static void kvm_modules(struct doctor_kvm *k)
+{
+	char answer[16];
+	k->module_intel = exists("/sys/module/kvm_intel");
+	k->module_amd = exists("/sys/module/kvm_amd");
+	k->module_other = exists("/sys/module/kvm") && !k->module_intel && !k->module_amd;
+	k->module_vbox = exists("/sys/module/vboxdrv");
+	k->module_vmware = exists("/sys/module/vmmon");
+	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer, sizeof(answer));
+	k->nested_paging = !answer[0] ? -1 : answer[0] == 'Y' || answer[0] == '1';
+}
+
+static void kvm_try(struct doctor_kvm *k, int dev)
+{
+	k->api_version = ioctl(dev, KVM_GET_API_VERSION, 0);
+	for (unsigned n = 0; n < DOCTOR_EXT_COUNT; n++)
+		k->ext[n] = ioctl(dev, KVM_CHECK_EXTENSION, ext_cap[n]) > 0;
+	int vm = ioctl(dev, KVM_CREATE_VM, 0);
+	k->create_vm_error = vm < 0 ? errno : 0;
+	if (vm < 0)
+		return;
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	k->create_vcpu_error = vcpu < 0 ? errno : 0;
+	if (vcpu >= 0)
+		close(vcpu);
+	close(vm);
+}
+
+static void probe_kvm(struct doctor_kvm *k)
+{
+	unsigned a, b, c, d;
+	k->create_vm_error = k->create_vcpu_error = DOCTOR_NOT_TRIED;
+	k->virtual_machine = __get_cpuid(1, &a, &b, &c, &d) && (c >> 31 & 1);
+	kvm_group(k);
+	kvm_modules(k);
+	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	k->open_error = dev < 0 ? errno : 0;
+	if (dev < 0)
+		return;
+	kvm_try(k, dev);
+	close(dev);
+}
+
+/* ---- speed ---- */
+
+static uint64_t measure(const struct accel_ops *accel, char *error, size_t size)
+{
+	struct accel_speed s = { 0 };
+	struct err e = { 0 };
+	if (accel->usable(&e) == 0 && accel_bench(accel, NULL, &s, &e) == 0)
+		return s.per_second;
+	snprintf(error, size, "%s", e.text);
+	return 0;
+}
+
+static void probe_speed(struct doctor_speed *s, const struct doctor_kvm *k)
+{
+	struct accel_speed native;
+	accel_bench_native(&native);
+	s->native = native.per_second;
+	s->soft = measure(&accel_soft, s->soft_error, sizeof(s->soft_error));
+	if (k->create_vcpu_error == 0)
+		s->kvm = measure(&accel_kvm, s->kvm_error, sizeof(s->kvm_error));
+}
+
+/* ---- the rest ---- */
+
+static void probe_tun(struct doctor_host_facts *h)
+{
+	h->tun_create_error = DOCTOR_NOT_TRIED;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	h->tun_open_error = fd < 0 ? errno : 0;
+	if (fd < 0)
+		return;
+	/* not persistent: it goes away with the descriptor */
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "panaldoc%%d");
+	h->tun_create_error = ioctl(fd, TUNSETIFF, &req) < 0 ? errno : 0;
+	close(fd);
+}
+
+static int try_io_uring(void)
+{
+	struct io_uring_params p = { 0 };
+	int fd = (int)syscall(SYS_io_uring_setup, 2, &p);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+/* In a child: this process is to stay where it is. */
+static int try_userns(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER) < 0 ? errno : 0);
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return EIO;
+	return WEXITSTATUS(status);
+}
+
+static int try_landlock(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	return abi > 0 ? (int)abi : 0;
+}
+
+static int try_seccomp(void)
+{
+	uint32_t action = SECCOMP_RET_KILL_PROCESS;
+	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ? errno : 0;
+}
+
+static void probe_host(struct doctor_host_facts *h)
+{
+	h->iommu_groups = entries("/sys/kernel/iommu_groups");
+	read_line("/sys/kernel/mm/transparent_hugepage/enabled", h->thp, sizeof(h->thp));
+	read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", h->thp_shmem, sizeof(h->thp_shmem));
+	h->hugetlb_total = meminfo("HugePages_Total");
+	h->hugetlb_free = meminfo("HugePages_Free");
+	h->hugetlb_kib = meminfo("Hugepagesize");
+	probe_tun(h);
+	h->io_uring_error = try_io_uring();
+	h->userns_error = try_userns();
+	h->landlock_abi = try_landlock();
+	h->seccomp_error = try_seccomp();
+	h->overcommit = (int)read_number("/proc/sys/vm/overcommit_memory", UINT64_MAX);
+	h->mem_total_kib = meminfo("MemTotal");
+	h->mem_available_kib = meminfo("MemAvailable");
+}
+
+const struct doctor_source doctor_this_host = { .kvm = probe_kvm, .speed = probe_speed, .host = probe_host };
