@@ -172,7 +172,7 @@ static void fn_mov_to_dr(struct soft_cpu *c, const struct insn *i)
 	if (n == 6)
 		v = (v & 0xe00f) | 0xffff0ff0;
 	if (n == 7)
-		v = (v & 0xffff2bff) | 0x400;
+		v = (v & 0xffff23ff) | 0x400;
 	c->s.dr[n] = v;
 	cpu_update_mode(c);
 	c->end_block = true;

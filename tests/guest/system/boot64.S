@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* PVH entry (32-bit, paging off) to long mode; exception entries; the calls that catch what they raise. */
 	.section .note.pvh, "a", @note
+	.balign 4
 	.long 4, 4, 18
 	.asciz "Xen"
 	.long pvh_start

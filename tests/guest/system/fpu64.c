@@ -40,6 +40,7 @@ static void legacy(void)
 	check("fpu fxsave: reserved bytes stay", area[511], 0xee);
 	__asm__ volatile("fninit; xorps %%xmm0, %%xmm0; xorps %%xmm15, %%xmm15" : : : "memory");
 	k_fxrstor((uint64_t)area);
+	memset(other, 0xee, sizeof(other));
 	k_fxsave((uint64_t)other);
 	check("fpu fxrstor: the same again", (uint64_t)memcmp(area, other, 5) | (uint64_t)memcmp(area + 24, other + 24, 392), 0);
 	call0(k_fxsave, (uint64_t)area + 8);

@@ -2,8 +2,8 @@
 /* Far transfers and IRET in long mode, compatibility mode (SDM 2; SDM 3A 5.8, 6.14). */
 #include "cpu64.h"
 
-struct far64 {
-	uint64_t off;
+struct far32 {
+	uint32_t off; /* the 64-bit form exists on some processors only */
 	uint16_t sel;
 } __attribute__((packed));
 
@@ -30,7 +30,7 @@ static void set_call_gate(uint16_t sel, uint64_t at, unsigned attr)
 	gdt[GATE / 8 + 1] = at >> 32;
 }
 
-static struct far64 pointer = { 0x1234, GATE };
+static struct far32 pointer = { 0x1234, GATE };
 
 static void call_gates(void)
 {
@@ -139,10 +139,9 @@ static void k_iret_nt(uint64_t a)
 {
 	__asm__ volatile("pushfq; orl $0x4000, (%rsp); popfq; iretq");
 }
-static void k_far_jmp(uint64_t a)
+static void k_lret_bad(uint64_t a)
 {
-	struct far64 p = { (uint64_t)a, KCS };
-	__asm__ volatile("rex.W ljmp *%0" : : "m"(p));
+	__asm__ volatile("push %0; push %1; lretq" : : "r"((uint64_t)KCS), "r"(a));
 }
 static void k_compat_kernel(uint64_t a)
 {
@@ -168,8 +167,8 @@ static void kernel_transfers(void)
 	expect("far lret to ring 3", 0x80, NOCODE);
 	check("far lret to ring 3: cs", last.rax, UCS);
 	check("far lret to ring 3: rsp", last.rbx, STACK);
-	call0(k_far_jmp, 1ull << 47);
-	expect("far jmp to a non-canonical address", 13, 0);
+	call0(k_lret_bad, 1ull << 47);
+	expect("far lret to a non-canonical address", 13, 0);
 }
 
 void test_transfers(void)
