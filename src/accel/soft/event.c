@@ -123,13 +123,21 @@ static void push_v86_segments(struct soft_cpu *c, struct desc_stack *st, unsigne
 		desc_stack_push(c, st, width, c->s.seg[order[n]].sel);
 }
 
+/* RF is cleared lazily, by event_before_insn: where no breakpoint is enabled only a fault's image shows it. */
+static uint64_t flags_image(const struct soft_cpu *c, const struct event *ev)
+{
+	bool keep = ev->kind == EVENT_FAULT || (c->mode & MODE_BREAK);
+
+	return keep ? c->s.rflags : c->s.rflags & ~(uint64_t)X86_FLAG_RF;
+}
+
 static void push_frame(struct soft_cpu *c, struct desc_stack *st, const struct event *ev, unsigned width, bool with_ss)
 {
 	if (with_ss) {
 		desc_stack_push(c, st, width, c->s.seg[X86_SS].sel);
 		desc_stack_push(c, st, width, c->s.gpr[X86_RSP]);
 	}
-	desc_stack_push(c, st, width, c->s.rflags);
+	desc_stack_push(c, st, width, flags_image(c, ev));
 	desc_stack_push(c, st, width, c->s.seg[X86_CS].sel);
 	desc_stack_push(c, st, width, c->s.rip);
 	if (ev->has_code)
@@ -326,8 +334,10 @@ void event_before_insn(struct soft_cpu *c)
 {
 	uint64_t lin, hits;
 
-	if (c->s.rflags & X86_FLAG_RF)
+	if (c->s.rflags & X86_FLAG_RF) {
+		c->s.rflags &= ~(uint64_t)X86_FLAG_RF; /* it covers one instruction; a fault of that one sets it again */
 		return;
+	}
 	lin = cpu_code64(c) ? c->s.rip : (uint32_t)(c->s.seg[X86_CS].base + c->s.rip);
 	hits = break_hits(c, lin, 1, 1 << BREAK_EXEC);
 	if (!hits)
@@ -351,7 +361,6 @@ bool event_trap_due(struct soft_cpu *c, bool tf_before)
 {
 	uint64_t bits;
 
-	c->s.rflags &= ~(uint64_t)X86_FLAG_RF;
 	if (c->s.ev.movss_shadow)
 		return false; /* held off until the next instruction is through */
 	bits = c->dr6_pending;

@@ -186,8 +186,9 @@ static void repeat(struct soft_cpu *c, const struct insn *i, enum string_op op)
 {
 	uint64_t m = width_mask(i->asize), left = c->s.gpr[X86_RCX] & m, since = 0, flags = c->s.rflags;
 	cut_registers(c, i, op);
+	bool singly = c->mode & (MODE_TF | MODE_BREAK); /* a trap may be due after each element */
 	while (left) {
-		uint64_t n = run(c, i, op, left);
+		uint64_t n = singly ? 0 : run(c, i, op, left);
 		if (!n) {
 			element(c, i, op);
 			n = 1;
@@ -198,7 +199,7 @@ static void repeat(struct soft_cpu *c, const struct insn *i, enum string_op op)
 			return;
 		since += n;
 		c->s.rflags = flags; /* in the middle, by a fault or a trap, the flags from before are seen */
-		if (unlikely(c->mode & (MODE_TF | MODE_BREAK)) || c->end_block ||
+		if (unlikely(singly) || c->end_block ||
 		    (since >= CHECK_EVERY && atomic_load_explicit(&c->v->attention, memory_order_relaxed))) {
 			c->next_rip = insn_rip(c, i); /* goes on when it is started again */
 			return;

@@ -29,7 +29,7 @@ void event_after_insn(struct soft_cpu *c, bool tf_before);
 /* Its first half: true when a #DB is due; DR6 and DR7 say so already. */
 bool event_trap_due(struct soft_cpu *c, bool tf_before);
 /* Before an instruction at s.rip under MODE_BREAK: an enabled instruction breakpoint raises #DB (cpu_fault) unless
- * RFLAGS.RF is set. event_after_insn clears RF. */
+ * RFLAGS.RF is set, which it clears. */
 void event_before_insn(struct soft_cpu *c);
 /* Under MODE_BREAK: the MMU's slow path tells every explicit data access; a hit is kept in c->dr6_pending. */
 void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write);

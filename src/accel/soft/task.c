@@ -76,7 +76,8 @@ static void set_rip(struct soft_cpu *c, uint64_t rip, bool in_insn)
 		c->block_rip = rip - c->cur->off;
 }
 
-static void load_registers(struct soft_cpu *c, const struct task_image *t, const struct task_layout *l, bool in_insn)
+static void load_registers(struct soft_cpu *c, const struct task_image *t, const struct task_layout *l,
+                           bool in_insn)
 {
 	uint64_t keep = l->width == 2 ? 0xffff0000 : 0;
 

@@ -244,10 +244,10 @@ long_code:
 	mov $0x1122334455667788, %rax
 	mov $0x1000000000000000, %r15
 	add %r15, %rax
-	mov %rax, long_result
+	mov %rax, long_result(%rip)
 	push %rax
-	pop long_result + 8
-	ljmp *long_exit
+	pop long_result + 8(%rip)
+	ljmp *long_exit(%rip)
 	.data
 long_exit:
 	.long long_back

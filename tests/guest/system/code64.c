@@ -46,7 +46,7 @@ static void next_instruction(void)
 
 	__asm__ volatile("movb $2, 1f+1(%%rip); 1: movl $1, %0" : "=a"(v) : : "memory");
 	check("code changes the next instruction", v, 2);
-	__asm__ volatile("movl $0x0b0f9090, %%ecx; movl $0x90909090, 1f(%%rip); movl $5, %0; 1: ud2; ud2" : "=a"(v) : : "rcx", "memory");
+	__asm__ volatile("movl $0x90909090, 1f(%%rip); movl $5, %0; 1: ud2; ud2" : "=a"(v) : : "memory");
 	check("code removes an instruction ahead", v, 5);
 }
 
@@ -55,7 +55,7 @@ static void in_loop(void)
 {
 	uint64_t sum = 0, n = 100;
 
-	__asm__ volatile("2: movb %b1, 1f+2(%%rip); 1: addq $0, %0; decq %1; jnz 2b" : "+r"(sum), "+r"(n) : : "memory");
+	__asm__ volatile("2: movb %b1, 1f+3(%%rip); 1: addq $0, %0; decq %1; jnz 2b" : "+r"(sum), "+r"(n) : : "memory");
 	check("code changed in a loop", sum, 5050);
 }
 

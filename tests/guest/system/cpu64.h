@@ -5,8 +5,23 @@
 
 #include "guest.h"
 
-enum { KCS = 0x08, KDS = 0x10, UCS32 = 0x1b, UDS = 0x23, UCS = 0x2b, TSS_SEL = 0x30, KCS32 = 0x40, NOT_PRESENT = 0x48,
-       GATE = 0x50, DATA16 = 0x60, CONFORMING = 0x68, EXEC_ONLY = 0x70, READ_ONLY = 0x78, LDT_SEL = 0x80, GDT_COUNT = 20 };
+enum {
+	KCS = 0x08,
+	KDS = 0x10,
+	UCS32 = 0x1b,
+	UDS = 0x23,
+	UCS = 0x2b,
+	TSS_SEL = 0x30,
+	KCS32 = 0x40,
+	NOT_PRESENT = 0x48,
+	GATE = 0x50,
+	DATA16 = 0x60,
+	CONFORMING = 0x68,
+	EXEC_ONLY = 0x70,
+	READ_ONLY = 0x78,
+	LDT_SEL = 0x80,
+	GDT_COUNT = 20
+};
 #define USER_ALIAS 0x100000000ul
 #define WINDOW 0x140000000ul
 

@@ -24,8 +24,8 @@ static void watch(void)
 	hook = on_debug;
 }
 
-extern char step1[], step2[], step3[], step4[], step_rep[], step_rep_end[], step_ss[], step_ss2[], step_ss3[], step_int[],
-	step_off[], step_pushf[], step_pushf2[];
+extern char step1[], step2[], step3[], step4[], step_rep[], step_rep_end[], step_ss[], step_ss2[], step_ss3[],
+	step_int[], step_off[], step_pushf[], step_pushf2[];
 static void k_step(uint64_t a)
 {
 	__asm__ volatile("pushfq; orl $0x100,(%%rsp); popfq; step1: nop; step2: addl $1,%%eax; step3: pushfq;"
@@ -39,8 +39,12 @@ static void k_step_rep(uint64_t a)
 }
 static void k_step_ss(uint64_t a)
 {
-	__asm__ volatile("movl $0x10,%%ecx; pushfq; pushfq; orl $0x100,(%%rsp); popfq; step_ss: movl %%ecx,%%ss; step_ss2: nop;"
-			 "step_ss3: popfq" : : : "rcx", "memory");
+	__asm__ volatile(
+		"movl $0x10,%%ecx; pushfq; pushfq; orl $0x100,(%%rsp); popfq; step_ss: movl %%ecx,%%ss; step_ss2: nop;"
+		"step_ss3: popfq"
+		:
+		:
+		: "rcx", "memory");
 }
 static void k_step_pushf(uint64_t a)
 {

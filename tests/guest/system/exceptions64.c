@@ -155,7 +155,7 @@ static void user_exceptions(void)
 	expect("exc user ud2", 6, NOCODE);
 	call3(u_noncanon, 0x8000000000000000);
 	expect("exc user non-canonical", 13, 0);
-	call3(u_stack, 0x800000000000);
+	call3(u_stack, 0x800000000010);
 	expect("exc user non-canonical push", 12, 0);
 }
 

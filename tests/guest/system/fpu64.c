@@ -42,7 +42,8 @@ static void legacy(void)
 	k_fxrstor((uint64_t)area);
 	memset(other, 0xee, sizeof(other));
 	k_fxsave((uint64_t)other);
-	check("fpu fxrstor: the same again", (uint64_t)memcmp(area, other, 5) | (uint64_t)memcmp(area + 24, other + 24, 392), 0);
+	check("fpu fxrstor: the same again",
+	      (uint64_t)memcmp(area, other, 5) | (uint64_t)memcmp(area + 24, other + 24, 392), 0);
 	call0(k_fxsave, (uint64_t)area + 8);
 	expect("fpu fxsave misaligned", 13, 0);
 	area[27] = 0xff;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* External interrupts and NMIs by the local APIC's messages to itself: shadows, blocking, priority (SDM 3A 6.7, 6.8). */
+/* External interrupts and NMIs by the local APIC's messages to itself: shadows, blocking, priority (SDM 3A 6.7). */
 #include "cpu64.h"
 
 enum { SPURIOUS = 0xf0, EOI = 0xb0, ICR_LOW = 0x300, ICR_HIGH = 0x310, TPR = 0x80, VECTOR = 0x50 };

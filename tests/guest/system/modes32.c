@@ -26,7 +26,7 @@ static void real_mode(void)
 	check("mode real: selector load", result(0), 0x1234);
 	check("mode real: base is selector * 16", result(2), 0x5678);
 	check("mode real: push, pop", result(4), 0x4321);
-	check("mode real: flags in the handler", result(6), 0x0003);
+	check("mode real: flags in the handler", result(6), 0x0047);
 	check("mode real: cs in the handler", result(8), 0);
 	check("mode real: frame of 6 bytes", result(10), 0x7000 - 6);
 	check("mode real: stack after iret", result(12), 0x7000);

@@ -11,8 +11,8 @@ static uint8_t page[4096] __attribute__((aligned(4096)));
 
 extern char u_read[], u_write[];
 __asm__(".text\n"
-	"u_read: movl $0x40000000,%edx; movb (%edx),%al; int $0x80\n"
-	"u_write: movl $0x40000000,%edx; movb %al,(%edx); int $0x80\n");
+	"u_read: movl $0x43,%edx; movl %edx,%ds; movl $0x40000000,%edx; movb (%edx),%al; int $0x80\n"
+	"u_write: movl $0x43,%edx; movl %edx,%ds; movl $0x40000000,%edx; movb %al,(%edx); int $0x80\n");
 
 static void k_read(uint32_t at) { *(volatile uint8_t *)at; }
 static void k_write(uint32_t at) { *(volatile uint8_t *)at = 1; }
@@ -25,7 +25,9 @@ static int attempt(bool user, bool write)
 		call3(write ? u_write : u_read, 2);
 	else
 		call0(write ? k_write : k_read, WINDOW);
-	return last.vector == 14 && last_cr2 == WINDOW ? (int)last.code : last.vector == NONE || last.vector == EXIT_INT ? -1 : -2;
+	return last.vector == 14 && last_cr2 == WINDOW          ? (int)last.code
+	       : last.vector == NONE || last.vector == EXIT_INT ? -1
+								: -2;
 }
 
 static int wanted(unsigned pte, bool user, bool write, bool wp)

@@ -4,11 +4,21 @@
 
 static uint8_t area[8192] __attribute__((aligned(4096)));
 
+static uint32_t with = KDS; /* FS for what follows: each call ends with KDS in it */
 static void k_load(uint32_t sel) { __asm__ volatile("movl %0, %%fs" : : "r"(sel)); }
 static void k_load_ss(uint32_t sel) { __asm__ volatile("movl %0, %%ss; movl %1, %%ss" : : "r"(sel), "r"(KDS)); }
-static void k_read8(uint32_t at) { __asm__ volatile("movb %%fs:(%0), %%al" : : "r"(at) : "eax"); }
-static void k_read32(uint32_t at) { __asm__ volatile("movl %%fs:(%0), %%eax" : : "r"(at) : "eax"); }
-static void k_write32(uint32_t at) { __asm__ volatile("movl $0x55, %%fs:(%0)" : : "r"(at) : "memory"); }
+static void k_read8(uint32_t at)
+{
+	__asm__ volatile("movl %1, %%fs; movb %%fs:(%0), %%al" : : "r"(at), "r"(with) : "eax");
+}
+static void k_read32(uint32_t at)
+{
+	__asm__ volatile("movl %1, %%fs; movl %%fs:(%0), %%eax" : : "r"(at), "r"(with) : "eax");
+}
+static void k_write32(uint32_t at)
+{
+	__asm__ volatile("movl %1, %%fs; movl $0x55, %%fs:(%0)" : : "r"(at), "r"(with) : "memory");
+}
 static void k_cs_write(uint32_t at) { __asm__ volatile("movl $0, %%cs:(%0)" : : "r"(at) : "memory"); }
 static void k_null(uint32_t sel) { __asm__ volatile("movl %0, %%fs; movb %%fs:0, %%al" : : "r"(sel) : "eax"); }
 static void k_into(uint32_t a) { __asm__ volatile("movb $0x7f,%%al; addb $1,%%al; into" : : : "eax"); }
@@ -34,7 +44,7 @@ static void k_lfs(uint32_t sel)
 static void limits(void)
 {
 	gdt[SMALL / 8] = descriptor((uint32_t)area, 0xfff, 0x4093);
-	k_load(SMALL);
+	with = SMALL;
 	call0(k_read8, 0xfff);
 	expect("seg32 last byte", NONE, 0);
 	call0(k_read8, 0x1000);
@@ -49,21 +59,21 @@ static void limits(void)
 	call0(k_write32, 0);
 	check("seg32 base is added", area[0], 0x55);
 	gdt[DOWN / 8] = descriptor((uint32_t)area - 0x1000, 0xfff, 0x4097);
-	k_load(DOWN);
+	with = DOWN;
 	call0(k_read8, 0xfff);
 	expect("seg32 expand down: within the limit", 13, 0);
 	call0(k_read8, 0x1000);
 	expect("seg32 expand down: above it", NONE, 0);
 	gdt[DOWN / 8] = descriptor((uint32_t)area - 0x1000, 0xfff, 0x0097);
-	k_load(DOWN);
+	with = DOWN;
 	call0(k_read8, 0x10000);
 	expect("seg32 expand down, 16-bit: above 64 KiB", 13, 0);
-	k_load(READ_ONLY);
+	with = READ_ONLY;
 	call0(k_write32, (uint32_t)area);
 	expect("seg32 write to read-only", 13, 0);
 	call0(k_cs_write, (uint32_t)area);
 	expect("seg32 write to code", 13, 0);
-	k_load(KDS);
+	with = KDS;
 }
 
 static void loads(void)

@@ -51,7 +51,8 @@ static void exit_write(void *opaque, uint64_t off, unsigned width, uint64_t v)
 	r->status = (uint8_t)v;
 }
 
-static int attach(struct run *r, uint64_t port, uint64_t size, const char *name, const struct region_ops *ops, struct err *e)
+static int attach(struct run *r, uint64_t port, uint64_t size, const char *name, const struct region_ops *ops,
+                  struct err *e)
 {
 	struct region region = { REGION_PORT, port, size, name, ops, r, NULL };
 	struct region_handle *h;

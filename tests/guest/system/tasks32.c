@@ -4,7 +4,8 @@
 
 static uint8_t stack2[4096] __attribute__((aligned(64)));
 extern volatile uint32_t seen_tr, seen_flags, seen_eax, seen_cr0, seen_code;
-__asm__(".data\n.balign 4\nseen_tr: .long 0\nseen_flags: .long 0\nseen_eax: .long 0\nseen_cr0: .long 0\nseen_code: .long 0\n");
+__asm__(".data\n.balign 4\nseen_tr: .long 0\nseen_flags: .long 0\nseen_eax: .long 0\nseen_cr0: .long 0\n"
+	"seen_code: .long 0\n");
 
 extern char task_entry[], task_fault[];
 __asm__(".text\n"
