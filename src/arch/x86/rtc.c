@@ -26,6 +26,7 @@ enum { B_SET = 0x80, B_24H = 0x02, B_BINARY = 0x04 };
 enum { C_IRQF = 0x80, C_PF = 0x40, C_AF = 0x20, C_UF = 0x10, C_SOURCES = C_PF | C_AF | C_UF };
 enum { UIP_NS = 244000, TICK_HZ = 32768 };
 #define SECOND_NS INT64_C(1000000000)
+#define SECONDS_MAX INT64_C(7258118400) /* the year 2200 */
 
 struct rtc {
 	struct rtc_config cfg;
@@ -115,8 +116,10 @@ static void registers_to_time(struct rtc *r)
 		.tm_mon = (int)decode(r, r->cmos[R_MONTH]) - 1,
 		.tm_year = (int)(century * 100 + decode(r, r->cmos[R_YEAR])) - 1900,
 	};
-	/* Years that nanoseconds in 64 bits cannot hold are taken as 1970: no guest means them. */
-	int64_t seconds = century >= 17 && century <= 21 ? timegm(&tm) : 0;
+	/* Before 1970 and past what nanoseconds in 64 bits hold with room to go on: taken as 1970, no guest means it. */
+	int64_t seconds = timegm(&tm);
+	if (seconds < 0 || seconds > SECONDS_MAX)
+		seconds = 0;
 	r->offset_ns = seconds * SECOND_NS - clock_ns(r);
 	r->delta_ns = seconds * SECOND_NS - utc_ns(r);
 	r->seen_ns = guest_ns(r);
