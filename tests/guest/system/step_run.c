@@ -145,7 +145,7 @@ static int run(struct run *r, struct x86_state *s)
 
 	for (unsigned n = 0; n < ROUNDS_MAX && !r->ended; n++) {
 		soft_step_run(r->step, s, STEPS, true, &res);
-		if (res.shutdown || res.halted) {
+		if (!r->ended && (res.shutdown || res.halted)) {
 			printf("\n%s at rip %llx\n", res.halted ? "halted" : "triple fault", (unsigned long long)s->rip);
 			return 2;
 		}
