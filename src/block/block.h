@@ -16,7 +16,7 @@ struct loop;
 
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 
-enum { BLK_SECTOR = 512, BLK_IOV_MAX = 1024 };
+enum { BLK_SECTOR = 512, BLK_IOV_MAX = 1024, BLK_REQ_PRIV = 192 };
 
 /* Owned by the submitter until done is called. */
 struct blk_req {
@@ -29,7 +29,11 @@ struct blk_req {
 	int result; /* 0 or a negative errno */
 	void (*done)(struct blk_req *req); /* on the blk's loop thread */
 	void *opaque;
-	void *engine[4]; /* the engine's own */
+	/* the block room's own; need not be initialised */
+	union {
+		void *align;
+		uint8_t bytes[BLK_REQ_PRIV];
+	} priv;
 };
 
 struct blk_info {
@@ -51,13 +55,22 @@ struct blk_open {
 };
 
 int blk_open(struct blk **out, const struct blk_open *o, struct err *e) ATTR_MUST_USE;
-/* No request may be under way. NULL is allowed. */
+/* No request may be under way. NULL is allowed. Before the loop ends. */
 void blk_close(struct blk *b);
 const struct blk_info *blk_info(const struct blk *b);
+/* The loop that was given to blk_open. */
+struct loop *blk_loop(const struct blk *b);
 
 /* Never fails here; the result comes with done, never before blk_submit returned. Loop thread. */
 void blk_submit(struct blk *b, struct blk_req *req);
-/* Calls fn on the loop when all requests submitted so far are done. */
-void blk_drain(struct blk *b, void (*fn)(void *opaque), void *opaque);
+/* What is submitted between the two starts as one batch, at the latest with blk_unplug. They nest. Loop thread. */
+void blk_plug(struct blk *b);
+void blk_unplug(struct blk *b);
+
+/* Calls fn on the loop, once, when nothing is under way any more. Loop thread. -ENOMEM is the only failure. */
+int blk_drain(struct blk *b, void (*fn)(void *opaque), void *opaque) ATTR_MUST_USE;
+/* Returns when nothing is under way; done functions are called meanwhile, on the loop's thread. From the loop's thread,
+ * or, for the loop of a loop_thread, from any other that holds no lock that done functions take. */
+void blk_wait(struct blk *b);
 
 #endif

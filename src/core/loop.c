@@ -38,6 +38,8 @@ struct loop {
 	struct timerq *timers;
 	struct list watches, dead;
 	_Atomic bool stop;
+	bool has_thread; /* constant once loop_thread_start returned */
+	pthread_t thread;
 	pthread_mutex_t lock;
 	struct list posts; /* lock must be held */
 };
@@ -200,6 +202,46 @@ int loop_post(struct loop *l, void (*fn)(void *opaque), void *opaque)
 	return 0;
 }
 
+struct call {
+	void (*fn)(void *opaque);
+	void *opaque;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool done;
+};
+
+static void run_call(void *opaque)
+{
+	struct call *c = opaque;
+
+	c->fn(c->opaque);
+	pthread_mutex_lock(&c->lock);
+	c->done = true;
+	pthread_cond_signal(&c->ended);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque)
+{
+	struct call c = { .fn = fn, .opaque = opaque };
+	int ret;
+
+	if (!l->has_thread || pthread_equal(pthread_self(), l->thread)) {
+		fn(opaque);
+		return 0;
+	}
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_cond_init(&c.ended, NULL);
+	ret = loop_post(l, run_call, &c);
+	pthread_mutex_lock(&c.lock);
+	while (ret == 0 && !c.done)
+		pthread_cond_wait(&c.ended, &c.lock);
+	pthread_mutex_unlock(&c.lock);
+	pthread_cond_destroy(&c.ended);
+	pthread_mutex_destroy(&c.lock);
+	return ret;
+}
+
 static void run_posts(struct loop *l)
 {
 	for (;;) {
@@ -312,6 +354,8 @@ int loop_thread_start(struct loop_thread **out, const char *name, struct err *e)
 		return ret;
 	}
 	pthread_setname_np(t->thread, name);
+	t->loop->thread = t->thread;
+	t->loop->has_thread = true;
 	*out = t;
 	return 0;
 }

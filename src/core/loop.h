@@ -32,6 +32,11 @@ struct timerq *loop_timers(struct loop *l);
 /* Has fn run on the loop's thread, in order of posting. Any thread. -ENOMEM is the only failure. */
 int loop_post(struct loop *l, void (*fn)(void *opaque), void *opaque) ATTR_MUST_USE;
 
+/* Has fn run on the loop's thread and waits for it. Runs it here when this is that thread, or when the loop belongs to
+ * no loop_thread (then the caller is its owner). Not while holding a lock that the loop's callbacks take. -ENOMEM is
+ * the only failure. */
+int loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque) ATTR_MUST_USE;
+
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
 /* One round: waits at most timeout_ms (-1 for ever), runs what is due. For tests. */

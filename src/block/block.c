@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "block/block_priv.h"
+
+#include "base/bytes.h"
+#include "core/loop.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct blk_format *const formats[] = {&blk_format_raw};
+
+/* --- requests --- */
+
+struct finished {
+	struct list node;
+	struct blk_req *req;
+};
+
+struct drain {
+	struct list node;
+	void (*fn)(void *opaque);
+	void *opaque;
+};
+
+/* The node for the finished list takes the place of what the format kept: it is done with the request. */
+void blk_finish(struct blk *b, struct blk_req *req, int result)
+{
+	static_assert(sizeof(struct finished) <= BLK_REQ_PRIV, "room in a request");
+	struct finished *f = (void *)req->priv.bytes;
+	const uint64_t one = 1;
+	req->result = result;
+	f->req = req;
+	if (list_empty(&b->finished) && !b->in_event && write(b->event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+	list_add_tail(&b->finished, &f->node);
+}
+
+static void run_finished(struct blk *b)
+{
+	while (!list_empty(&b->finished)) {
+		struct finished *f = list_entry(b->finished.next, struct finished, node);
+		struct blk_req *req = f->req;
+		list_remove(&f->node);
+		b->under_way--;
+		req->done(req);
+	}
+	while (b->under_way == 0 && !list_empty(&b->drains)) {
+		struct drain *d = list_entry(b->drains.next, struct drain, node);
+		list_remove(&d->node);
+		d->fn(d->opaque);
+		free(d);
+	}
+}
+
+static void reap(struct blk *b, bool wait)
+{
+	b->in_event = true;
+	b->plugged++;
+	b->engine->reap(b->engine_data, wait);
+	run_finished(b);
+	blk_unplug(b);
+	b->in_event = false;
+}
+
+static void on_event(void *opaque, int fd, unsigned events)
+{
+	uint64_t count;
+	if (read(fd, &count, sizeof(count)) < 0)
+		return;
+	reap(opaque, false);
+}
+
+/* 0, or what is wrong with the request. A guest's errors were answered by the device; these are the last line. */
+static int request_check(const struct blk *b, const struct blk_req *req)
+{
+	if (req->op == BLK_FLUSH)
+		return 0;
+	if (req->offset % BLK_SECTOR || req->len % BLK_SECTOR || req->iov_count > BLK_IOV_MAX ||
+	    !range_inside(req->offset, req->len, b->info.size))
+		return -EINVAL;
+	if (b->info.read_only && req->op != BLK_READ)
+		return -EROFS;
+	return 0;
+}
+
+void blk_submit(struct blk *b, struct blk_req *req)
+{
+	b->under_way++;
+	int rc = request_check(b, req);
+	bool nothing = req->op == BLK_FLUSH ? b->ignore_flush || b->info.read_only : req->len == 0;
+	if (rc || nothing) {
+		blk_finish(b, req, rc);
+		return;
+	}
+	b->format->submit(b, req);
+}
+
+void blk_file_io(struct blk *b, struct file_io *io)
+{
+	b->engine->submit(b->engine_data, io);
+	if (!b->plugged && b->engine->flush)
+		b->engine->flush(b->engine_data);
+}
+
+void blk_plug(struct blk *b)
+{
+	b->plugged++;
+}
+
+void blk_unplug(struct blk *b)
+{
+	assert(b->plugged);
+	if (--b->plugged == 0 && b->engine->flush)
+		b->engine->flush(b->engine_data);
+}
+
+int blk_drain(struct blk *b, void (*fn)(void *opaque), void *opaque)
+{
+	struct drain *d = malloc(sizeof(*d));
+	const uint64_t one = 1;
+	if (!d)
+		return -ENOMEM;
+	*d = (struct drain){.fn = fn, .opaque = opaque};
+	list_add_tail(&b->drains, &d->node);
+	/* With nothing under way it is the event that calls it. */
+	if (b->under_way == 0 && write(b->event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+	return 0;
+}
+
+static void wait_here(void *opaque)
+{
+	struct blk *b = opaque;
+	if (b->engine->flush)
+		b->engine->flush(b->engine_data);
+	while (b->under_way)
+		reap(b, list_empty(&b->finished));
+}
+
+void blk_wait(struct blk *b)
+{
+	/* Only a lack of memory for the message can fail; then it is asked again. */
+	while (loop_call(b->loop, wait_here, b) < 0)
+		usleep(1000);
+}
+
+const struct blk_info *blk_info(const struct blk *b)
+{
+	return &b->info;
+}
+
+struct loop *blk_loop(const struct blk *b)
+{
+	return b->loop;
+}
+
+/* --- opening --- */
+
+static const struct blk_format *find_format(const char *name)
+{
+	for (unsigned i = 0; i < COUNT_OF(formats); i++)
+		if (!strcmp(formats[i]->name, name ? name : "raw"))
+			return formats[i];
+	return NULL;
+}
+
+static int open_errno(const struct blk_open *o, int error, struct err *e)
+{
+	switch (error) {
+	case ENOENT:
+		return err_set(e, -error, "image %s does not exist; create it (truncate -s 10G %s) or correct the path", o->path,
+		               o->path);
+	case EACCES:
+	case EPERM:
+		return err_set(e, -error, "image %s may not be opened for %s by this user; change its owner or mode%s", o->path,
+		               o->read_only ? "reading" : "writing", o->read_only ? "" : ", or open it read-only");
+	case EROFS:
+		return err_set(e, -error, "image %s is on a read-only file system; open it read-only", o->path);
+	case EISDIR:
+		return err_set(e, -error, "image %s is a directory; name a file or a block device", o->path);
+	case EINVAL:
+		if (o->direct)
+			return err_set(e, -error, "image %s is on a file system without O_DIRECT; use another cache mode", o->path);
+		/* fall through */
+	default:
+		return err_errno(e, error, "image %s cannot be opened", o->path);
+	}
+}
+
+static int check_kind(struct blk *b, struct err *e)
+{
+	struct stat st;
+	if (fstat(b->fd, &st) < 0)
+		return err_errno(e, errno, "image %s cannot be examined", b->path);
+	b->is_device = S_ISBLK(st.st_mode);
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, -EISDIR, "image %s is a directory; name a file or a block device", b->path);
+	if (!b->is_device && !S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "image %s is neither a file nor a block device", b->path);
+	return 0;
+}
+
+/* Held through the open file, so that it goes with the process however that ends. */
+static int lock_image(const struct blk *b, struct err *e)
+{
+	struct flock lock = {.l_type = b->info.read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	if (fcntl(b->fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return err_set(e, -EBUSY, "image %s is in use by another machine; stop that one%s", b->path,
+		               b->info.read_only ? "" : ", or open the image read-only in both");
+	return err_errno(e, errno, "image %s cannot be locked", b->path);
+}
+
+static int open_file(struct blk *b, const struct blk_open *o, struct err *e)
+{
+	int flags = (o->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (o->direct ? O_DIRECT : 0);
+	b->fd = open(o->path, flags | O_NONBLOCK);
+	if (b->fd < 0)
+		return open_errno(o, errno, e);
+	int rc = check_kind(b, e);
+	return rc ? rc : lock_image(b, e);
+}
+
+static int engine_open(struct blk *b, const char *name, struct err *e)
+{
+	const struct blk_engine *const engines[] = {&blk_engine_uring, &blk_engine_threads};
+	int rc = -EINVAL;
+	for (unsigned i = 0; i < COUNT_OF(engines); i++) {
+		if (name && strcmp(engines[i]->name, name))
+			continue;
+		rc = engines[i]->open(&b->engine_data, b->event_fd, e);
+		if (rc == 0)
+			b->engine = engines[i];
+		if (rc == 0 || name)
+			return rc;
+	}
+	return name ? err_set(e, -EINVAL, "there is no block engine %s; choose io_uring or threads", name) : rc;
+}
+
+struct watch_call {
+	struct blk *b;
+	struct err *e;
+	int rc;
+};
+
+static void watch(void *opaque)
+{
+	struct watch_call *c = opaque;
+	c->rc = loop_fd_add(c->b->loop, c->b->event_fd, LOOP_READ, on_event, c->b, &c->b->watch, c->e);
+}
+
+static int events_open(struct blk *b, const char *engine, struct err *e)
+{
+	b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (b->event_fd < 0)
+		return err_errno(e, errno, "image %s: cannot make an eventfd", b->path);
+	int rc = engine_open(b, engine, e);
+	if (rc)
+		return rc;
+	struct watch_call c = {.b = b, .e = e};
+	rc = loop_call(b->loop, watch, &c);
+	return rc ? err_set(e, rc, "image %s: no memory", b->path) : c.rc;
+}
+
+static struct blk *blk_new(const struct blk_open *o)
+{
+	struct blk *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	b->fd = b->event_fd = -1;
+	b->loop = o->loop;
+	b->direct = o->direct;
+	b->ignore_flush = o->ignore_flush;
+	b->info.read_only = o->read_only;
+	list_init(&b->finished);
+	list_init(&b->drains);
+	b->path = strdup(o->path);
+	if (b->path)
+		return b;
+	free(b);
+	return NULL;
+}
+
+int blk_open(struct blk **out, const struct blk_open *o, struct err *e)
+{
+	const struct blk_format *format = find_format(o->format);
+	if (!format)
+		return err_set(e, -EINVAL, "image %s: there is no format %s; choose raw", o->path, o->format);
+	struct blk *b = blk_new(o);
+	if (!b)
+		return err_set(e, -ENOMEM, "image %s: no memory", o->path);
+	int rc = open_file(b, o, e);
+	if (!rc)
+		rc = events_open(b, o->engine, e);
+	if (!rc)
+		rc = format->open(b, o, e);
+	if (!rc)
+		b->format = format;
+	if (rc)
+		blk_close(b);
+	else
+		*out = b;
+	return rc;
+}
+
+static void unwatch(void *opaque)
+{
+	struct blk *b = opaque;
+	loop_fd_remove(b->watch);
+	b->watch = NULL;
+}
+
+void blk_close(struct blk *b)
+{
+	if (!b)
+		return;
+	assert(b->under_way == 0);
+	while (b->watch && loop_call(b->loop, unwatch, b) < 0)
+		usleep(1000);
+	if (b->format && b->format->close)
+		b->format->close(b);
+	if (b->engine)
+		b->engine->close(b->engine_data);
+	if (b->fd >= 0)
+		close(b->fd);
+	if (b->event_fd >= 0)
+		close(b->event_fd);
+	free(b->path);
+	free(b);
+}
