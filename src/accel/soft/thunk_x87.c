@@ -24,13 +24,26 @@ static __thread struct soft_cpu *owner;
 	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",    \
 		"xmm13", "xmm14", "xmm15"
 
+/* A state that comes from outside may say that nothing is pending (ES) while an unmasked flag is set: the host would
+ * signal it at the next instruction. ES is believed. */
+static void make_consistent(struct x86_fpu *f)
+{
+	uint16_t unmasked = ~f->fcw & FCW_MASKS;
+
+	if (!(f->fsw & FSW_ES))
+		f->fsw &= ~(unmasked | FSW_B);
+	else if (!(f->fsw & unmasked))
+		f->fsw &= ~(FSW_ES | FSW_B);
+}
+
 void thunk_x87_load(struct soft_cpu *c)
 {
 	struct thunk_vcpu *t = thunk_of(c);
-	const struct x86_fpu *f = &c->s.fpu;
+	struct x86_fpu *f = &c->s.fpu;
 
 	if (owner && owner != c)
 		thunk_fpu_sync(owner);
+	make_consistent(f);
 	memset(t->image, 0, FX_SIZE);
 	store_le16(t->image + FX_FCW, f->fcw);
 	store_le16(t->image + FX_FSW, f->fsw);

@@ -8,6 +8,7 @@
 #include "accel/soft/thunk_priv.h"
 #include "native.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,8 +34,8 @@ struct fixture {
 };
 
 static struct fixture fx;
-static jmp_buf fault_env;
-static unsigned fault_vector;
+static __thread jmp_buf fault_env;
+static __thread unsigned fault_vector;
 
 /* ---- what the thunks need of the soft CPU ---- */
 
@@ -413,11 +414,16 @@ static unsigned signal_vector(int sig)
 	return sig == SIGFPE ? X86_XM : sig == SIGILL ? X86_UD : sig ? X86_GP : FAULT_NONE;
 }
 
-static void run_guest(struct sample *t)
+static __attribute__((noinline)) void run_on(struct soft_cpu *c, struct sample *t)
 {
 	fault_vector = FAULT_NONE;
 	if (!setjmp(fault_env))
-		t->i.fn(fx.c, &t->i);
+		t->i.fn(c, &t->i);
+}
+
+static void run_guest(struct sample *t)
+{
+	run_on(fx.c, t);
 }
 
 /* The environment forms store the host's own pointers: those fields are set aside. */
@@ -786,6 +792,75 @@ static void two_owners(void **state)
 	free(b);
 }
 
+/* A state from outside that contradicts itself: flags unmasked and set, ES clear. */
+static void inconsistent_state(void **state)
+{
+	static struct sample t;
+
+	load_bytes(&t, &fx.d64, (const uint8_t[]){ 0xd9, 0xe8 }, 2, true, true);
+	prepare(&t);
+	fx.c->s.fpu.fcw = 0x340;
+	fx.c->s.fpu.fsw = 0x3f;
+	fx.c->s.fpu.mxcsr = 0xffffffff;
+	run_guest(&t);
+	assert_int_equal(fault_vector, FAULT_NONE);
+	load_bytes(&t, &fx.d64, (const uint8_t[]){ 0x0f, 0x58, 0xc1 }, 3, true, true); /* ADDPS */
+	run_guest(&t);
+	assert_int_equal(fx.c->s.fpu.mxcsr >> 16, 0);
+}
+
+/* Several vCPUs on threads of their own share the cache; each has its own FPU and its own exceptions. */
+static void *vcpu_thread(void *arg)
+{
+	static const uint8_t div_zero[] = { 0x0f, 0x5e, 0xc1 }, fld1[] = { 0xd9, 0xe8 }, fadd[] = { 0xd8, 0xc1 };
+	struct soft_cpu *c = aligned_alloc(64, (sizeof(*c) + 63) & ~63ul);
+	struct sample *t = calloc(1, sizeof(*t));
+	uintptr_t good = 0;
+	unsigned vector;
+
+	memcpy(c, fx.c, sizeof(*c));
+	c->thunk_state = NULL;
+	assert_int_equal(thunk_vcpu_create(c, NULL), 0);
+	for (unsigned n = 0; n < 300; n++) {
+		memset(&c->s.fpu, 0, sizeof(c->s.fpu));
+		c->s.fpu.fcw = 0x37f;
+		c->s.fpu.mxcsr = 0x1d80; /* division by zero unmasked */
+		memset(c->s.fpu.zmm[0], 0x3f, 16);
+		load_bytes(t, &fx.d64, fld1, 2, true, true);
+		t->i.fn(c, &t->i);
+		t->i.fn(c, &t->i);
+		load_bytes(t, &fx.d64, div_zero, 3, true, true);
+		run_on(c, t);
+		vector = fault_vector;
+		load_bytes(t, &fx.d64, fadd, 2, true, true);
+		t->i.fn(c, &t->i);
+		thunk_fpu_sync(c);
+		good += vector == X86_XM && c->s.fpu.mxcsr == 0x1d84 && c->s.fpu.st[0][9] == 0x40 &&
+			c->s.fpu.st[0][8] == 0 && c->s.fpu.st[1][9] == 0x3f;
+	}
+	thunk_vcpu_destroy(c);
+	free(c);
+	free(t);
+	return (void *)good;
+}
+
+static void threads(void **state)
+{
+	static struct sample t;
+	pthread_t thread[4];
+
+	load_bytes(&t, &fx.d64, (const uint8_t[]){ 0xd9, 0xe8 }, 2, true, true);
+	prepare(&t);
+	for (unsigned n = 0; n < 4; n++)
+		assert_int_equal(pthread_create(&thread[n], NULL, vcpu_thread, NULL), 0);
+	for (unsigned n = 0; n < 4; n++) {
+		void *good;
+
+		pthread_join(thread[n], &good);
+		assert_int_equal((uintptr_t)good, 300);
+	}
+}
+
 /* The cache is full: the slow path gives the same results. */
 static void full_cache(void **state)
 {
@@ -871,6 +946,8 @@ IN_FIXTURE(refused)
 IN_FIXTURE(code32)
 IN_FIXTURE(gather_restarts)
 IN_FIXTURE(two_owners)
+IN_FIXTURE(inconsistent_state)
+IN_FIXTURE(threads)
 IN_FIXTURE(full_cache)
 
 int main(void)
@@ -886,6 +963,8 @@ int main(void)
 		cmocka_unit_test(test_code32),
 		cmocka_unit_test(test_gather_restarts),
 		cmocka_unit_test(test_two_owners),
+		cmocka_unit_test(test_inconsistent_state),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_full_cache),
 	};
 
