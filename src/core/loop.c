@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -327,11 +328,15 @@ void loop_stop(struct loop *l)
 struct loop_thread {
 	struct loop *loop;
 	pthread_t thread;
+	char name[16];
 };
 
 static void *thread_main(void *arg)
 {
-	loop_run(((struct loop_thread *)arg)->loop);
+	struct loop_thread *t = arg;
+
+	pthread_setname_np(pthread_self(), t->name); /* from outside it would open a file, which the sandbox forbids */
+	loop_run(t->loop);
 	return NULL;
 }
 
@@ -342,6 +347,7 @@ int loop_thread_start(struct loop_thread **out, const char *name, struct err *e)
 
 	if (!t)
 		return err_set(e, -ENOMEM, "out of memory");
+	snprintf(t->name, sizeof(t->name), "%s", name);
 	ret = loop_create(&t->loop, NULL, e);
 	if (ret == 0) {
 		ret = -pthread_create(&t->thread, NULL, thread_main, t);
@@ -353,7 +359,6 @@ int loop_thread_start(struct loop_thread **out, const char *name, struct err *e)
 		free(t);
 		return ret;
 	}
-	pthread_setname_np(t->thread, name);
 	t->loop->thread = t->thread;
 	t->loop->has_thread = true;
 	*out = t;
