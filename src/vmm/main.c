@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* panal-vmm: one process, one machine. Options, back ends, board, run; what it all means is in the rooms. */
+#include "accel/select.h"
 #include "arch/x86/board.h"
 #include "base/log.h"
-#include "base/opt.h"
-#include "block/block.h"
-#include "core/accel.h"
+#include "control/control.h"
 #include "core/chardev.h"
 #include "core/loop.h"
 #include "core/vm.h"
@@ -29,6 +28,7 @@ struct vmm {
 	struct chardev *serial, *console;
 	struct board_config board_config;
 	struct board *board;
+	struct control *control;
 	struct vm *vm;
 	struct loop_fd *signals;
 	int signal_fd;
@@ -39,8 +39,20 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
 	struct vmm *m = opaque;
 
+	if (m->control)
+		control_event(m->control, ev, why);
 	if (ev == VM_EVENT_SHUTDOWN)
 		loop_stop(m->loop);
+}
+
+static void press_power(void *opaque)
+{
+	board_power_button(((struct vmm *)opaque)->board);
+}
+
+static void quit(void *opaque)
+{
+	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_POWEROFF);
 }
 
 /* SIGTERM and SIGINT end the machine at once, as pulling the plug does. */
@@ -111,27 +123,11 @@ static int open_chardevs(struct vmm *m, struct err *e)
 	return 0;
 }
 
-static int accel_choose(const char *text, const struct accel_ops **out, const char **options, struct err *e)
-{
-	static const struct accel_ops *const all[] = { &accel_soft, &accel_kvm };
-
-	for (size_t n = 0; n < COUNT_OF(all); n++) {
-		size_t len = strlen(all[n]->name);
-
-		if (strncmp(text, all[n]->name, len) || (text[len] && text[len] != ','))
-			continue;
-		*out = all[n];
-		*options = text[len] ? text + len + 1 : NULL;
-		return all[n]->usable ? all[n]->usable(e) : 0;
-	}
-	return err_set(e, -EINVAL, "--accel: \"%s\" is not one of kvm, soft", text);
-}
-
 static int make_machine(struct vmm *m, struct err *e)
 {
 	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
 	struct board_config *bc = &m->board_config;
-	int ret = accel_choose(m->opt.accel, &vc.accel, &vc.accel_options, e);
+	int ret = accel_select(m->opt.accel, &vc.accel, &vc.accel_options, e);
 
 	if (ret == 0)
 		ret = vm_create(&m->vm, &vc, e);
@@ -153,6 +149,13 @@ static int make_machine(struct vmm *m, struct err *e)
 	return board_micro_create(m->vm, bc, &m->board, e);
 }
 
+static int open_control(struct vmm *m, struct err *e)
+{
+	const struct control_target target = { .vm = m->vm, .power_button = press_power, .quit = quit, .opaque = m };
+
+	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
+}
+
 static int build(struct vmm *m, struct err *e)
 {
 	int ret = loop_create(&m->loop, NULL, e);
@@ -166,12 +169,15 @@ static int build(struct vmm *m, struct err *e)
 	if (ret == 0)
 		ret = make_machine(m, e);
 	if (ret == 0)
+		ret = open_control(m, e);
+	if (ret == 0)
 		ret = vm_start(m->vm, m->opt.paused || m->opt.dry_run, e);
 	return ret;
 }
 
 static void tear_down(struct vmm *m)
 {
+	control_destroy(m->control);
 	vm_destroy(m->vm);
 	chardev_close(m->serial);
 	chardev_close(m->console);

@@ -198,7 +198,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	int ret = 0;
 
 	*o = (struct options){
-		.accel = "soft",
+		.accel = "auto",
 		.serial = "stdio",
 		.memory = (uint64_t)MEMORY_DEFAULT_MIB << 20,
 		.cpus = 1,

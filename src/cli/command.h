@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The sub-commands of panal: each has a file, and gets its own name as argv[0]. They return the exit status. */
+#ifndef PANAL_CLI_COMMAND_H
+#define PANAL_CLI_COMMAND_H
+
+int run_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* panal: the command line for people. This file knows the list of sub-commands and nothing else. */
+#include "base/compiler.h"
+#include "cli/command.h"
+#include "cli/doctor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int help_main(int argc, char **argv);
+
+static int version_main(int argc, char **argv)
+{
+	puts("panal " PANAL_VERSION);
+	return 0;
+}
+
+static const struct {
+	const char *name, *help;
+	int (*main)(int argc, char **argv);
+} commands[] = {
+	{ "run", "boot a machine on this terminal", run_main },
+	{ "doctor", "what this host offers, and what to do about what it does not", doctor_main },
+	{ "version", "print the version", version_main },
+	{ "help", "print this", help_main },
+};
+
+static int help_main(int argc, char **argv)
+{
+	puts("usage: panal COMMAND [options]\n");
+	for (size_t n = 0; n < COUNT_OF(commands); n++)
+		printf("  %-10s %s\n", commands[n].name, commands[n].help);
+	puts("\npanal COMMAND --help tells more. Example: panal run --kernel vmlinuz --initrd initrd.img --append console=ttyS0");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "help";
+
+	while (name[0] == '-' && name[1] == '-')
+		name += 2;
+	for (size_t n = 0; n < COUNT_OF(commands); n++)
+		if (!strcmp(commands[n].name, name))
+			return commands[n].main(argc - 1, argv + 1);
+	fprintf(stderr, "panal: unknown command %s; panal help lists them\n", argv[1]);
+	return 2;
+}

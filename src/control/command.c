@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The list of commands, and the way from a message to its answer. */
+#include "control/control_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct command commands[] = {
+	{ "qmp_capabilities", cmd_qmp_capabilities, true },
+	{ "query-version", cmd_query_version },
+	{ "query-commands", cmd_query_commands },
+	{ "query-status", cmd_query_status },
+	{ "stop", cmd_stop },
+	{ "cont", cmd_cont },
+	{ "quit", cmd_quit },
+	{ "system_powerdown", cmd_system_powerdown },
+	{ "system_reset", cmd_system_reset },
+	{ "query-cpus-fast", cmd_query_cpus_fast },
+	{ "query-stats", cmd_query_stats },
+};
+const unsigned command_count = COUNT_OF(commands);
+
+static const struct command *find(const char *name)
+{
+	for (unsigned n = 0; n < command_count; n++)
+		if (!strcmp(commands[n].name, name))
+			return &commands[n];
+	return NULL;
+}
+
+static json_t *error_answer(const char *class, const char *text)
+{
+	return json_pack("{s:{s:s, s:s+}}", "error", "class", class, "desc", text, "");
+}
+
+/* Only the keys that QMP knows. */
+static bool known_keys(json_t *msg)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(msg, key, value)
+		if (strcmp(key, "execute") && strcmp(key, "arguments") && strcmp(key, "id"))
+			return false;
+	return true;
+}
+
+static json_t *run(struct command_call *call, json_t *msg)
+{
+	const char *name = json_string_value(json_object_get(msg, "execute"));
+	const struct command *cmd;
+	struct err e = { 0 };
+	json_t *result;
+
+	call->arguments = json_object_get(msg, "arguments");
+	if (!name || !known_keys(msg) || (call->arguments && !json_is_object(call->arguments)))
+		return error_answer("GenericError", "a message is an object with \"execute\", and may have \"arguments\" (an object) and \"id\"");
+	cmd = find(name);
+	if (!cmd || (!*call->negotiated && !cmd->before_negotiation)) {
+		err_set(&e, -ENOENT, cmd ? "say qmp_capabilities first" : "The command %s has not been found", name);
+		return error_answer("CommandNotFound", e.text);
+	}
+	result = cmd->run(call, &e);
+	if (!result)
+		return error_answer(call->error_class ? call->error_class : "GenericError", e.text);
+	return json_pack("{s:o}", "return", result);
+}
+
+json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text, size_t len)
+{
+	struct command_call call = { .control = c, .target = target, .negotiated = negotiated };
+	json_error_t je;
+	json_t *msg = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je), *answer, *id;
+
+	if (!json_is_object(msg)) {
+		json_decref(msg);
+		return error_answer("GenericError", "this is not a JSON object");
+	}
+	answer = run(&call, msg);
+	id = json_object_get(msg, "id");
+	if (answer && id)
+		json_object_set(answer, "id", id);
+	json_decref(msg);
+	return answer;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "control/control_priv.h"
+
+#include "core/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+struct client {
+	struct control *control;
+	int fd;
+	struct loop_fd *watch;
+	bool negotiated;
+	struct framing framing;
+	char *out; /* what the peer has not taken yet */
+	size_t out_len, out_room;
+};
+
+struct control {
+	struct loop *loop;
+	struct control_target target;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int listener;
+	struct loop_fd *watch;
+	struct client *client[CONTROL_CLIENTS_MAX];
+};
+
+static void drop(struct client *cl)
+{
+	struct control *c = cl->control;
+
+	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++)
+		if (c->client[n] == cl)
+			c->client[n] = NULL;
+	loop_fd_remove(cl->watch);
+	close(cl->fd);
+	free(cl->out);
+	free(cl);
+}
+
+/* Sends what it can; false when the peer is gone. */
+static bool flush(struct client *cl)
+{
+	while (cl->out_len) {
+		ssize_t sent = send(cl->fd, cl->out, cl->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && errno == EAGAIN)
+			break;
+		if (sent < 0)
+			return false;
+		memmove(cl->out, cl->out + sent, cl->out_len - (size_t)sent);
+		cl->out_len -= (size_t)sent;
+	}
+	loop_fd_events(cl->watch, cl->out_len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	return true;
+}
+
+static bool append(struct client *cl, const char *text, size_t len)
+{
+	if (cl->out_len + len > CONTROL_OUTPUT_MAX)
+		return false;
+	if (cl->out_len + len > cl->out_room) {
+		size_t room = (cl->out_len + len) * 2;
+		char *out = realloc(cl->out, room);
+
+		if (!out)
+			return false;
+		cl->out = out;
+		cl->out_room = room;
+	}
+	memcpy(cl->out + cl->out_len, text, len);
+	cl->out_len += len;
+	return true;
+}
+
+/* Takes the reference. False: the client is to be dropped. */
+static bool tell(struct client *cl, json_t *msg)
+{
+	char *text = msg ? json_dumps(msg, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	bool ok = text && append(cl, text, strlen(text)) && append(cl, "\r\n", 2) && flush(cl);
+
+	free(text);
+	json_decref(msg);
+	return ok;
+}
+
+/* Handles each whole message of what came. False: drop the client. */
+static bool take(struct client *cl, const char *buf, size_t len)
+{
+	for (size_t n = 0; n < len; n++) {
+		int ret = framing_put(&cl->framing, buf[n]);
+
+		if (ret < 0)
+			return false;
+		if (ret == 0)
+			continue;
+		if (!tell(cl, command_answer(cl->control, &cl->control->target, &cl->negotiated, cl->framing.text, cl->framing.len)))
+			return false;
+		framing_next(&cl->framing);
+	}
+	return true;
+}
+
+static void on_client(void *opaque, int fd, unsigned events)
+{
+	struct client *cl = opaque;
+	char buf[4096];
+	ssize_t got;
+	bool ok = true;
+
+	if (events & LOOP_WRITE)
+		ok = flush(cl);
+	if (ok && (events & (LOOP_READ | LOOP_HANGUP))) {
+		got = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (got > 0)
+			ok = take(cl, buf, (size_t)got);
+		else
+			ok = got < 0 && (errno == EAGAIN || errno == EINTR);
+	}
+	if (!ok)
+		drop(cl);
+}
+
+static void on_connect(void *opaque, int fd, unsigned events)
+{
+	struct control *c = opaque;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *cl;
+
+	if (peer < 0)
+		return;
+	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++) {
+		if (c->client[n])
+			continue;
+		cl = calloc(1, sizeof(*cl));
+		if (!cl)
+			break;
+		*cl = (struct client){ .control = c, .fd = peer };
+		if (loop_fd_add(c->loop, peer, LOOP_READ, on_client, cl, &cl->watch, NULL) < 0) {
+			free(cl);
+			break;
+		}
+		c->client[n] = cl;
+		if (!tell(cl, command_greeting()))
+			drop(cl);
+		return;
+	}
+	close(peer);
+}
+
+static int listen_at(struct control *c, struct err *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	mode_t old;
+	int ret;
+
+	strcpy(addr.sun_path, c->path);
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->listener < 0)
+		return err_errno(e, errno, "cannot make the control socket");
+	old = umask(0177);
+	ret = bind(c->listener, (struct sockaddr *)&addr, sizeof(addr));
+	umask(old);
+	if (ret < 0)
+		return err_errno(e, errno, "cannot make the control socket %s%s", c->path,
+		                 errno == EADDRINUSE ? "; another machine uses it, or remove the old socket" : "");
+	if (listen(c->listener, CONTROL_CLIENTS_MAX) < 0)
+		return err_errno(e, errno, "cannot listen on %s", c->path);
+	return loop_fd_add(c->loop, c->listener, LOOP_READ, on_connect, c, &c->watch, e);
+}
+
+int control_create(struct control **out, const char *path, struct loop *loop, const struct control_target *target,
+                   struct err *e)
+{
+	struct control *c;
+	int ret;
+
+	if (strlen(path) >= sizeof(c->path))
+		return err_set(e, -ENAMETOOLONG, "the control socket's path is longer than %zu bytes", sizeof(c->path) - 1);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_set(e, -ENOMEM, "out of memory");
+	c->loop = loop;
+	c->target = *target;
+	c->listener = -1;
+	strcpy(c->path, path);
+	ret = listen_at(c, e);
+	if (ret < 0) {
+		if (c->listener >= 0)
+			close(c->listener);
+		free(c);
+		return ret;
+	}
+	*out = c;
+	return 0;
+}
+
+void control_destroy(struct control *c)
+{
+	if (!c)
+		return;
+	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++)
+		if (c->client[n])
+			drop(c->client[n]);
+	loop_fd_remove(c->watch);
+	close(c->listener);
+	unlink(c->path);
+	free(c);
+}
+
+static void broadcast(struct control *c, const char *name, json_t *data)
+{
+	struct timespec ts;
+	json_t *msg;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	msg = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)ts.tv_sec, "microseconds",
+	                (json_int_t)(ts.tv_nsec / 1000), "event", name);
+	if (data)
+		json_object_set_new(msg, "data", data);
+	/* A client may be in the middle of its own command here: its connection is cut, and dropped by its own watch. */
+	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++)
+		if (c->client[n] && c->client[n]->negotiated && !tell(c->client[n], json_incref(msg)))
+			shutdown(c->client[n]->fd, SHUT_RDWR);
+	json_decref(msg);
+}
+
+void control_event_named(struct control *c, const char *name)
+{
+	broadcast(c, name, NULL);
+}
+
+static const char *const reasons[VM_REQUEST_COUNT] = {
+	[VM_REQUEST_POWEROFF] = "guest-shutdown",
+	[VM_REQUEST_RESET] = "guest-reset",
+	[VM_REQUEST_TRIPLE_FAULT] = "guest-panic",
+	[VM_REQUEST_PANIC] = "guest-panic",
+	[VM_REQUEST_DEBUG_EXIT] = "guest-shutdown",
+	[VM_REQUEST_ERROR] = "host-error",
+};
+
+void control_event(struct control *c, enum vm_event ev, enum vm_request why)
+{
+	static const char *const names[] = {
+		[VM_EVENT_STOP] = "STOP",
+		[VM_EVENT_RESUME] = "RESUME",
+		[VM_EVENT_RESET] = "RESET",
+		[VM_EVENT_SHUTDOWN] = "SHUTDOWN",
+		[VM_EVENT_PANICKED] = "GUEST_PANICKED",
+	};
+	json_t *data = NULL;
+
+	if (ev == VM_EVENT_SHUTDOWN || ev == VM_EVENT_RESET)
+		data = json_pack("{s:b, s:s}", "guest", why != VM_REQUEST_ERROR, "reason", reasons[why]);
+	else if (ev == VM_EVENT_PANICKED)
+		data = json_pack("{s:s}", "action", c->target.vm->policy.pause_on_panic ? "pause" : "run");
+	broadcast(c, names[ev], data);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control protocol of panal-vmm: JSON objects with QMP's framing on a unix socket. A client gets a greeting, says
+ * qmp_capabilities, then sends {"execute": NAME, "arguments": {...}, "id": ...} and reads return, error and event
+ * objects, one a line. Commands and events that QMP has keep its names and shapes.
+ *
+ * Clients are hostile input: a message is at most CONTROL_MESSAGE_MAX bytes, nested at most CONTROL_DEPTH_MAX deep, and a
+ * client that does not read its answers is dropped at CONTROL_OUTPUT_MAX. All of it runs on the main loop.
+ */
+#ifndef PANAL_CONTROL_CONTROL_H
+#define PANAL_CONTROL_CONTROL_H
+
+#include "base/err.h"
+#include "core/vm.h"
+
+struct control;
+struct loop;
+
+enum {
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_MESSAGE_MAX = 64 << 10,
+	CONTROL_OUTPUT_MAX = 1 << 20,
+	CONTROL_DEPTH_MAX = 32,
+};
+
+/* What the commands act on. */
+struct control_target {
+	struct vm *vm;
+	void (*power_button)(void *opaque);
+	void (*quit)(void *opaque);
+	void *opaque;
+};
+
+/* Listens on path (a new socket, mode 0600; removed by control_destroy). Errors name the path and the remedy. */
+int control_create(struct control **out, const char *path, struct loop *loop, const struct control_target *target,
+                   struct err *e) ATTR_MUST_USE;
+/* Sends what clients have not read yet as far as that goes without waiting. NULL is allowed. */
+void control_destroy(struct control *c);
+
+/* Tells every client. For vm->on_event. */
+void control_event(struct control *c, enum vm_event ev, enum vm_request why);
+/* The POWERDOWN event of system_powerdown. */
+void control_event_named(struct control *c, const char *name);
+
+#endif

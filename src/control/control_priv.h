@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of the control room: messages, commands. */
+#ifndef PANAL_CONTROL_CONTROL_PRIV_H
+#define PANAL_CONTROL_CONTROL_PRIV_H
+
+#include "control/control.h"
+
+#include <jansson.h>
+
+/* ---- framing.c: cuts a stream of bytes into JSON values ---- */
+struct framing {
+	char text[CONTROL_MESSAGE_MAX + 1];
+	size_t len;
+	unsigned depth;
+	bool in_string, escaped, begun;
+};
+/* Takes one byte. 1: text[0..len) is a whole value, taken out by framing_next; 0: more is needed; -EMSGSIZE: too long or
+ * too deep, the rest of the stream cannot be trusted. */
+int framing_put(struct framing *f, char byte);
+void framing_next(struct framing *f);
+
+/* ---- commands ---- */
+struct command_call {
+	struct control *control;
+	const struct control_target *target;
+	json_t *arguments; /* an object, or NULL */
+	bool *negotiated;
+	const char *error_class; /* set with err when it is not GenericError */
+};
+
+struct command {
+	const char *name;
+	/* A new reference to what goes into "return", or NULL with *e set. */
+	json_t *(*run)(struct command_call *call, struct err *e);
+	bool before_negotiation;
+};
+extern const struct command commands[];
+extern const unsigned command_count;
+
+/* The answer to one message: {"return": ...} or {"error": ...}, with the id. Never NULL but for lack of memory. */
+json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text, size_t len);
+/* {"QMP": {"version": ..., "capabilities": []}} */
+json_t *command_greeting(void);
+json_t *command_version(void);
+
+/* control_meta.c, control_machine.c, control_cpu.c */
+json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
+json_t *cmd_query_version(struct command_call *call, struct err *e);
+json_t *cmd_query_commands(struct command_call *call, struct err *e);
+json_t *cmd_query_status(struct command_call *call, struct err *e);
+json_t *cmd_stop(struct command_call *call, struct err *e);
+json_t *cmd_cont(struct command_call *call, struct err *e);
+json_t *cmd_quit(struct command_call *call, struct err *e);
+json_t *cmd_system_powerdown(struct command_call *call, struct err *e);
+json_t *cmd_system_reset(struct command_call *call, struct err *e);
+json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
+json_t *cmd_query_stats(struct command_call *call, struct err *e);
+
+#endif
