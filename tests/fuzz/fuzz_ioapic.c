@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ioapic_create(r.vm, (struct ioapic_config){.msi = {.send = sink}}, &io, NULL))
 		__builtin_trap();
 	struct fuzz_plan plan = {
-		.range = {{REGION_MEMORY, 0xfec00000, 0x48}}, .ranges = 1, .other = other, .opaque = io, .irqs = IOAPIC_PINS,
+		.range = {{REGION_MEMORY, 0xfec00000, 0x48}}, .ranges = 1, .other = other, .opaque = io,
+		.irqs = IOAPIC_PINS,
 	};
 	for (unsigned n = 0; n < IOAPIC_PINS; n++)
 		plan.irq[n] = ioapic_pin(io, n);

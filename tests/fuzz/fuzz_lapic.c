@@ -72,9 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	if (apic_bus_create(t.r.vm, cfg, &t.bus, NULL))
 		__builtin_trap();
-	for (unsigned n = 0; n < CPUS; n++)
-		if (lapic_create(t.r.vm, (struct lapic_config){.bus = t.bus, .vcpu = t.r.v[n], .virtual_wire = !n}, &t.l[n], NULL))
+	for (unsigned n = 0; n < CPUS; n++) {
+		struct lapic_config lc = {.bus = t.bus, .vcpu = t.r.v[n], .virtual_wire = !n};
+		if (lapic_create(t.r.vm, lc, &t.l[n], NULL))
 			__builtin_trap();
+	}
 	t.msi = apic_bus_msi(t.bus);
 	if (ioapic_create(t.r.vm, (struct ioapic_config){.msi = t.msi}, &io, NULL) ||
 	    pic_create(t.r.vm, (struct pic_config){.intr = apic_bus_lint0(t.bus)}, &pic, NULL))

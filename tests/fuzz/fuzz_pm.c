@@ -17,10 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wire out = {0};
 	struct pm *pm;
 	rig_up(&r, 0);
-	if (pm_create(r.vm, (struct pm_config){.timers = r.timers, .sci = rig_wire(&out), .reset_port = 0xcf9}, &pm, NULL))
+	struct pm_config cfg = {.timers = r.timers, .sci = rig_wire(&out), .reset_port = 0xcf9};
+	if (pm_create(r.vm, cfg, &pm, NULL))
 		__builtin_trap();
 	struct fuzz_plan plan = {
-		.range = {{REGION_PORT, 0x600, PM_LEN}, {REGION_PORT, 0xcf9, 1}}, .ranges = 2, .other = other, .opaque = pm,
+		.range = {{REGION_PORT, 0x600, PM_LEN}, {REGION_PORT, 0xcf9, 1}}, .ranges = 2, .other = other,
+		.opaque = pm,
 	};
 	fuzz_drive(&r, &plan, data, size);
 	rig_down(&r);

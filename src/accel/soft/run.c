@@ -256,6 +256,7 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	c->in_guest = true;
 	uint64_t before = c->instructions;
 	enum vcpu_exit out = run_frame(c);
+	thunk_fpu_sync(c); /* the state may be read from another thread now, and the FPU is this one's */
 	c->in_guest = false;
 	atomic_store(&p->active, false);
 	atomic_fetch_add_explicit(&v->stats.instructions, c->instructions - before, memory_order_relaxed);

@@ -107,7 +107,8 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 	}
 	if (access == ACCESS_LOAD && unlikely(!mem))
 		mem = thunk_stage_load(c, lin, i->width);
-	if (access == ACCESS_STORE && unlikely(!mem)) {
+	/* VCVTPS2PH computes, with its exceptions and sticky flags, before it looks at memory. */
+	if (access == ACCESS_STORE && !mxcsr && unlikely(!mem)) {
 		if (kind == KIND_MMX) { /* processors are in MMX state by the time the store faults */
 			thunk_fpu_sync(c);
 			thunk_mmx_enter(c);

@@ -63,6 +63,25 @@ static bool element_on(const uint8_t *mask, unsigned n, unsigned size)
 	return mask[n * size + size - 1] & 0x80;
 }
 
+/* One element. Neither VMASKMOV nor the gathers check alignment (SDM 2C), so it is not read as a number would be. */
+ALWAYS_INLINE void load_element(struct soft_cpu *c, const struct insn *i, uint64_t ea, unsigned size, uint8_t *to)
+{
+	uint64_t lin = seg_linear(c, i->seg, ea, size, false);
+	const void *p = thunk_ram(c, lin, size, false);
+
+	if (likely(p))
+		memcpy(to, p, size);
+	else
+		ld_buf(c, lin, to, size);
+}
+
+static void probe_element(struct soft_cpu *c, uint64_t lin, unsigned size)
+{
+	probe_write(c, lin, 1); /* single bytes are always aligned */
+	if ((lin & 4095) + size > 4096)
+		probe_write(c, (lin + size - 1) & ~UINT64_C(4095), 1);
+}
+
 static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
 {
 	unsigned size = i->sub;
@@ -74,11 +93,8 @@ static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
 	mask = vec(c, i->reg2);
 	ea = insn_ea(c, i);
 	for (unsigned n = 0; n < i->width / size; n++)
-		if (element_on(mask, n, size)) {
-			uint64_t x = ld(c, seg_linear(c, i->seg, ea + n * size, size, false), size);
-
-			memcpy(v + n * size, &x, size);
-		}
+		if (element_on(mask, n, size))
+			load_element(c, i, ea + n * size, size, v + n * size);
 	vec_set(c, i->reg, v, i->width);
 }
 
@@ -95,11 +111,11 @@ static void fn_vmaskmov_store(struct soft_cpu *c, const struct insn *i)
 	for (unsigned n = 0; n < count; n++)
 		if (element_on(mask, n, size)) {
 			lin[n] = seg_linear(c, i->seg, ea + n * size, size, true);
-			probe_write(c, lin[n], size);
+			probe_element(c, lin[n], size);
 		}
 	for (unsigned n = 0; n < count; n++)
 		if (element_on(mask, n, size))
-			st(c, lin[n], size, size == 4 ? load_le32(v + n * 4) : load_le64(v + n * 8));
+			st_buf(c, lin[n], v + n * size, size);
 }
 
 /* ---- gathers ---- */
@@ -119,6 +135,16 @@ static const struct gather gathers[] = {
 	{ 8, 8, 2, 16 }, { 8, 8, 4, 32 }, /* VPGATHERQQ, VGATHERQPD */
 };
 
+/* The first thing that happens: each element of the mask becomes all ones or all zeroes. */
+static void spread_mask(uint8_t *mask, const struct gather *g)
+{
+	unsigned len = g->count * (g->size > g->index ? g->size : g->index);
+
+	for (unsigned n = 0; n < len / g->size; n++)
+		memset(mask + n * g->size, element_on(mask, n, g->size) ? 0xff : 0, g->size);
+	memset(mask + len, 0, 64 - len);
+}
+
 /* i->reg: destination; i->rm: index register; i->reg2: mask. The scale is i->sub, since i's own index is unused. */
 static void fn_gather(struct soft_cpu *c, const struct insn *i)
 {
@@ -130,16 +156,16 @@ static void fn_gather(struct soft_cpu *c, const struct insn *i)
 	dst = vec(c, i->reg);
 	mask = vec(c, i->reg2);
 	base = insn_ea(c, i);
+	spread_mask(mask, g);
 	/* Each element that was fetched is committed with its mask bit, so that a fault restarts at its own element. */
 	for (unsigned n = 0; n < g->count; n++) {
 		const uint8_t *at = vec(c, i->rm) + n * g->index;
 		int64_t index = g->index == 4 ? (int32_t)load_le32(at) : (int64_t)load_le64(at);
-		uint64_t ea = (base + (uint64_t)index * i->sub) & cut, x;
+		uint64_t ea = (base + (uint64_t)index * i->sub) & cut;
 
 		if (!element_on(mask, n, g->size))
 			continue;
-		x = ld(c, seg_linear(c, i->seg, ea, g->size, false), g->size);
-		memcpy(dst + n * g->size, &x, g->size);
+		load_element(c, i, ea, g->size, dst + n * g->size);
 		memset(mask + n * g->size, 0, g->size);
 	}
 	memset(mask, 0, 64);

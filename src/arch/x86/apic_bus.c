@@ -84,7 +84,8 @@ static void send_msi(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct apic_bus *bus = opaque;
 	if ((addr & 0xfff00000) != LAPIC_DEFAULT_BASE || addr >> 32) {
-		log_limited(&bus->limit, LOG_WARNING, "guest programmed an MSI to 0x%llx, which is no local APIC; it is dropped",
+		log_limited(&bus->limit, LOG_WARNING,
+			"guest programmed an MSI to 0x%llx, which is no local APIC; it is dropped",
 			    (unsigned long long)addr);
 		return;
 	}
@@ -174,7 +175,8 @@ static const struct region_ops window_ops = {
 static int window_add(struct apic_bus *bus, uint64_t base, struct err *e)
 {
 	if (bus->windows == COUNT_OF(bus->window))
-		return err_set(e, -ENOSPC, "local APICs were moved to %d addresses already; use fewer", APIC_EXTRA_WINDOWS);
+		return err_set(e, -ENOSPC, "local APICs were moved to %d addresses already; use fewer",
+			APIC_EXTRA_WINDOWS);
 	struct apic_window *w = &bus->window[bus->windows];
 	w->bus = bus;
 	w->base = base;

@@ -50,7 +50,8 @@ static unsigned package_bits(const struct x86_topology *t) { return thread_bits(
 
 uint32_t apic_id_for(const struct x86_topology *t, unsigned index)
 {
-	unsigned thread = index % t->threads, core = index / t->threads % t->cores, socket = index / t->threads / t->cores;
+	unsigned thread = index % t->threads, core = index / t->threads % t->cores;
+	unsigned socket = index / t->threads / t->cores;
 	return socket << package_bits(t) | core << thread_bits(t) | thread;
 }
 
@@ -170,7 +171,9 @@ static void caches(struct build *b)
 		if (b->amd) /* counts there are exact, not rounded to APIC id ranges */
 			sharing = (c.level == 3 ? t->cores * t->threads : t->threads) - 1;
 		struct x86_cpuid *r = need(b, leaf, n, true);
-		r->eax = c.type | c.level << 5 | 1 << 8 | sharing << 14 | (b->amd ? 0 : (core_ids > 63 ? 63 : core_ids) << 26);
+		r->eax = c.type | c.level << 5 | 1 << 8 | sharing << 14;
+		if (!b->amd)
+			r->eax |= (core_ids > 63 ? 63 : core_ids) << 26;
 		r->ebx = (c.line - 1) | (c.ways - 1) << 22;
 		r->ecx = c.sets - 1;
 		r->edx = c.flags;

@@ -158,7 +158,8 @@ int i8042_create(struct vm *vm, struct i8042_config cfg, struct err *e)
 	k->vm = vm;
 	pthread_mutex_init(&k->lock, NULL);
 	i8042_reset(k);
-	struct region d = {.space = REGION_PORT, .addr = 0x60, .size = 1, .name = "i8042", .ops = &data_ops, .opaque = k,
+	struct region d = {.space = REGION_PORT, .addr = 0x60, .size = 1, .name = "i8042", .ops = &data_ops,
+		.opaque = k,
 			   .lock = &k->lock};
 	struct region c = d;
 	c.addr = 0x64;

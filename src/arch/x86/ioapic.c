@@ -57,7 +57,7 @@ static void pin_set(void *opaque, int n, bool level)
 	io->lines = level ? io->lines | bit : io->lines & ~bit;
 	if (io->entry[n] & RTE_LEVEL)
 		service_level(io, n);
-	else if (level && !was && !(io->entry[n] & RTE_MASKED)) /* edges at a masked pin are lost, as in the data sheet */
+	else if (level && !was && !(io->entry[n] & RTE_MASKED)) /* edges at a masked pin are lost: data sheet 3.2.4 */
 		deliver(io, n);
 	pthread_mutex_unlock(&io->lock);
 }

@@ -220,7 +220,8 @@ static uint32_t timer_count(struct lapic *l)
 	if (!l->timer_counting)
 		return 0;
 	uint64_t per_tick = (uint64_t)timer_divisor(l) * 1000000000;
-	uint64_t ticks = ((unsigned __int128)(l->timer_expire_ns - now) * l->bus->cfg.timer_hz + per_tick - 1) / per_tick;
+	unsigned __int128 left = (unsigned __int128)(l->timer_expire_ns - now) * l->bus->cfg.timer_hz;
+	uint64_t ticks = (left + per_tick - 1) / per_tick;
 	return ticks > l->timer_init ? l->timer_init : ticks;
 }
 

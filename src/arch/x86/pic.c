@@ -307,7 +307,8 @@ static int pic_after_load(void *obj, uint16_t version, struct err *e)
 	struct pic *p = obj;
 	for (unsigned n = 0; n < CHIPS; n++)
 		if (p->chip[n].lowest > 7 || p->chip[n].icw == 1 || p->chip[n].icw > 4)
-			return err_set(e, -EINVAL, "the saved interrupt controller (PIC) is in a state that none can be in");
+			return err_set(e, -EINVAL,
+				"the saved interrupt controller (PIC) is in a state that none can be in");
 	update(p);
 	return 0;
 }
@@ -342,7 +343,8 @@ static void pic_destroy(void *impl)
 }
 
 static const struct dev_type pic_type = {
-	.name = "pic", .destroy = pic_destroy, .reset = pic_reset, .state = &pic_state, .state_size = sizeof(struct pic),
+	.name = "pic", .destroy = pic_destroy, .reset = pic_reset, .state = &pic_state,
+	.state_size = sizeof(struct pic),
 };
 
 int pic_create(struct vm *vm, struct pic_config cfg, struct pic **out, struct err *e)

@@ -244,7 +244,8 @@ static void command(struct pit *p, uint8_t value)
 		latch_count(c, now_ns(p));
 		return;
 	}
-	*c = (struct pit_channel){.access = access, .mode = mode > 5 ? mode - 4 : mode, .bcd = value & 1, .gate = c->gate};
+	*c = (struct pit_channel){.access = access, .mode = mode > 5 ? mode - 4 : mode, .bcd = value & 1,
+		.gate = c->gate};
 	changed(p, n, now_ns(p));
 }
 
@@ -394,7 +395,8 @@ static void pit_destroy(void *impl)
 }
 
 static const struct dev_type pit_type = {
-	.name = "pit", .destroy = pit_destroy, .reset = pit_reset, .state = &pit_state, .state_size = sizeof(struct pit),
+	.name = "pit", .destroy = pit_destroy, .reset = pit_reset, .state = &pit_state,
+	.state_size = sizeof(struct pit),
 };
 
 int pit_create(struct vm *vm, struct pit_config cfg, struct pit **out, struct err *e)

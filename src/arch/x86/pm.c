@@ -56,7 +56,8 @@ static void rearm(struct pm *pm)
 		return;
 	}
 	uint64_t now = ticks(pm), left = (UINT64_C(1) << 31) - (now & 0x7fffffff);
-	timer_arm(&pm->timer, clock_now(timerq_clock(pm->cfg.timers)) + (int64_t)muldiv64(left, 1000000000, PM_TIMER_HZ) + 1);
+	int64_t wait = (int64_t)muldiv64(left, 1000000000, PM_TIMER_HZ) + 1;
+	timer_arm(&pm->timer, clock_now(timerq_clock(pm->cfg.timers)) + wait);
 }
 
 static void carry_due(void *opaque)

@@ -116,7 +116,7 @@ static void registers_to_time(struct rtc *r)
 		.tm_mon = (int)decode(r, r->cmos[R_MONTH]) - 1,
 		.tm_year = (int)(century * 100 + decode(r, r->cmos[R_YEAR])) - 1900,
 	};
-	/* Before 1970 and past what nanoseconds in 64 bits hold with room to go on: taken as 1970, no guest means it. */
+	/* Before 1970 and past what 64 bits of nanoseconds hold with room to go on: 1970, for no guest means it. */
 	int64_t seconds = timegm(&tm);
 	if (seconds < 0 || seconds > SECONDS_MAX)
 		seconds = 0;

@@ -18,7 +18,8 @@ enum { IIR_NONE = 1, IIR_MODEM = 0, IIR_TX = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TI
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 16 };
-enum { LSR_DR = 1, LSR_OE = 2, LSR_BI = 0x10, LSR_ERRORS = 0x1e, LSR_THRE = 0x20, LSR_TEMT = 0x40, LSR_FIFO_ERROR = 0x80 };
+enum { LSR_DR = 1, LSR_OE = 2, LSR_BI = 0x10, LSR_ERRORS = 0x1e, LSR_THRE = 0x20, LSR_TEMT = 0x40,
+	LSR_FIFO_ERROR = 0x80 };
 enum { MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80, MSR_RI_FELL = 4 };
 
 struct serial16550 {
@@ -310,7 +311,11 @@ void serial16550_writable(struct serial16550 *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static size_t chardev_line_write(void *opaque, const uint8_t *buf, size_t len) { return chardev_write(opaque, buf, len); }
+static size_t chardev_line_write(void *opaque, const uint8_t *buf, size_t len)
+{
+	return chardev_write(opaque, buf, len);
+}
+
 static void chardev_line_room(void *opaque) { chardev_rx_ready(opaque); }
 
 static size_t chardev_receive(void *opaque, const uint8_t *buf, size_t len)
@@ -368,7 +373,8 @@ static const struct state_field serial_fields[] = {
 	STATE_FIELD(struct serial16550, lcr, STATE_U8), STATE_FIELD(struct serial16550, mcr, STATE_U8),
 	STATE_FIELD(struct serial16550, lsr, STATE_U8), STATE_FIELD(struct serial16550, msr, STATE_U8),
 	STATE_FIELD(struct serial16550, scr, STATE_U8), STATE_FIELD(struct serial16550, divisor, STATE_U16),
-	STATE_FIELD(struct serial16550, tx_pending, STATE_BOOL), STATE_FIELD(struct serial16550, rx_timed_out, STATE_BOOL),
+	STATE_FIELD(struct serial16550, tx_pending, STATE_BOOL),
+	STATE_FIELD(struct serial16550, rx_timed_out, STATE_BOOL),
 	STATE_ARRAY(struct serial16550, rx, STATE_BYTES, FIFO), STATE_ARRAY(struct serial16550, tx, STATE_BYTES, FIFO),
 	STATE_FIELD(struct serial16550, rx_count, STATE_U8), STATE_FIELD(struct serial16550, tx_count, STATE_U8),
 	STATE_END,

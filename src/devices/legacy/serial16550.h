@@ -31,7 +31,8 @@ struct serial16550_config {
 	struct serial_line line; /* write NULL: nothing is connected, bytes vanish */
 };
 
-int serial16550_create(struct vm *vm, struct serial16550_config cfg, struct serial16550 **out, struct err *e) ATTR_MUST_USE;
+int serial16550_create(struct vm *vm, struct serial16550_config cfg, struct serial16550 **out,
+                       struct err *e) ATTR_MUST_USE;
 /* Bytes for the guest; returns how many fitted. Any thread. */
 size_t serial16550_receive(struct serial16550 *s, const uint8_t *buf, size_t len);
 /* How many bytes receive would take now. Any thread. */

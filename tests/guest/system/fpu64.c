@@ -140,7 +140,8 @@ static void compacted(bool avx)
 	k_xsavec((uint64_t)area);
 	check("fpu xsavec: xstate_bv", get64(area + 512), avx ? 7 : 3);
 	check("fpu xsavec: xcomp_bv", get64(area + 520), 1ull << 63 | (avx ? 7 : 3));
-	check("fpu xsavec: header is cleared", get64(area + 528), 0);
+	check("fpu xsavec: the rest of the header stays", get64(area + 528), 0xeeeeeeeeeeeeeeee);
+	memset(area + 528, 0, 48);
 	if (avx)
 		check("fpu xsavec: ymm0 high", get64(area + 576), 0x1122334455667788);
 	__asm__ volatile("fninit; xorps %xmm0, %xmm0");

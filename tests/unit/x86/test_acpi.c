@@ -23,7 +23,8 @@ static struct acpi_config machine(unsigned cpus)
 		.base = BASE, .size = SIZE, .cpus = cpus, .apic_id = ids, .lapic_base = 0xfee00000,
 		.ioapic_base = 0xfec00000, .ioapic_id = 0, .pic = true, .timer_on_pin2 = true, .pm_event = 0x600,
 		.pm_control = 0x604, .pm_timer = 0x608, .gpe0 = 0x620, .gpe0_len = 4, .reset_port = 0x60c,
-		.reset_value = 6, .s5_type = 5, .sci = 9, .serial = {{0x3f8, 4}, {0x2f8, 3}}, .rtc = true, .i8042 = true,
+		.reset_value = 6, .s5_type = 5, .sci = 9, .serial = {{0x3f8, 4}, {0x2f8, 3}}, .rtc = true,
+		.i8042 = true,
 		.pvpanic_port = 0x505, .ecam_base = 0xe0000000, .bus_first = 0, .bus_last = 255,
 		.mem32_base = 0xc0000000, .mem32_size = 0x20000000, .mem64_base = UINT64_C(0x800000000),
 		.mem64_size = UINT64_C(0x400000000), .pci_io = true, .virtio_count = 3,
@@ -110,12 +111,14 @@ static int shell(const char *dir, const char *command)
 	return rc;
 }
 
-/* Disassembles each table, compiles the result, and wants no error nor warning; the source of iasl's DSDT must be the same. */
+/* Disassembles each table, compiles the result, and wants no error nor warning. The DSDT that comes out of it must
+ * have the same source. */
 static void with_iasl(const char *dir)
 {
 	static const char *const check =
 		"for t in *.aml; do n=${t%.aml}; iasl -d $t && iasl -we -p again-$n $n.dsl || exit 1; done; "
-		"iasl -d again-DSDT.aml && grep -v '^ [*]' DSDT.dsl > a && grep -v '^ [*]' again-DSDT.dsl > b && diff a b";
+		"iasl -d again-DSDT.aml && grep -v '^ [*]' DSDT.dsl > a && grep -v '^ [*]' again-DSDT.dsl > b && "
+		"diff a b";
 	assert_int_equal(shell(dir, check), 0);
 }
 
@@ -135,7 +138,7 @@ static void check_machine(const struct acpi_config *c)
 	assert_non_null(mkdtemp(dir));
 	dump_all(dir, mem, rsdp);
 	if (system("iasl -v > /dev/null 2>&1"))
-		print_message("SKIPPED: iasl is not installed (package acpica-tools): the tables' AML is not checked\n");
+		print_message("SKIPPED: iasl (package acpica-tools) is missing: the AML is not checked\n");
 	else
 		with_iasl(dir);
 	char line[64];

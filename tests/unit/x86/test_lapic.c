@@ -5,6 +5,7 @@
 #include "arch/x86/lapic.h"
 #include "arch/x86/pic.h"
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -380,7 +381,8 @@ static void extint_through_lint0(void **state)
 	struct pic *pic;
 	assert_int_equal(pic_create(f->r.vm, (struct pic_config){.intr = apic_bus_lint0(f->bus)}, &pic, NULL), 0);
 	apic_bus_on_extint(f->bus, pic_ack, pic);
-	rig_out(&f->r, 0x20, 1, 0x11), rig_out(&f->r, 0x21, 1, 0x30), rig_out(&f->r, 0x21, 1, 4), rig_out(&f->r, 0x21, 1, 1);
+	rig_out(&f->r, 0x20, 1, 0x11), rig_out(&f->r, 0x21, 1, 0x30), rig_out(&f->r, 0x21, 1, 4), rig_out(&f->r, 0x21,
+		1, 1);
 	lapic_mmio_write(f->l[0], LVT_LINT0, 0x700);
 	attention(f, 0);
 	struct irq q = pic_pin(pic, 1);
@@ -502,14 +504,78 @@ static void window_needs_a_vcpu(void **state)
 		assert_int_equal(wrmsr(f, 1, BASE_MSR, 0xc0000800 + n * 0x1000), 0); /* a bounded number of windows */
 }
 
+static void use_window(struct vcpu *v, void *arg)
+{
+	struct fix *f = arg;
+	assert_ptr_equal(vcpu_current(), v);
+	assert_int_equal(rig_load(&f->r, 0xfee00020, 4), v->index << 24); /* each sees its own */
+	assert_int_equal(rig_load(&f->r, 0xfee00021, 1), 0);
+	rig_store(&f->r, 0xfee00080, 4, 0x10 * v->index);
+	rig_store(&f->r, 0xfee00080, 2, 0xff); /* too narrow: dropped */
+	assert_int_equal(rig_load(&f->r, 0xfee000a0, 4), 0x10 * v->index);
+}
+
+static void window_shows_each_vcpu_its_own(void **state)
+{
+	struct fix *f = *state;
+	assert_int_equal(vm_start(f->r.vm, true, NULL), 0);
+	for (unsigned n = 0; n < RIG_CPUS; n++)
+		vcpu_run_on(f->r.v[n], use_window, f);
+}
+
+/* Two senders, each waiting for its interrupt to be served before it sends the next, against a vCPU that takes
+ * them: a lost one would stop the test for good. */
+enum { ROUNDS = 5000, SENDERS = 2 };
+
+struct sender {
+	struct fix *f;
+	uint8_t vector;
+	_Atomic unsigned served;
+};
+
+static void *send_rounds(void *arg)
+{
+	struct sender *s = arg;
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		msi_send(&s->f->msi, 0xfee00000, s->vector);
+		while (atomic_load(&s->served) == n)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void no_interrupt_is_lost(void **state)
+{
+	struct fix *f = *state;
+	struct sender s[SENDERS] = {{f, 0x41, 0}, {f, 0x42, 0}}; /* in one word of the IRR */
+	pthread_t t[SENDERS];
+	for (unsigned n = 0; n < SENDERS; n++)
+		assert_int_equal(pthread_create(&t[n], NULL, send_rounds, &s[n]), 0);
+	for (unsigned left = SENDERS * ROUNDS; left;) {
+		if (!pending(f, 0)) {
+			sched_yield();
+			continue;
+		}
+		int vector = ack(f, 0);
+		assert_in_range(vector, 0x41, 0x42);
+		eoi(f, 0);
+		atomic_fetch_add(&s[vector - 0x41].served, 1);
+		left--;
+	}
+	for (unsigned n = 0; n < SENDERS; n++)
+		pthread_join(t[n], NULL);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
 		T(registers_after_reset), T(self_ipi_priority_and_eoi), T(task_priority_holds_back), T(destinations),
-		T(lowest_priority_picks_the_idlest), T(startup_sequence), T(errors), T(software_disable), T(timer_one_shot),
+		T(lowest_priority_picks_the_idlest), T(startup_sequence), T(errors), T(software_disable),
+		T(timer_one_shot),
 		T(timer_periodic), T(timer_tsc_deadline), T(x2apic_mode), T(msi_messages), T(extint_through_lint0),
 		T(nmi_through_lint1), T(ioapic_edge), T(ioapic_level), T(saved_state), T(window_needs_a_vcpu),
+		T(window_shows_each_vcpu_its_own), T(no_interrupt_is_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

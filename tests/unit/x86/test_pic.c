@@ -172,7 +172,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
-		T(edge_is_latched_and_acknowledged), T(priority_and_masks), T(slave_cascades), T(level_follows_the_line),
+		T(edge_is_latched_and_acknowledged), T(priority_and_masks), T(slave_cascades),
+		T(level_follows_the_line),
 		T(automatic_eoi), T(rotation), T(special_mask_mode), T(polling), T(saved_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,7 +175,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
-		T(tick_is_periodic), T(one_shot_fires_once), T(hostile_rate_is_bounded), T(counter_counts_down), T(bcd_counts),
+		T(tick_is_periodic), T(one_shot_fires_once), T(hostile_rate_is_bounded), T(counter_counts_down),
+		T(bcd_counts),
 		T(channel2_with_gate_and_port_b), T(triggered_one_shot), T(read_back_command), T(saved_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,7 +162,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
-		T(power_button_raises_the_sci), T(sleep_s5_powers_off), T(timer_runs_at_its_rate), T(general_purpose_events),
+		T(power_button_raises_the_sci), T(sleep_s5_powers_off), T(timer_runs_at_its_rate),
+		T(general_purpose_events),
 		T(resets), T(pm_saved_state), T(keyboard_controller_answers), T(panic_is_reported),
 		T(debug_exit_takes_the_value),
 	};

@@ -270,7 +270,8 @@ static void rsdp(uint8_t *p, uint32_t rsdt, uint64_t xsdt)
 static int check(const struct acpi_config *c, struct err *e)
 {
 	if (!c->cpus || c->cpus > ACPI_CPU_MAX || !c->apic_id)
-		return err_set(e, -EINVAL, "ACPI tables are made for 1 to %d processors, not %u", ACPI_CPU_MAX, c->cpus);
+		return err_set(e, -EINVAL, "ACPI tables are made for 1 to %d processors, not %u", ACPI_CPU_MAX,
+			c->cpus);
 	if (c->virtio_count > ACPI_VIRTIO_MAX)
 		return err_set(e, -EINVAL, "at most %d virtio-mmio devices can be described, not %u", ACPI_VIRTIO_MAX,
 			       c->virtio_count);
