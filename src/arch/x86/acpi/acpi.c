@@ -163,7 +163,7 @@ static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 	aml_byte(&ar->out, c->reset_value);
 	put16(ar, 0);
 	aml_byte(&ar->out, 3); /* minor version */
-	put64(ar, facs_gpa);
+	put64(ar, 0); /* the FACS lies below 4 GiB: the 32-bit field has it (ACPI 6.4 table 5.9, X_FIRMWARE_CTRL) */
 	put64(ar, dsdt_gpa);
 	gas_io(ar, c->pm_event, 4);
 	gas_io(ar, 0, 0);
