@@ -8,6 +8,7 @@
 #include "core/loop.h"
 #include "core/vm.h"
 #include "net/net.h"
+#include "vmm/disk.h"
 #include "vmm/options.h"
 
 #include <errno.h>
@@ -109,6 +110,19 @@ static int open_nets(struct vmm *m, struct err *e)
 	return ret;
 }
 
+static int open_disks(struct vmm *m, struct err *e)
+{
+	struct board_config *bc = &m->board_config;
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < m->opt.disk_count; n++) {
+		ret = disk_open(&bc->disk[n], m->opt.disk[n], m->loop, e);
+		if (ret == 0)
+			bc->disk_count++;
+	}
+	return ret < 0 ? err_wrap(e, "--disk") : 0;
+}
+
 static int open_chardevs(struct vmm *m, struct err *e)
 {
 	int ret = chardev_open(&m->serial, m->opt.serial, m->loop, e);
@@ -164,6 +178,8 @@ static int build(struct vmm *m, struct err *e)
 		ret = watch_signals(m, e);
 	if (ret == 0)
 		ret = open_chardevs(m, e);
+	if (ret == 0)
+		ret = open_disks(m, e);
 	if (ret == 0)
 		ret = open_nets(m, e);
 	if (ret == 0)

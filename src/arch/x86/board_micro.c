@@ -3,6 +3,7 @@
 
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/board_serial.h"
+#include "arch/x86/board_virtio.h"
 #include "arch/x86/boot/boot.h"
 #include "arch/x86/gsi.h"
 #include "arch/x86/i8042.h"
@@ -15,13 +16,12 @@
 #include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
 #include "base/bytes.h"
-#include "block/block.h"
 #include "core/accel.h"
 #include "core/dev.h"
 #include "core/gmem.h"
 #include "core/vm.h"
 #include "devices/legacy/debug_exit.h"
-#include "net/net.h"
+#include "devices/pci/pci_host.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,8 +44,14 @@ enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_S
 #define PCI32_SIZE 0x20000000u
 #define ECAM_AT UINT64_C(0xe0000000)
 #define GIB4 UINT64_C(0x100000000)
+#define GIB UINT64_C(0x40000000)
+#define PCI64_SIZE (16 * GIB)
 
-enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9, PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
+enum { PCI_BUSES = 256, PCI_LINES = 4, PCI_GSI = 16, PCI_IO_AT = 0xd000, PCI_IO_SIZE = 0x2000 };
+
+enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
+/* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
+enum { PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
 
 struct board {
 	struct vm *vm;
@@ -58,6 +64,8 @@ struct board {
 	struct msi_sink msi;
 	struct pm *pm;
 	struct board_serial serial;
+	struct board_virtio virtio;
+	struct pci_windows windows;
 };
 
 /* ---- memory ---- */
@@ -210,7 +218,7 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 		.mem_above_4g = cfg->memory - b->layout.low_top,
 		.cpus = cfg->cpus,
 	};
-	struct pm_config pc = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .reset_port = PORT_RESET };
+	struct pm_config pc = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
 	struct rtc *rtc;
 	int ret = rtc_create(vm, rc, &rtc, e);
 
@@ -227,7 +235,51 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 	return ret;
 }
 
+/* ---- PCI and virtio ---- */
+
+static int add_pci(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	struct pci_host_config hc = { .ecam_addr = ECAM_AT, .ecam_buses = PCI_BUSES, .msi = b->msi };
+	uint64_t high = cfg->memory - b->layout.low_top;
+
+	for (unsigned n = 0; n < PCI_LINES; n++)
+		hc.intx[n] = gsi_wire(&b->gsi, PCI_GSI + n);
+	b->windows = (struct pci_windows){
+		.mem32_addr = PCI32_AT,
+		.mem32_size = PCI32_SIZE,
+		.mem64_addr = round_up(GIB4 + high, GIB),
+		.mem64_size = PCI64_SIZE,
+		.port_addr = PCI_IO_AT,
+		.port_size = PCI_IO_SIZE,
+		.line_gsi = { PCI_GSI, PCI_GSI + 1, PCI_GSI + 2, PCI_GSI + 3 },
+	};
+	return pci_host_create(b->vm, &hc, &b->virtio.bus, e);
+}
+
+static int add_virtio(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	int ret = cfg->transport == BOARD_PCI ? add_pci(b, cfg, e) : 0;
+
+	b->virtio.vm = b->vm;
+	b->virtio.gsi = &b->gsi;
+	return ret < 0 ? ret : board_virtio_add(&b->virtio, cfg, e);
+}
+
 /* ---- ACPI ---- */
+
+static void describe_pci(struct board *b)
+{
+	b->acpi.ecam_base = ECAM_AT;
+	b->acpi.bus_last = PCI_BUSES - 1;
+	b->acpi.mem32_base = PCI32_AT;
+	b->acpi.mem32_size = PCI32_SIZE;
+	b->acpi.mem64_base = b->windows.mem64_addr;
+	b->acpi.mem64_size = PCI64_SIZE;
+	b->acpi.pci_io = true;
+	for (unsigned slot = 0; slot < ACPI_PCI_SLOTS; slot++)
+		for (unsigned pin = 0; pin < ACPI_PCI_PINS; pin++)
+			b->acpi.pci_gsi[slot][pin] = (uint8_t)(PCI_GSI + (slot + pin) % PCI_LINES);
+}
 
 static void describe(struct board *b, const struct board_config *cfg)
 {
@@ -245,7 +297,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.pm_timer = PM_DEFAULT_BASE + PM_TIMER,
 		.gpe0 = PM_DEFAULT_BASE + PM_GPE0,
 		.gpe0_len = PM_GPE0_LEN,
-		.reset_port = PORT_RESET,
+		.reset_port = PM_DEFAULT_BASE + PM_RESET,
 		.reset_value = PM_RESET_VALUE,
 		.s5_type = PM_S5_TYPE,
 		.sci = IRQ_SCI,
@@ -253,6 +305,9 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.rtc = true,
 		.pvpanic_port = PORT_PVPANIC,
 	};
+	if (b->virtio.bus)
+		describe_pci(b);
+	board_virtio_describe(&b->virtio, &b->acpi);
 }
 
 /* ---- start and reset ---- */
@@ -264,6 +319,8 @@ static int reset(void *opaque, struct err *e)
 	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
 	int ret = s ? acpi_build(vm->mem, &b->acpi, &b->layout.rsdp, e) : err_set(e, -ENOMEM, "out of memory");
 
+	if (ret == 0 && b->virtio.bus)
+		ret = pci_host_assign(b->virtio.bus, &b->windows, e);
 	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
 		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
 
@@ -299,6 +356,8 @@ static int build(struct board *b, const struct board_config *cfg, struct err *e)
 		ret = add_interrupts(b, e);
 	if (ret == 0)
 		ret = add_legacy(b, cfg, e);
+	if (ret == 0)
+		ret = add_virtio(b, cfg, e);
 	if (ret < 0)
 		return ret;
 	describe(b, cfg);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/board_virtio.h"
+
+#include "core/vm.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/rng.h"
+
+#include <errno.h>
+
+enum { FIRST_SLOT = 1, SLOTS = 32 };
+
+static unsigned mmio_gsi(unsigned n)
+{
+	return BOARD_MMIO_GSI + n % BOARD_MMIO_GSIS;
+}
+
+static int next_place(struct board_virtio *bv, struct virtio_place *place, struct err *e)
+{
+	unsigned n = bv->next++;
+
+	*place = (struct virtio_place){ 0 };
+	if (FIRST_SLOT + n >= SLOTS)
+		return err_set(e, -ENOSPC, "more than %d devices; leave some out", SLOTS - FIRST_SLOT);
+	if (bv->bus) {
+		place->bus = bv->bus;
+		place->slot = (uint8_t)(FIRST_SLOT + n);
+	} else {
+		place->mmio_addr = BOARD_MMIO_AT + n * BOARD_MMIO_SIZE;
+		place->mmio_irq = gsi_wire(bv->gsi, mmio_gsi(n));
+	}
+	return 0;
+}
+
+static int add_disk(struct board_virtio *bv, struct blk *blk, struct err *e)
+{
+	struct virtio_blk_config c = { .blk = blk, .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_blk_create(bv->vm, &c, e);
+}
+
+static int add_rng(struct board_virtio *bv, struct err *e)
+{
+	struct virtio_rng_config c = { 0 };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_rng_create(bv->vm, &c, e);
+}
+
+int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, struct err *e)
+{
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		ret = add_disk(bv, cfg->disk[n], e);
+	if (ret == 0 && cfg->rng)
+		ret = add_rng(bv, e);
+	return ret;
+}
+
+void board_virtio_describe(const struct board_virtio *bv, struct acpi_config *acpi)
+{
+	if (bv->bus)
+		return;
+	acpi->virtio_count = bv->next;
+	for (unsigned n = 0; n < bv->next; n++) {
+		acpi->virtio[n].base = (uint32_t)(BOARD_MMIO_AT + n * BOARD_MMIO_SIZE);
+		acpi->virtio[n].size = BOARD_MMIO_SIZE;
+		acpi->virtio[n].gsi = (uint8_t)mmio_gsi(n);
+	}
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The virtio devices of a board, on PCI slots or MMIO windows in the order of the configuration. Boards use it. */
+#ifndef PANAL_ARCH_X86_BOARD_VIRTIO_H
+#define PANAL_ARCH_X86_BOARD_VIRTIO_H
+
+#include "arch/x86/acpi/acpi.h"
+#include "arch/x86/board.h"
+#include "arch/x86/gsi.h"
+
+/* Where the next device goes. Slots and windows are handed out in order, so addresses are stable from start to start. */
+struct board_virtio {
+	struct vm *vm;
+	struct gsi *gsi;
+	struct pci_bus *bus; /* NULL: MMIO */
+	unsigned next;
+};
+
+enum { BOARD_MMIO_SIZE = 0x200, BOARD_MMIO_GSI = 16, BOARD_MMIO_GSIS = 8 };
+#define BOARD_MMIO_AT UINT64_C(0xfeb00000)
+
+int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* Tells the guest of MMIO windows. */
+void board_virtio_describe(const struct board_virtio *bv, struct acpi_config *acpi);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/disk.h"
+
+#include "base/opt.h"
+#include "block/block.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct opt_desc keys[] = {
+	{ .key = "path", .kind = OPT_STRING, .positional = true },
+	{ .key = "format", .kind = OPT_STRING },
+	{ .key = "readonly", .kind = OPT_BOOL },
+	{ .key = "cache", .kind = OPT_STRING },
+	{ .key = "engine", .kind = OPT_STRING },
+	{ 0 },
+};
+
+/* The names that users of other monitors know. */
+static const struct {
+	const char *name;
+	bool direct, ignore_flush;
+} caches[] = {
+	{ "writeback", false, false },
+	{ "none", true, false },
+	{ "unsafe", false, true },
+};
+
+static int set_cache(struct blk_open *o, const char *name, struct err *e)
+{
+	for (size_t n = 0; n < COUNT_OF(caches); n++)
+		if (!strcmp(caches[n].name, name)) {
+			o->direct = caches[n].direct;
+			o->ignore_flush = caches[n].ignore_flush;
+			return 0;
+		}
+	return err_set(e, -EINVAL, "cache=%s is unknown; writeback, none and unsafe are possible", name);
+}
+
+int disk_open(struct blk **out, const char *text, struct loop *loop, struct err *e)
+{
+	struct blk_open o = { .loop = loop };
+	struct opts k;
+	int ret = opts_parse(&k, keys, text, e);
+
+	if (ret < 0)
+		return ret;
+	o.path = opts_string(&k, "path", NULL);
+	o.format = opts_string(&k, "format", "raw");
+	o.read_only = opts_bool(&k, "readonly", false);
+	o.engine = opts_string(&k, "engine", NULL);
+	if (!o.path)
+		ret = err_set(e, -EINVAL, "no path given: PATH[,format=raw][,readonly]");
+	if (ret == 0)
+		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
+	if (ret == 0)
+		ret = blk_open(out, &o, e);
+	opts_free(&k);
+	return ret;
+}
