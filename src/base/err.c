@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	size_t len;
 
 	if (!e)
-		return -1;
+		return -EIO;
 	memcpy(old, e->text, sizeof(old));
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);

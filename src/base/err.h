@@ -26,7 +26,7 @@ int err_set(struct err *e, int code, const char *fmt, ...) ATTR_PRINTF(3, 4);
 /* As err_set with code = -errno_value and ": strerror" appended. errno_value is positive. */
 int err_errno(struct err *e, int errno_value, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
-/* Puts "prefix: " before the text that is there; returns the code that is there. */
+/* Puts "prefix: " before the text that is there; returns the code that is there (-EIO when e is NULL). */
 int err_wrap(struct err *e, const char *fmt, ...) ATTR_PRINTF(2, 3);
 
 PANAL_END_DECLS

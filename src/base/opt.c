@@ -115,7 +115,7 @@ static int parse_part(struct opts *out, const struct opt_desc *table, const char
 	const char *eq = strchr(part, '='), *value = eq ? eq + 1 : "on";
 	const struct opt_desc *d = find_key(table, part, eq ? (size_t)(eq - part) : strlen(part));
 
-	if (first && (!eq || !d) && find_positional(table) && !(d && d->kind == OPT_BOOL)) {
+	if (first && !eq && find_positional(table) && !(d && d->kind == OPT_BOOL)) {
 		d = find_positional(table);
 		value = part;
 	} else if (!d) {
@@ -144,7 +144,7 @@ int opts_parse(struct opts *out, const struct opt_desc *table, const char *text,
 		if (!part)
 			ret = err_set(e, -ENOMEM, "out of memory");
 		else if (!*part)
-			ret = err_set(e, -EINVAL, "an option between two commas is empty");
+			ret = err_set(e, -EINVAL, "a part of the option is empty");
 		else
 			ret = parse_part(out, table, part, first, e);
 		free(part);

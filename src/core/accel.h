@@ -41,7 +41,7 @@ struct accel_ops {
 	int (*vcpu_create)(struct vcpu *v, struct err *e);
 	void (*vcpu_destroy)(struct vcpu *v);
 	enum vcpu_exit (*vcpu_run)(struct vcpu *v);
-	/* Makes vcpu_run look at v->attention. Any thread; the bits are set before it is called. */
+	/* Makes vcpu_run look at v->attention. Any thread, also while the vCPU has none; the bits are set before. */
 	void (*vcpu_kick)(struct vcpu *v);
 	int (*get_state)(struct vcpu *v, struct x86_state *s, struct err *e);
 	int (*set_state)(struct vcpu *v, const struct x86_state *s, struct err *e);

@@ -22,16 +22,23 @@ struct chardev_client {
 	void *opaque;
 };
 
+enum { CHARDEV_QUEUE_MAX = 64 << 10 }; /* bytes that may wait for the outside; a write beyond is short */
+
 /* spec: "stdio" (descriptors 0 and 1), "file:PATH" (written, created or emptied), "unix:PATH" (listens; one peer at a
- * time; without a peer bytes vanish), "none". */
+ * time; without a peer bytes vanish), "none". The program ignores SIGPIPE. */
 int chardev_open(struct chardev **out, const char *spec, struct loop *loop, struct err *e) ATTR_MUST_USE;
-void chardev_close(struct chardev *c); /* NULL is allowed */
-/* Before the loop runs; copied. */
+/* Loop thread, no writer left. Writes what waits as far as that goes without blocking. NULL is allowed. */
+void chardev_close(struct chardev *c);
+/* Loop thread; copied. Input begins with a client that has receive, and stops with a zeroed one. */
 void chardev_set_client(struct chardev *c, const struct chardev_client *client);
 
 /* Any thread. Returns how many bytes were taken. */
 size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len);
 /* The client has room again. Any thread. */
 void chardev_rx_ready(struct chardev *c);
+
+/* A listening, non-blocking unix socket at path; one that a dead program left there is replaced. The descriptor, or a
+ * negative errno. */
+int chardev_listen(const char *path, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -9,19 +9,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
-/* Time stands at base_ns while stopped, and is host time + delta while it runs. TSC likewise. */
-struct machine_clock {
-	struct clock clock;
-	pthread_mutex_t lock;
-	/* lock must be held for these */
-	bool running;
-	int64_t base_ns;
-	uint64_t base_tsc;
-	int64_t delta_ns;
-	uint64_t tsc_offset;
-};
-
-static int64_t host_ns(void)
+static int64_t monotonic_ns(void)
 {
 	struct timespec ts;
 
@@ -29,15 +17,47 @@ static int64_t host_ns(void)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
+/* ---- machine clock ---- */
+
+/* A sequence lock: readers are vCPUs and must not wait for each other. */
+struct machine_clock {
+	struct clock clock;
+	pthread_mutex_t lock;       /* writers */
+	_Atomic unsigned seq;       /* odd while it is being changed */
+	_Atomic bool running;
+	_Atomic int64_t base_ns;    /* running: host time when the clock was zero; else what it shows */
+	_Atomic uint64_t tsc_offset; /* running: guest TSC - host TSC; else what it was last */
+	_Atomic uint64_t tsc_stand;  /* not running: the guest's TSC */
+};
+
+static unsigned read_begin(struct machine_clock *mc)
+{
+	unsigned seq;
+
+	while ((seq = atomic_load_explicit(&mc->seq, memory_order_acquire)) & 1)
+		_mm_pause();
+	return seq;
+}
+
+/* The values between are loaded with acquire order, so that they come before this. */
+static bool read_again(struct machine_clock *mc, unsigned seq)
+{
+	return atomic_load_explicit(&mc->seq, memory_order_relaxed) != seq;
+}
+
 static int64_t machine_now(void *opaque)
 {
 	struct machine_clock *mc = opaque;
-	int64_t now;
+	unsigned seq;
+	int64_t ns;
 
-	pthread_mutex_lock(&mc->lock);
-	now = mc->running ? host_ns() + mc->delta_ns : mc->base_ns;
-	pthread_mutex_unlock(&mc->lock);
-	return now;
+	do {
+		seq = read_begin(mc);
+		ns = atomic_load_explicit(&mc->base_ns, memory_order_acquire);
+		if (atomic_load_explicit(&mc->running, memory_order_acquire))
+			ns = monotonic_ns() - ns;
+	} while (read_again(mc, seq));
+	return ns;
 }
 
 int machine_clock_create(struct machine_clock **out, struct err *e)
@@ -46,9 +66,8 @@ int machine_clock_create(struct machine_clock **out, struct err *e)
 
 	if (!mc)
 		return err_set(e, -ENOMEM, "out of memory");
+	mc->clock = (struct clock){machine_now, mc};
 	pthread_mutex_init(&mc->lock, NULL);
-	mc->clock = (struct clock){ .now_ns = machine_now, .opaque = mc };
-	mc->tsc_offset = -__rdtsc();
 	*out = mc;
 	return 0;
 }
@@ -69,81 +88,123 @@ const struct clock *machine_clock_get(struct machine_clock *mc)
 void machine_clock_run(struct machine_clock *mc, bool run)
 {
 	pthread_mutex_lock(&mc->lock);
-	if (run && !mc->running) {
-		mc->delta_ns = mc->base_ns - host_ns();
-		mc->tsc_offset = mc->base_tsc - __rdtsc();
-	} else if (!run && mc->running) {
-		mc->base_ns = host_ns() + mc->delta_ns;
-		mc->base_tsc = __rdtsc() + mc->tsc_offset;
+	if (atomic_load(&mc->running) != run) {
+		atomic_fetch_add(&mc->seq, 1);
+		int64_t ns = monotonic_ns();
+		uint64_t tsc = __rdtsc();
+		/* Both directions: host time minus the one value gives the other. */
+		atomic_store(&mc->base_ns, ns - atomic_load(&mc->base_ns));
+		if (run)
+			atomic_store(&mc->tsc_offset, atomic_load(&mc->tsc_stand) - tsc);
+		else
+			atomic_store(&mc->tsc_stand, atomic_load(&mc->tsc_offset) + tsc);
+		atomic_store(&mc->running, run);
+		atomic_fetch_add(&mc->seq, 1);
 	}
-	mc->running = run;
 	pthread_mutex_unlock(&mc->lock);
 }
 
 uint64_t machine_clock_tsc_offset(struct machine_clock *mc)
 {
-	uint64_t offset;
-
-	pthread_mutex_lock(&mc->lock);
-	offset = mc->running ? mc->tsc_offset : mc->base_tsc - __rdtsc();
-	pthread_mutex_unlock(&mc->lock);
-	return offset;
+	if (unlikely(!atomic_load_explicit(&mc->running, memory_order_relaxed)))
+		return machine_clock_tsc(mc) - __rdtsc();
+	return atomic_load_explicit(&mc->tsc_offset, memory_order_relaxed);
 }
 
-/* Both clocks at one moment: the tightest of a few readings, so that an interruption between them does not count. */
-static void read_both(uint64_t *tsc, int64_t *ns)
+uint64_t machine_clock_tsc(struct machine_clock *mc)
 {
-	uint64_t best = UINT64_MAX;
+	unsigned seq;
+	uint64_t tsc;
 
-	for (int n = 0; n < 8; n++) {
-		uint64_t before = __rdtsc();
-		int64_t now = host_ns();
-		uint64_t width = __rdtsc() - before;
-
-		if (width < best) {
-			best = width;
-			*tsc = before + width / 2;
-			*ns = now;
-		}
-	}
+	do {
+		seq = read_begin(mc);
+		if (atomic_load_explicit(&mc->running, memory_order_acquire))
+			tsc = __rdtsc() + atomic_load_explicit(&mc->tsc_offset, memory_order_acquire);
+		else
+			tsc = atomic_load_explicit(&mc->tsc_stand, memory_order_acquire);
+	} while (read_again(mc, seq));
+	return tsc;
 }
 
-/* Three milliseconds of both side by side: about 20 ppm. */
-static uint32_t measure_tsc_khz(void)
-{
-	const struct timespec nap = { .tv_nsec = 3000000 };
-	int64_t ns0, ns1;
-	uint64_t tsc0, tsc1;
+/* ---- frequency of the TSC ---- */
 
-	read_both(&tsc0, &ns0);
-	nanosleep(&nap, NULL);
-	read_both(&tsc1, &ns1);
-	return (uint32_t)muldiv64(tsc1 - tsc0, 1000000, (uint64_t)(ns1 - ns0));
-}
+enum { HYPERVISOR_TIMING_LEAF = 0x40000010, MEASURE_NS = 3000000 };
 
-static uint32_t find_tsc_khz(void)
+/* SDM 2A, CPUID leaf 15H: ECX is the crystal in Hz, EBX/EAX the ratio of TSC to crystal; ECX may be 0. */
+static uint64_t khz_from_leaf15(void)
 {
 	unsigned a, b, c, d;
 
-	/* CPUID 15H: crystal in ECX, ratio EBX/EAX (SDM 2A, CPUID). */
-	if (__get_cpuid_count(0x15, 0, &a, &b, &c, &d) && a && b && c)
-		return (uint32_t)muldiv64(c, b, (uint64_t)a * 1000);
-	if (__get_cpuid(0x40000000, &a, &b, &c, &d) && a >= 0x40000010 && __get_cpuid(0x40000010, &a, &b, &c, &d) && a)
-		return a;
-	return measure_tsc_khz();
+	if (!__get_cpuid_count(0x15, 0, &a, &b, &c, &d) || !a || !b || !c)
+		return 0;
+	return muldiv64(c, b, a) / 1000;
 }
 
-/* A constant of the host, not of a machine, and all who ask must be told the same: it is found out once. */
+/* Several hypervisors give the TSC's kHz in EAX of 0x40000010. */
+static uint64_t khz_from_hypervisor(void)
+{
+	unsigned a, b, c, d;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 31))
+		return 0;
+	__cpuid(0x40000000, a, b, c, d);
+	if (a < HYPERVISOR_TIMING_LEAF || a > 0x400000ff)
+		return 0;
+	__cpuid(HYPERVISOR_TIMING_LEAF, a, b, c, d);
+	return a;
+}
+
+struct tsc_pair {
+	int64_t ns;
+	uint64_t tsc;
+};
+
+/* The narrowest of a few readings: an interruption between the two makes one wide. */
+static struct tsc_pair tsc_pair(void)
+{
+	struct tsc_pair best = {0};
+	uint64_t width = UINT64_MAX;
+
+	for (unsigned n = 0; n < 8; n++) {
+		uint64_t t0 = __rdtsc();
+		int64_t ns = monotonic_ns();
+		uint64_t t1 = __rdtsc();
+
+		if (t1 - t0 < width) {
+			width = t1 - t0;
+			best = (struct tsc_pair){ns, t0 + (t1 - t0) / 2};
+		}
+	}
+	return best;
+}
+
+static uint64_t khz_measured(void)
+{
+	struct tsc_pair a = tsc_pair(), b;
+
+	do
+		b = tsc_pair();
+	while (b.ns - a.ns < MEASURE_NS);
+	return muldiv64(b.tsc - a.tsc, 1000000, (uint64_t)(b.ns - a.ns));
+}
+
 uint32_t host_tsc_khz(void)
 {
-	static _Atomic uint32_t found;
-	uint32_t khz = atomic_load(&found), none = 0;
+	static _Atomic uint32_t known; /* a constant of the host, found at the first call */
+	uint64_t khz = atomic_load(&known);
 
 	if (khz)
-		return khz;
-	khz = find_tsc_khz();
-	return atomic_compare_exchange_strong(&found, &none, khz) ? khz : none;
+		return (uint32_t)khz;
+	khz = khz_from_leaf15();
+	if (!khz)
+		khz = khz_from_hypervisor();
+	if (!khz)
+		khz = khz_measured();
+	uint32_t none = 0;
+	return atomic_compare_exchange_strong(&known, &none, (uint32_t)khz) ? (uint32_t)khz : none;
 }
+
+/* ---- virtual clock ---- */
 
 static int64_t virtual_now(void *opaque)
 {
@@ -152,5 +213,5 @@ static int64_t virtual_now(void *opaque)
 
 struct clock virtual_clock_get(struct virtual_clock *vc)
 {
-	return (struct clock){ .now_ns = virtual_now, .opaque = vc };
+	return (struct clock){virtual_now, vc};
 }

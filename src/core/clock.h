@@ -40,7 +40,10 @@ void machine_clock_run(struct machine_clock *mc, bool run);
  * when the clock stops and starts, so that the guest's TSC stands with it.
  */
 uint64_t machine_clock_tsc_offset(struct machine_clock *mc);
-/* Frequency of the host's TSC in kHz: CPUID 15H, the hypervisor's leaf, or measured once against CLOCK_MONOTONIC (3 ms). */
+/* The machine's TSC now; it stands while the clock does. */
+uint64_t machine_clock_tsc(struct machine_clock *mc);
+/* Frequency of the host's TSC in kHz: CPUID 15H, the hypervisor's timing leaf, or measured once against
+ * CLOCK_MONOTONIC (3 ms). */
 uint32_t host_tsc_khz(void);
 
 /* A virtual clock for tests: stands until it is moved. */

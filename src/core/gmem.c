@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,7 +37,7 @@ void gmem_destroy(struct gmem *gm)
 
 static int check_new(const struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, struct err *e)
 {
-	if (!size || gpa % GMEM_PAGE || size % GMEM_PAGE || gpa + size < gpa)
+	if (!size || gpa % GMEM_PAGE || size % GMEM_PAGE || gpa + size < gpa || size > INT64_MAX)
 		return err_set(e, -EINVAL, "memory %s: address and size must be multiples of %d", name, GMEM_PAGE);
 	if (gm->count == GMEM_BLOCK_MAX)
 		return err_set(e, -ENOSPC, "memory %s: more than %d blocks", name, GMEM_BLOCK_MAX);
@@ -79,7 +80,7 @@ int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name,
 	if (ret < 0)
 		return ret;
 	*b = (struct gmem_block){ .gpa = gpa, .size = size, .fd = -1 };
-	strncpy(b->name, name, sizeof(b->name) - 1);
+	snprintf(b->name, sizeof(b->name), "%s", name);
 	ret = map_block(b, hugepages, e);
 	if (ret < 0) {
 		if (b->fd >= 0)
@@ -126,6 +127,16 @@ void *gmem_at(const struct gmem *gm, uint64_t gpa, uint64_t len)
 	return b->host + (gpa - b->gpa);
 }
 
+/* Tells the watcher of the part of [gpa, gpa + len) that lies in page n of b. */
+static void code_written(struct gmem *gm, const struct gmem_block *b, uint64_t n, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = b->gpa + n * GMEM_PAGE;
+	uint64_t from = page < gpa ? gpa : page;
+	uint64_t to = page + GMEM_PAGE < gpa + len ? page + GMEM_PAGE : gpa + len;
+
+	gm->watch.code_written(gm->watch.opaque, from, to - from);
+}
+
 void gmem_written(struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	const struct gmem_block *b = len ? gmem_find(gm, gpa) : NULL;
@@ -133,15 +144,18 @@ void gmem_written(struct gmem *gm, uint64_t gpa, uint64_t len)
 
 	if (!b || !range_inside(gpa - b->gpa, len, b->size))
 		return;
+	/* The bytes are visible before the flags are read: whoever sets a flag and then reads the page sees them, or
+	 * we see the flag. */
+	atomic_thread_fence(memory_order_seq_cst);
 	first = (gpa - b->gpa) / GMEM_PAGE;
 	last = (gpa - b->gpa + len - 1) / GMEM_PAGE;
 	for (uint64_t n = first; n <= last; n++) {
-		uint8_t flags = atomic_load_explicit(&b->page_flags[n], memory_order_acquire);
+		uint8_t flags = atomic_load_explicit(&b->page_flags[n], memory_order_relaxed);
 
 		if (flags & GMEM_FLAG_CLEAN)
 			atomic_fetch_and(&b->page_flags[n], (uint8_t)~GMEM_FLAG_CLEAN);
 		if ((flags & GMEM_FLAG_CODE) && gm->watch.code_written)
-			gm->watch.code_written(gm->watch.opaque, b->gpa + n * GMEM_PAGE, GMEM_PAGE);
+			code_written(gm, b, n, gpa, len);
 	}
 }
 
@@ -235,6 +249,8 @@ int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	const struct gmem_block *b = gmem_find(gm, gpa);
 
+	if (!len)
+		return 0;
 	if (!b || gpa % GMEM_PAGE || len % GMEM_PAGE || !range_inside(gpa - b->gpa, len, b->size))
 		return -EFAULT;
 	if (fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gpa - b->gpa), (off_t)len) < 0)

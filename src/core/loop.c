@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/loop.h"
 
+#include "base/fd.h"
 #include "base/list.h"
 #include "core/clock.h"
+#include "core/ticker.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 64 };
+enum { EVENT_BATCH = 32 };
 
 struct loop_fd {
 	struct loop *loop;
+	struct list node; /* loop->watches, or loop->dead once removed */
 	int fd;
-	unsigned events;
-	bool in_epoll;
-	bool removed; /* freed at the end of the round */
-	loop_fd_fn fn;
+	bool watched; /* known to epoll */
+	loop_fd_fn fn; /* NULL once removed */
 	void *opaque;
-	struct list node;
 };
 
 struct post {
@@ -34,15 +35,17 @@ struct post {
 };
 
 struct loop {
-	int epoll, event;
 	struct clock host_clock;
-	struct timerq *timers;
+	struct ticker *ticker;
+	int epoll_fd, event_fd;
+	struct loop_fd *event_watch;
 	struct list watches, dead;
+	unsigned depth; /* of loop_once within callbacks */
 	_Atomic bool stop;
 	bool has_thread; /* constant once loop_thread_start returned */
 	pthread_t thread;
-	pthread_mutex_t lock;
-	struct list posts; /* lock must be held */
+	pthread_mutex_t post_lock; /* posts; a leaf */
+	struct list posts;
 };
 
 static int64_t host_now(void *opaque)
@@ -53,141 +56,7 @@ static int64_t host_now(void *opaque)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static void wake(void *opaque)
-{
-	struct loop *l = opaque;
-	const uint64_t one = 1;
-
-	if (write(l->event, &one, sizeof(one)) < 0)
-		return; /* the counter is full: the loop is awake */
-}
-
-static int open_descriptors(struct loop *l, struct err *e)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	l->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll < 0 || l->event < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->event, &ev) < 0)
-		return err_errno(e, errno, "cannot make an event loop");
-	return 0;
-}
-
-int loop_create(struct loop **out, const struct clock *clock, struct err *e)
-{
-	struct loop *l = calloc(1, sizeof(*l));
-	int ret;
-
-	if (!l)
-		return err_set(e, -ENOMEM, "out of memory");
-	l->epoll = l->event = -1;
-	l->host_clock = (struct clock){ .now_ns = host_now };
-	list_init(&l->watches);
-	list_init(&l->dead);
-	list_init(&l->posts);
-	pthread_mutex_init(&l->lock, NULL);
-	ret = open_descriptors(l, e);
-	if (ret == 0)
-		ret = timerq_create(&l->timers, clock ? clock : &l->host_clock, wake, l, e);
-	if (ret < 0) {
-		loop_destroy(l);
-		return ret;
-	}
-	*out = l;
-	return 0;
-}
-
-static void bury(struct loop *l)
-{
-	list_each_safe(it, &l->dead)
-	{
-		list_remove(it);
-		free(list_entry(it, struct loop_fd, node));
-	}
-}
-
-void loop_destroy(struct loop *l)
-{
-	if (!l)
-		return;
-	list_each_safe(it, &l->watches)
-		loop_fd_remove(list_entry(it, struct loop_fd, node));
-	bury(l);
-	list_each_safe(it2, &l->posts)
-		free(list_entry(it2, struct post, node));
-	timerq_destroy(l->timers);
-	pthread_mutex_destroy(&l->lock);
-	if (l->epoll >= 0)
-		close(l->epoll);
-	if (l->event >= 0)
-		close(l->event);
-	free(l);
-}
-
-static unsigned to_epoll(unsigned events)
-{
-	return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u);
-}
-
-/* A descriptor that nothing is awaited of leaves epoll, or a hang-up would be reported without end. */
-static int sync_epoll(struct loop_fd *w)
-{
-	struct epoll_event ev = { .events = to_epoll(w->events), .data.ptr = w };
-	int op = w->in_epoll ? (w->events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL) : EPOLL_CTL_ADD;
-
-	if (!w->in_epoll && !w->events)
-		return 0;
-	if (epoll_ctl(w->loop->epoll, op, w->fd, &ev) < 0)
-		return -errno;
-	w->in_epoll = w->events;
-	return 0;
-}
-
-int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e)
-{
-	struct loop_fd *w = calloc(1, sizeof(*w));
-	int ret;
-
-	if (!w)
-		return err_set(e, -ENOMEM, "out of memory");
-	*w = (struct loop_fd){ .loop = l, .fd = fd, .events = events, .fn = fn, .opaque = opaque };
-	ret = sync_epoll(w);
-	if (ret < 0) {
-		free(w);
-		return err_errno(e, -ret, "cannot watch descriptor %d", fd);
-	}
-	list_add_tail(&l->watches, &w->node);
-	*out = w;
-	return 0;
-}
-
-void loop_fd_events(struct loop_fd *w, unsigned events)
-{
-	if (w->events == events)
-		return;
-	w->events = events;
-	sync_epoll(w);
-}
-
-void loop_fd_remove(struct loop_fd *w)
-{
-	if (!w || w->removed)
-		return;
-	loop_fd_events(w, 0);
-	w->removed = true;
-	list_remove(&w->node);
-	list_add_tail(&w->loop->dead, &w->node);
-}
-
-int loop_fd_number(const struct loop_fd *w)
-{
-	return w->fd;
-}
-
-struct timerq *loop_timers(struct loop *l)
-{
-	return l->timers;
-}
+/* ---- posts ---- */
 
 int loop_post(struct loop *l, void (*fn)(void *opaque), void *opaque)
 {
@@ -195,11 +64,12 @@ int loop_post(struct loop *l, void (*fn)(void *opaque), void *opaque)
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct post){ .fn = fn, .opaque = opaque };
-	pthread_mutex_lock(&l->lock);
+	p->fn = fn;
+	p->opaque = opaque;
+	pthread_mutex_lock(&l->post_lock);
 	list_add_tail(&l->posts, &p->node);
-	pthread_mutex_unlock(&l->lock);
-	wake(l);
+	pthread_mutex_unlock(&l->post_lock);
+	fd_event_signal(l->event_fd);
 	return 0;
 }
 
@@ -224,7 +94,7 @@ static void run_call(void *opaque)
 
 int loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque)
 {
-	struct call c = { .fn = fn, .opaque = opaque };
+	struct call c = {.fn = fn, .opaque = opaque};
 	int ret;
 
 	if (!l->has_thread || pthread_equal(pthread_self(), l->thread)) {
@@ -243,87 +113,201 @@ int loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque)
 	return ret;
 }
 
-static void run_posts(struct loop *l)
+static struct post *take_post(struct loop *l)
 {
-	for (;;) {
-		struct post *p = NULL;
+	struct post *p = NULL;
 
-		pthread_mutex_lock(&l->lock);
-		if (!list_empty(&l->posts)) {
-			p = list_entry(l->posts.next, struct post, node);
-			list_remove(&p->node);
-		}
-		pthread_mutex_unlock(&l->lock);
-		if (!p)
-			return;
+	pthread_mutex_lock(&l->post_lock);
+	if (!list_empty(&l->posts)) {
+		p = list_entry(l->posts.next, struct post, node);
+		list_remove(&p->node);
+	}
+	pthread_mutex_unlock(&l->post_lock);
+	return p;
+}
+
+/* Those that are there now; a post from a post waits for the next round, so that other events have their turn. */
+static void run_posts(void *opaque, int fd, unsigned events)
+{
+	struct loop *l = opaque;
+	struct list *last;
+	struct post *p;
+	bool end = false;
+
+	fd_event_clear(fd); /* first: whoever posts from here on signals again */
+	pthread_mutex_lock(&l->post_lock);
+	last = l->posts.prev;
+	pthread_mutex_unlock(&l->post_lock);
+	if (last == &l->posts)
+		return;
+	while (!end && (p = take_post(l))) {
+		end = &p->node == last;
 		p->fn(p->opaque);
 		free(p);
 	}
 }
 
-/* The wait as a timespec: until the first timer, at most timeout_ms; NULL: for ever. A timer whose deadline a
- * stopped clock does not reach is looked at again after a while. */
-static struct timespec *wait_time(struct loop *l, int timeout_ms, struct timespec *ts)
+/* ---- watches ---- */
+
+static uint32_t to_epoll(unsigned events)
 {
-	int64_t next = timerq_next(l->timers), wait = timeout_ms < 0 ? INT64_MAX : timeout_ms * INT64_C(1000000);
-
-	if (next != INT64_MAX) {
-		int64_t left = next - clock_now(timerq_clock(l->timers));
-
-		if (left < wait)
-			wait = left > 0 ? left : 0;
-	}
-	if (wait == INT64_MAX)
-		return NULL;
-	ts->tv_sec = wait / 1000000000;
-	ts->tv_nsec = wait % 1000000000;
-	return ts;
+	return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u);
 }
 
-static void dispatch(struct loop *l, struct epoll_event *ev, int count)
+static unsigned from_epoll(uint32_t events)
 {
-	for (int n = 0; n < count; n++) {
-		struct loop_fd *w = ev[n].data.ptr;
-		unsigned events;
-		uint64_t drained;
+	return (events & EPOLLIN ? LOOP_READ : 0u) | (events & EPOLLOUT ? LOOP_WRITE : 0u) |
+	       (events & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
+}
 
-		if (!w) {
-			if (read(l->event, &drained, sizeof(drained)) < 0)
-				continue;
-			continue;
-		}
-		if (w->removed)
-			continue;
-		events = (ev[n].events & EPOLLIN ? LOOP_READ : 0u) | (ev[n].events & EPOLLOUT ? LOOP_WRITE : 0u) |
-		         (ev[n].events & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u);
-		w->fn(w->opaque, w->fd, events);
+/* A descriptor of which nothing is awaited leaves epoll, or its hang-up would be reported without end. */
+static int watch(struct loop_fd *w, unsigned events)
+{
+	struct epoll_event ev = {.events = to_epoll(events), .data.ptr = w};
+	int op = !w->watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+
+	if (!w->watched && !events)
+		return 0;
+	if (epoll_ctl(w->loop->epoll_fd, op, w->fd, &ev) < 0)
+		return -errno;
+	w->watched = events;
+	return 0;
+}
+
+int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e)
+{
+	struct loop_fd *w = malloc(sizeof(*w));
+	int ret;
+
+	if (!w)
+		return err_set(e, -ENOMEM, "out of memory");
+	*w = (struct loop_fd){.loop = l, .fd = fd, .fn = fn, .opaque = opaque};
+	ret = watch(w, events);
+	if (ret < 0) {
+		free(w);
+		return err_errno(e, -ret, "cannot watch a descriptor");
 	}
+	list_add_tail(&l->watches, &w->node);
+	*out = w;
+	return 0;
+}
+
+void loop_fd_events(struct loop_fd *w, unsigned events)
+{
+	watch(w, events);
+}
+
+/* The memory stays until the round ends: its event may be further down in the batch. */
+void loop_fd_remove(struct loop_fd *w)
+{
+	if (!w || !w->fn)
+		return;
+	watch(w, 0);
+	w->fn = NULL;
+	list_remove(&w->node);
+	list_add_tail(&w->loop->dead, &w->node);
+}
+
+static void free_watches(struct list *head)
+{
+	list_each_safe(it, head) {
+		list_remove(it);
+		free(list_entry(it, struct loop_fd, node));
+	}
+}
+
+/* ---- life ---- */
+
+static int setup(struct loop *l, const struct clock *clock, struct err *e)
+{
+	int ret;
+
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll_fd < 0)
+		return err_errno(e, errno, "cannot create an epoll descriptor");
+	l->event_fd = fd_event(e);
+	if (l->event_fd < 0)
+		return l->event_fd;
+	ret = loop_fd_add(l, l->event_fd, LOOP_READ, run_posts, l, &l->event_watch, e);
+	return ret < 0 ? ret : ticker_create(&l->ticker, l, clock ? clock : &l->host_clock, e);
+}
+
+int loop_create(struct loop **out, const struct clock *clock, struct err *e)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	int ret;
+
+	if (!l)
+		return err_set(e, -ENOMEM, "out of memory");
+	l->host_clock = (struct clock){.now_ns = host_now};
+	l->epoll_fd = l->event_fd = -1;
+	list_init(&l->watches);
+	list_init(&l->dead);
+	list_init(&l->posts);
+	pthread_mutex_init(&l->post_lock, NULL);
+	ret = setup(l, clock, e);
+	if (ret < 0) {
+		loop_destroy(l);
+		return ret;
+	}
+	*out = l;
+	return 0;
+}
+
+void loop_destroy(struct loop *l)
+{
+	struct post *p;
+
+	if (!l)
+		return;
+	ticker_destroy(l->ticker);
+	while ((p = take_post(l)))
+		free(p);
+	free_watches(&l->watches);
+	free_watches(&l->dead);
+	fd_close(&l->event_fd);
+	fd_close(&l->epoll_fd);
+	pthread_mutex_destroy(&l->post_lock);
+	free(l);
+}
+
+struct timerq *loop_timers(struct loop *l)
+{
+	return ticker_timers(l->ticker);
 }
 
 void loop_once(struct loop *l, int timeout_ms)
 {
-	struct epoll_event ev[EVENTS_AT_ONCE];
-	struct timespec ts;
-	int count = epoll_pwait2(l->epoll, ev, EVENTS_AT_ONCE, wait_time(l, timeout_ms, &ts), NULL);
+	struct epoll_event ev[EVENT_BATCH];
+	int count = epoll_wait(l->epoll_fd, ev, EVENT_BATCH, timeout_ms);
 
-	dispatch(l, ev, count);
-	timerq_run(l->timers);
-	run_posts(l);
-	bury(l);
+	l->depth++;
+	for (int n = 0; n < count; n++) {
+		struct loop_fd *w = ev[n].data.ptr;
+		unsigned events = from_epoll(ev[n].events);
+
+		if (w->fn && events)
+			w->fn(w->opaque, w->fd, events);
+	}
+	/* A virtual clock may have been moved without the timerfd's knowing. */
+	ticker_run(l->ticker);
+	if (!--l->depth)
+		free_watches(&l->dead);
 }
 
 void loop_run(struct loop *l)
 {
-	while (!atomic_load(&l->stop))
+	while (!atomic_exchange(&l->stop, false))
 		loop_once(l, -1);
-	atomic_store(&l->stop, false);
 }
 
 void loop_stop(struct loop *l)
 {
 	atomic_store(&l->stop, true);
-	wake(l);
+	fd_event_signal(l->event_fd);
 }
+
+/* ---- a loop with a thread ---- */
 
 struct loop_thread {
 	struct loop *loop;
@@ -340,6 +324,19 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/* Signals are the main thread's: the new thread inherits a full mask. */
+static int start_thread(struct loop_thread *t)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&t->thread, NULL, thread_main, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
 int loop_thread_start(struct loop_thread **out, const char *name, struct err *e)
 {
 	struct loop_thread *t = calloc(1, sizeof(*t));
@@ -349,13 +346,11 @@ int loop_thread_start(struct loop_thread **out, const char *name, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	ret = loop_create(&t->loop, NULL, e);
-	if (ret == 0) {
-		ret = -pthread_create(&t->thread, NULL, thread_main, t);
-		if (ret < 0)
-			err_errno(e, -ret, "cannot start thread %s", name);
+	if (!ret && (ret = start_thread(t))) {
+		ret = err_errno(e, ret, "cannot start the thread %s", name);
+		loop_destroy(t->loop);
 	}
 	if (ret < 0) {
-		loop_destroy(t->loop);
 		free(t);
 		return ret;
 	}

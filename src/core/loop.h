@@ -20,11 +20,11 @@ typedef void (*loop_fd_fn)(void *opaque, int fd, unsigned events);
 int loop_create(struct loop **out, const struct clock *clock, struct err *e) ATTR_MUST_USE;
 void loop_destroy(struct loop *l);
 
-/* Watches a descriptor (borrowed). LOOP_HANGUP is always reported. A callback may remove any watch, its own too. */
+/* Watches a descriptor (borrowed). LOOP_HANGUP comes with any events. A callback may remove any watch, its own too, and
+ * may run rounds of its own (loop_once). */
 int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e) ATTR_MUST_USE;
-void loop_fd_events(struct loop_fd *w, unsigned events);
+void loop_fd_events(struct loop_fd *w, unsigned events); /* 0: nothing is reported, a hang-up neither */
 void loop_fd_remove(struct loop_fd *w); /* NULL is allowed */
-int loop_fd_number(const struct loop_fd *w); /* the descriptor it watches */
 
 /* Timers of this loop; its callbacks run on the loop's thread. */
 struct timerq *loop_timers(struct loop *l);

@@ -2,20 +2,22 @@
 #include "core/region.h"
 
 #include "base/bytes.h"
-#include "base/list.h"
+#include "base/fd.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
-enum { SPACES = 2, NAME_MAX_BYTES = 40, DOORBELL_MAX = 512 };
+enum { SPACES = 2, DOORBELL_MAX = 512, NAME_MAX_BYTES = 48 };
 
 struct region_handle {
 	struct region_map *map;
-	struct region r; /* r.name points at name */
+	struct region r; /* name points to the copy below; widths are filled in */
+	struct region_ops widths;
 	char name[NAME_MAX_BYTES];
-	unsigned width_min, width_max;
 };
 
 struct region_doorbell_handle {
@@ -24,22 +26,26 @@ struct region_doorbell_handle {
 };
 
 struct region_map {
-	pthread_rwlock_t lock;
-	/* lock must be held for these */
-	struct region_handle *sorted[SPACES][REGION_MAX]; /* by address, no overlap */
+	pthread_rwlock_t lock; /* everything below; never held while a part's function runs */
+	struct region_handle *region[SPACES][REGION_MAX]; /* by rising address */
 	unsigned count[SPACES];
-	struct region_doorbell_handle *bell[DOORBELL_MAX];
-	unsigned bells;
+	struct region_doorbell_handle *bell[DOORBELL_MAX]; /* by space and rising address */
+	unsigned bell_count;
 	struct region_listener listener;
 };
 
 int region_map_create(struct region_map **out, struct err *e)
 {
 	struct region_map *map = calloc(1, sizeof(*map));
+	pthread_rwlockattr_t attr;
 
 	if (!map)
 		return err_set(e, -ENOMEM, "out of memory");
-	pthread_rwlock_init(&map->lock, NULL);
+	/* Accesses come all the time: without this an attach might wait for ever. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&map->lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	*out = map;
 	return 0;
 }
@@ -48,63 +54,73 @@ void region_map_destroy(struct region_map *map)
 {
 	if (!map)
 		return;
-	for (unsigned s = 0; s < SPACES; s++)
-		for (unsigned n = 0; n < map->count[s]; n++)
-			free(map->sorted[s][n]);
-	for (unsigned n = 0; n < map->bells; n++)
+	for (unsigned space = 0; space < SPACES; space++)
+		for (unsigned n = 0; n < map->count[space]; n++)
+			free(map->region[space][n]);
+	for (unsigned n = 0; n < map->bell_count; n++)
 		free(map->bell[n]);
 	pthread_rwlock_destroy(&map->lock);
 	free(map);
 }
 
-/* The index of the last region that starts at or below addr, or -1. Lock held. */
-static int find_below(const struct region_map *map, enum region_space space, uint64_t addr)
+/* The index of the first region that begins above addr, under the lock. */
+static unsigned first_above(const struct region_map *map, enum region_space space, uint64_t addr)
 {
-	int lo = 0, hi = (int)map->count[space];
+	unsigned low = 0, high = map->count[space];
 
-	while (lo < hi) {
-		int mid = (lo + hi) / 2;
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
 
-		if (map->sorted[space][mid]->r.addr <= addr)
-			lo = mid + 1;
+		if (map->region[space][mid]->r.addr <= addr)
+			low = mid + 1;
 		else
-			hi = mid;
+			high = mid;
 	}
-	return lo - 1;
+	return low;
 }
 
-static const struct region_handle *find(const struct region_map *map, enum region_space space, uint64_t addr)
-{
-	int n = find_below(map, space, addr);
+/* ---- attach ---- */
 
-	if (n < 0 || addr - map->sorted[space][n]->r.addr >= map->sorted[space][n]->r.size)
-		return NULL;
-	return map->sorted[space][n];
+static int check(const struct region *r, const struct region_ops *w, struct err *e)
+{
+	uint64_t last;
+
+	if (!r->size || __builtin_add_overflow(r->addr, r->size - 1, &last) ||
+	    (r->space == REGION_PORT && last > UINT16_MAX))
+		return err_set(e, -EINVAL, "region %s: %#" PRIx64 " bytes at %#" PRIx64 " leave the address space", r->name,
+			       r->size, r->addr);
+	if (!is_power_of_2(w->width_min) || !is_power_of_2(w->width_max) || w->width_max > 8 ||
+	    w->width_min > w->width_max || r->size % w->width_min)
+		return err_set(e, -EINVAL, "region %s: widths %u to %u do not fit its size of %#" PRIx64, r->name,
+			       w->width_min, w->width_max, r->size);
+	return 0;
 }
 
-static int check_new(const struct region_map *map, const struct region *r, struct err *e)
+static int insert(struct region_map *map, struct region_handle *h, struct err *e)
 {
-	uint64_t limit = r->space == REGION_PORT ? 0x10000 : UINT64_MAX;
+	struct region_handle **list = map->region[h->r.space];
+	unsigned at = first_above(map, h->r.space, h->r.addr), count = map->count[h->r.space];
 	const struct region_handle *other = NULL;
-	int n;
 
-	if (!r->size || r->size > limit || r->addr > limit - r->size || !r->ops || !r->ops->read || !r->ops->write)
-		return err_set(e, -EINVAL, "region %s: bad address, size or functions", r->name);
-	if (map->count[r->space] == REGION_MAX)
-		return err_set(e, -ENOSPC, "region %s: more than %d regions", r->name, REGION_MAX);
-	n = find_below(map, r->space, r->addr + (r->size - 1));
-	if (n >= 0)
-		other = map->sorted[r->space][n];
-	if (other && other->r.addr + (other->r.size - 1) >= r->addr)
-		return err_set(e, -EEXIST, "region %s at 0x%llx overlaps region %s at 0x%llx", r->name, (unsigned long long)r->addr,
-		               other->name, (unsigned long long)other->r.addr);
+	if (count == REGION_MAX)
+		return err_set(e, -ENOSPC, "region %s: there are %d regions already", h->r.name, REGION_MAX);
+	if (at && h->r.addr - list[at - 1]->r.addr < list[at - 1]->r.size)
+		other = list[at - 1];
+	else if (at < count && list[at]->r.addr - h->r.addr < h->r.size)
+		other = list[at];
+	if (other)
+		return err_set(e, -EEXIST,
+			       "region %s at %#" PRIx64 " overlaps region %s at %#" PRIx64 " (%#" PRIx64 " bytes)",
+			       h->r.name, h->r.addr, other->r.name, other->r.addr, other->r.size);
+	memmove(list + at + 1, list + at, (count - at) * sizeof(*list));
+	list[at] = h;
+	map->count[h->r.space]++;
 	return 0;
 }
 
 int region_attach(struct region_map *map, const struct region *r, struct region_handle **out, struct err *e)
 {
 	struct region_handle *h = calloc(1, sizeof(*h));
-	unsigned at;
 	int ret;
 
 	if (!h)
@@ -113,191 +129,259 @@ int region_attach(struct region_map *map, const struct region *r, struct region_
 	h->r = *r;
 	snprintf(h->name, sizeof(h->name), "%s", r->name ? r->name : "?");
 	h->r.name = h->name;
-	h->width_min = r->ops && r->ops->width_min ? r->ops->width_min : 1;
-	h->width_max = r->ops && r->ops->width_max ? r->ops->width_max : 8;
-	pthread_rwlock_wrlock(&map->lock);
-	ret = check_new(map, &h->r, e);
-	if (ret == 0) {
-		at = (unsigned)(find_below(map, r->space, r->addr) + 1);
-		memmove(&map->sorted[r->space][at + 1], &map->sorted[r->space][at],
-		        (map->count[r->space] - at) * sizeof(map->sorted[0][0]));
-		map->sorted[r->space][at] = h;
-		map->count[r->space]++;
+	h->widths = *r->ops;
+	if (!h->widths.width_min)
+		h->widths.width_min = 1;
+	if (!h->widths.width_max)
+		h->widths.width_max = 8;
+	ret = check(&h->r, &h->widths, e);
+	if (!ret) {
+		pthread_rwlock_wrlock(&map->lock);
+		ret = insert(map, h, e);
+		pthread_rwlock_unlock(&map->lock);
 	}
-	pthread_rwlock_unlock(&map->lock);
-	if (ret < 0)
+	if (ret < 0) {
 		free(h);
-	else if (out)
+		return ret;
+	}
+	if (out)
 		*out = h;
-	return ret;
+	return 0;
 }
 
 void region_detach(struct region_handle *h)
 {
-	struct region_map *map;
-	int at;
-
 	if (!h)
 		return;
-	map = h->map;
+	struct region_map *map = h->map;
+	struct region_handle **list = map->region[h->r.space];
+
 	pthread_rwlock_wrlock(&map->lock);
-	at = find_below(map, h->r.space, h->r.addr);
-	memmove(&map->sorted[h->r.space][at], &map->sorted[h->r.space][at + 1],
-	        (map->count[h->r.space] - (unsigned)at - 1) * sizeof(map->sorted[0][0]));
-	map->count[h->r.space]--;
+	unsigned at = first_above(map, h->r.space, h->r.addr) - 1;
+	assert(list[at] == h);
+	memmove(list + at, list + at + 1, (--map->count[h->r.space] - at) * sizeof(*list));
 	pthread_rwlock_unlock(&map->lock);
 	free(h);
 }
 
-/* A copy of what answers at addr, so that no lock is held while it does. */
-static bool look_up(struct region_map *map, enum region_space space, uint64_t addr, struct region_handle *copy)
-{
-	const struct region_handle *h;
+/* ---- dispatch ---- */
 
-	pthread_rwlock_rdlock(&map->lock);
-	h = find(map, space, addr);
-	if (h)
-		*copy = *h;
-	pthread_rwlock_unlock(&map->lock);
-	return h;
+/* What an access needs of a region, copied out so that the lock can go. */
+struct target {
+	const struct region_ops *ops; /* NULL: nobody answers */
+	void *opaque;
+	pthread_mutex_t *lock;
+	uint64_t off;
+	uint64_t room; /* bytes to the end of the region, or to the next one when nobody answers */
+	uint8_t width_min, width_max;
+};
+
+static struct target find(const struct region_map *map, enum region_space space, uint64_t addr)
+{
+	unsigned at = first_above(map, space, addr);
+	const struct region_handle *h = at ? map->region[space][at - 1] : NULL;
+
+	if (h && addr - h->r.addr < h->r.size)
+		return (struct target){.ops = h->r.ops, .opaque = h->r.opaque, .lock = h->r.lock,
+				       .off = addr - h->r.addr, .room = h->r.size - (addr - h->r.addr),
+				       .width_min = h->widths.width_min, .width_max = h->widths.width_max};
+	return (struct target){.room = at < map->count[space] ? map->region[space][at]->r.addr - addr : UINT64_MAX};
 }
 
-/* How much of an access at off goes to the part at once. */
-static unsigned piece(const struct region_handle *h, uint64_t off, unsigned width)
+static struct target lookup(struct region_map *map, enum region_space space, uint64_t addr)
 {
-	while (width > h->width_max || width > h->r.size - off || (width & (width - 1)))
-		width = width & (width - 1) ? width & (width - 1) : width / 2;
+	pthread_rwlock_rdlock(&map->lock);
+	struct target t = find(map, space, addr);
+	pthread_rwlock_unlock(&map->lock);
+	return t;
+}
+
+static uint64_t call_read(const struct target *t, uint64_t off, unsigned width)
+{
+	if (!t->ops->read)
+		return width_mask(width);
+	if (t->lock)
+		pthread_mutex_lock(t->lock);
+	uint64_t value = t->ops->read(t->opaque, off, width);
+	if (t->lock)
+		pthread_mutex_unlock(t->lock);
+	return value & width_mask(width);
+}
+
+static void call_write(const struct target *t, uint64_t off, unsigned width, uint64_t value)
+{
+	if (!t->ops->write)
+		return;
+	if (t->lock)
+		pthread_mutex_lock(t->lock);
+	t->ops->write(t->opaque, off, width, value & width_mask(width));
+	if (t->lock)
+		pthread_mutex_unlock(t->lock);
+}
+
+/* The largest power of two that is at most n, room and width_max; n and room are above zero. */
+static unsigned piece_width(const struct target *t, unsigned n)
+{
+	unsigned width = 8;
+
+	while (width > n || width > t->room || (t->ops && width > t->width_max))
+		width /= 2;
 	return width;
 }
 
-static uint64_t read_piece(const struct region_handle *h, uint64_t off, unsigned width)
+/* A read narrower than the part can do: the aligned unit around it. width becomes what of it lies in the unit. */
+static uint64_t read_narrow(const struct target *t, unsigned *width)
 {
-	uint64_t at = off, v;
-	unsigned w = width;
+	uint64_t unit = round_down(t->off, t->width_min);
+	unsigned skip = (unsigned)(t->off - unit);
 
-	if (w < h->width_min) {
-		at = round_down(off, h->width_min);
-		w = h->width_min;
-	}
-	if (h->r.lock)
-		pthread_mutex_lock(h->r.lock);
-	v = h->r.ops->read(h->r.opaque, at, w);
-	if (h->r.lock)
-		pthread_mutex_unlock(h->r.lock);
-	return (v >> ((off - at) * 8)) & width_mask(width);
+	if (*width > t->width_min - skip)
+		*width = 1;
+	return call_read(t, unit, t->width_min) >> (skip * 8) & width_mask(*width);
 }
 
-uint64_t region_read(struct region_map *map, enum region_space space, uint64_t addr, unsigned width)
+static uint64_t read_pieces(struct region_map *map, enum region_space space, uint64_t addr, unsigned width)
 {
 	uint64_t value = 0;
-	unsigned done = 0;
 
-	while (done < width) {
-		struct region_handle h;
-		unsigned w = 1;
-		uint64_t v = 0xff;
+	for (unsigned done = 0, n; done < width; done += n) {
+		struct target t = lookup(map, space, addr + done);
+		uint64_t part;
 
-		if (look_up(map, space, addr + done, &h)) {
-			uint64_t off = addr + done - h.r.addr;
-
-			w = piece(&h, off, width - done);
-			v = read_piece(&h, off, w);
-		}
-		value |= v << (done * 8);
-		done += w;
+		n = piece_width(&t, width - done);
+		if (!t.ops)
+			part = width_mask(n);
+		else if (n < t.width_min)
+			part = read_narrow(&t, &n);
+		else
+			part = call_read(&t, t.off, n);
+		value |= part << (done * 8);
 	}
 	return value;
 }
 
-/* Signals a doorbell that matches; true when there was one. */
-static bool ring(struct region_map *map, enum region_space space, uint64_t addr, unsigned width, uint64_t value)
+uint64_t region_read(struct region_map *map, enum region_space space, uint64_t addr, unsigned width)
 {
-	const uint64_t one = 1;
-	bool rung = false;
+	struct target t = lookup(map, space, addr);
 
-	pthread_rwlock_rdlock(&map->lock);
-	for (unsigned n = 0; n < map->bells && !rung; n++) {
-		const struct region_doorbell *b = &map->bell[n]->bell;
-
-		rung = b->space == space && b->addr == addr && (!b->width || b->width == width) && (!b->match || b->value == value);
-		if (rung && write(b->event_fd, &one, sizeof(one)) < 0)
-			rung = true; /* the counter is full: the reader is signalled already */
-	}
-	pthread_rwlock_unlock(&map->lock);
-	return rung;
+	if (!t.ops && t.room >= width)
+		return width_mask(width);
+	if (t.ops && t.room >= width && width <= t.width_max && width >= t.width_min)
+		return call_read(&t, t.off, width);
+	return read_pieces(map, space, addr, width);
 }
 
-void region_write(struct region_map *map, enum region_space space, uint64_t addr, unsigned width, uint64_t value)
+static void write_pieces(struct region_map *map, enum region_space space, uint64_t addr, unsigned width, uint64_t value)
 {
-	unsigned done = 0;
+	for (unsigned done = 0, n; done < width; done += n) {
+		struct target t = lookup(map, space, addr + done);
 
-	if (map->bells && ring(map, space, addr, width, value))
-		return;
-	while (done < width) {
-		struct region_handle h;
-		unsigned w = 1;
-
-		if (look_up(map, space, addr + done, &h)) {
-			uint64_t off = addr + done - h.r.addr;
-
-			w = piece(&h, off, width - done);
-			if (w >= h.width_min) {
-				if (h.r.lock)
-					pthread_mutex_lock(h.r.lock);
-				h.r.ops->write(h.r.opaque, off, w, (value >> (done * 8)) & width_mask(w));
-				if (h.r.lock)
-					pthread_mutex_unlock(h.r.lock);
-			}
-		}
-		done += w;
+		n = piece_width(&t, width - done);
+		if (t.ops && n >= t.width_min)
+			call_write(&t, t.off, n, value >> (done * 8));
 	}
 }
 
 bool region_present(struct region_map *map, enum region_space space, uint64_t addr)
 {
-	bool found;
+	return lookup(map, space, addr).ops != NULL;
+}
 
+/* ---- doorbells ---- */
+
+/* The index of the first doorbell at or above (space, addr), under the lock. */
+static unsigned first_bell(const struct region_map *map, enum region_space space, uint64_t addr)
+{
+	unsigned low = 0, high = map->bell_count;
+
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+		const struct region_doorbell *b = &map->bell[mid]->bell;
+
+		if (b->space < space || (b->space == space && b->addr < addr))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool bell_matches(const struct region_doorbell *b, unsigned width, uint64_t value)
+{
+	return (!b->width || b->width == width) && (!b->match || b->value == (value & width_mask(width)));
+}
+
+static bool ring(const struct region_map *map, enum region_space space, uint64_t addr, unsigned width, uint64_t value)
+{
+	for (unsigned n = first_bell(map, space, addr); n < map->bell_count; n++) {
+		const struct region_doorbell *b = &map->bell[n]->bell;
+
+		if (b->space != space || b->addr != addr)
+			return false;
+		if (bell_matches(b, width, value)) {
+			fd_event_signal(b->event_fd);
+			return true;
+		}
+	}
+	return false;
+}
+
+void region_write(struct region_map *map, enum region_space space, uint64_t addr, unsigned width, uint64_t value)
+{
 	pthread_rwlock_rdlock(&map->lock);
-	found = find(map, space, addr);
+	bool rung = map->bell_count && ring(map, space, addr, width, value);
+	struct target t = find(map, space, addr);
 	pthread_rwlock_unlock(&map->lock);
-	return found;
+
+	if (rung || (!t.ops && t.room >= width))
+		return;
+	if (t.ops && t.room >= width && width <= t.width_max) {
+		if (width >= t.width_min)
+			call_write(&t, t.off, width, value);
+		return;
+	}
+	write_pieces(map, space, addr, width, value);
 }
 
 int region_doorbell_attach(struct region_map *map, const struct region_doorbell *bell, struct region_doorbell_handle **out,
-                           struct err *e)
+			   struct err *e)
 {
 	struct region_doorbell_handle *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return err_set(e, -ENOMEM, "out of memory");
-	*h = (struct region_doorbell_handle){ .map = map, .bell = *bell };
+	h->map = map;
+	h->bell = *bell;
 	pthread_rwlock_wrlock(&map->lock);
-	if (map->bells == DOORBELL_MAX) {
-		pthread_rwlock_unlock(&map->lock);
-		free(h);
-		return err_set(e, -ENOSPC, "more than %d doorbells", DOORBELL_MAX);
+	bool room = map->bell_count < DOORBELL_MAX;
+	if (room) {
+		unsigned at = first_bell(map, bell->space, bell->addr);
+
+		memmove(map->bell + at + 1, map->bell + at, (map->bell_count++ - at) * sizeof(map->bell[0]));
+		map->bell[at] = h;
+		if (map->listener.doorbell)
+			map->listener.doorbell(map->listener.opaque, &h->bell, true);
 	}
-	map->bell[map->bells++] = h;
-	if (map->listener.doorbell)
-		map->listener.doorbell(map->listener.opaque, &h->bell, true);
 	pthread_rwlock_unlock(&map->lock);
+	if (!room) {
+		free(h);
+		return err_set(e, -ENOSPC, "there are %d doorbells already", DOORBELL_MAX);
+	}
 	*out = h;
 	return 0;
 }
 
 void region_doorbell_detach(struct region_doorbell_handle *h)
 {
-	struct region_map *map;
-
 	if (!h)
 		return;
-	map = h->map;
+	struct region_map *map = h->map;
+
 	pthread_rwlock_wrlock(&map->lock);
-	for (unsigned n = 0; n < map->bells; n++)
-		if (map->bell[n] == h) {
-			map->bell[n] = map->bell[--map->bells];
-			break;
-		}
+	unsigned at = first_bell(map, h->bell.space, h->bell.addr);
+	while (map->bell[at] != h)
+		at++;
+	memmove(map->bell + at, map->bell + at + 1, (--map->bell_count - at) * sizeof(map->bell[0]));
 	if (map->listener.doorbell)
 		map->listener.doorbell(map->listener.opaque, &h->bell, false);
 	pthread_rwlock_unlock(&map->lock);
@@ -307,8 +391,8 @@ void region_doorbell_detach(struct region_doorbell_handle *h)
 void region_set_listener(struct region_map *map, const struct region_listener *listener)
 {
 	pthread_rwlock_wrlock(&map->lock);
-	map->listener = listener ? *listener : (struct region_listener){ 0 };
-	for (unsigned n = 0; n < map->bells && map->listener.doorbell; n++)
+	map->listener = listener ? *listener : (struct region_listener){0};
+	for (unsigned n = 0; map->listener.doorbell && n < map->bell_count; n++)
 		map->listener.doorbell(map->listener.opaque, &map->bell[n]->bell, true);
 	pthread_rwlock_unlock(&map->lock);
 }

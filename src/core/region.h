@@ -42,7 +42,7 @@ struct region_handle;
 int region_map_create(struct region_map **out, struct err *e) ATTR_MUST_USE;
 void region_map_destroy(struct region_map *map);
 
-/* Errors: -EINVAL, -EEXIST (overlap; the message names both), -ENOSPC (REGION_MAX). Any thread. */
+/* out may be NULL (attached for the machine's life). Errors: -EINVAL, -EEXIST (overlap; the message names both), -ENOSPC (REGION_MAX). Any thread. */
 enum { REGION_MAX = 512 };
 int region_attach(struct region_map *map, const struct region *r, struct region_handle **out, struct err *e) ATTR_MUST_USE;
 /* After it returns no new access starts; one on another thread may still be ending, so the part's memory stays

@@ -1,39 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "core/vcpu.h"
+/*
+ * The life of a vCPU thread: run guest code, wait in a halt, park, do work for others, end.
+ *
+ * No wake-up is lost because of one rule: whoever gives the thread something to do first sets bits in v->attention,
+ * then kicks the accelerator, then signals v->wake under v->lock; and the thread looks at the bits under v->lock
+ * before each wait. VCPU_ATT_STOP stays set until the thread finds, under v->lock, that nothing is left to stop for.
+ */
+#include "core/vcpu_priv.h"
 
 #include "core/accel.h"
 #include "core/vm.h"
-#include "core/vm_priv.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+/* Work for the thread, on the stack of the one who waits for it. */
 struct vcpu_work {
+	struct vcpu_work *next;
 	void (*fn)(struct vcpu *v, void *arg);
 	void *arg;
 	bool done;
-	pthread_cond_t cond;
 };
 
-static _Thread_local struct vcpu *current;
+/* Whose thread this is. It is the thread's identity, not state of a machine. */
+static _Thread_local struct vcpu *current_vcpu;
 
 struct vcpu *vcpu_current(void)
 {
-	return current;
+	return current_vcpu;
+}
+
+/* ---- attention ---- */
+
+static void signal_wake(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	pthread_cond_broadcast(&v->wake);
+	pthread_mutex_unlock(&v->lock);
 }
 
 void vcpu_attend(struct vcpu *v, unsigned bits)
 {
-	atomic_fetch_or(&v->attention, bits);
-	if (v == current)
+	unsigned old = atomic_fetch_or(&v->attention, bits);
+
+	/* Bits that were all set are not yet seen: who set them kicks. The own thread looks before it enters guest code. */
+	if ((old & bits) == bits || v == current_vcpu)
 		return;
 	v->vm->accel->vcpu_kick(v);
-	pthread_mutex_lock(&v->lock);
-	pthread_cond_broadcast(&v->wake);
-	pthread_mutex_unlock(&v->lock);
+	signal_wake(v);
 }
 
 void vcpu_send_init(struct vcpu *v)
@@ -52,61 +70,75 @@ void vcpu_send_nmi(struct vcpu *v)
 	vcpu_attend(v, VCPU_ATT_NMI);
 }
 
-/* Runs what others asked for. Lock held; dropped around the function. */
-static void do_work(struct vcpu *v)
+/* ---- the thread ---- */
+
+static void finish_work(struct vcpu *v)
 {
 	struct vcpu_work *w = v->work;
 
-	v->work = NULL;
+	v->work = w->next;
 	pthread_mutex_unlock(&v->lock);
 	w->fn(v, w->arg);
 	pthread_mutex_lock(&v->lock);
 	w->done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_cond_broadcast(&v->wake); /* the next one with work */
+	pthread_cond_broadcast(&v->wake);
 }
 
-/* Outside guest code until nobody wants us here. False: the machine ends. */
-static bool park(struct vcpu *v)
+/* Serves what VCPU_ATT_STOP was set for. False: the thread ends. */
+static bool serve_stop(struct vcpu *v)
 {
-	struct vm_priv *p = v->vm->priv;
-
 	pthread_mutex_lock(&v->lock);
-	while (!atomic_load(&p->quit)) {
+	for (;;) {
 		if (v->work) {
-			do_work(v);
-			continue;
-		}
-		if (!atomic_load(&p->hold))
+			finish_work(v);
+		} else if (v->want_exit) {
 			break;
-		if (!v->parked)
-			pthread_cond_broadcast(&v->wake); /* whoever waits for the park */
-		v->parked = true;
-		pthread_cond_wait(&v->wake, &v->lock);
+		} else if (v->want_park) {
+			if (!v->parked) {
+				v->parked = true;
+				pthread_cond_broadcast(&v->wake);
+			}
+			pthread_cond_wait(&v->wake, &v->lock);
+		} else {
+			break;
+		}
 	}
-	v->parked = false;
-	/* A later wish to stop sets the bit again, after it set hold, quit or work under this lock. */
-	atomic_fetch_and(&v->attention, ~(unsigned)VCPU_ATT_STOP);
+	bool go_on = !v->want_exit;
+	v->parked = !go_on;
+	if (go_on)
+		atomic_fetch_and(&v->attention, ~(unsigned)VCPU_ATT_STOP);
+	pthread_cond_broadcast(&v->wake);
 	pthread_mutex_unlock(&v->lock);
-	return !atomic_load(&p->quit);
+	return go_on;
 }
 
-static void halt(struct vcpu *v)
+/* Waits until one of these bits is set. */
+static void wait_attention(struct vcpu *v, unsigned bits)
 {
-	atomic_fetch_add_explicit(&v->stats.halts, 1, memory_order_relaxed);
 	pthread_mutex_lock(&v->lock);
-	while (!atomic_load(&v->attention))
+	while (!(atomic_load(&v->attention) & bits))
 		pthread_cond_wait(&v->wake, &v->lock);
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* A vCPU that asked for an end waits here until it comes. */
-static void await_stop(struct vcpu *v)
+static void run_once(struct vcpu *v)
 {
-	pthread_mutex_lock(&v->lock);
-	while (!(atomic_load(&v->attention) & VCPU_ATT_STOP))
-		pthread_cond_wait(&v->wake, &v->lock);
-	pthread_mutex_unlock(&v->lock);
+	switch (v->vm->accel->vcpu_run(v)) {
+	case VCPU_EXIT_ATTENTION:
+		return;
+	case VCPU_EXIT_HALTED:
+		atomic_fetch_add_explicit(&v->stats.halts, 1, memory_order_relaxed);
+		wait_attention(v, ~0u);
+		return;
+	case VCPU_EXIT_SHUTDOWN:
+		vm_request(v->vm, VM_REQUEST_TRIPLE_FAULT);
+		break;
+	case VCPU_EXIT_ERROR:
+		vm_request(v->vm, VM_REQUEST_ERROR);
+		break;
+	}
+	/* There is nothing to run until the main loop has decided. */
+	wait_attention(v, VCPU_ATT_STOP);
 }
 
 static void *thread_main(void *arg)
@@ -114,97 +146,152 @@ static void *thread_main(void *arg)
 	struct vcpu *v = arg;
 	char name[16];
 
-	current = v;
-	/* by itself: from outside it would open a file, which the sandbox forbids */
+	current_vcpu = v;
+	/* By itself: from outside it would open a file, which the sandbox forbids. */
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
 	pthread_setname_np(pthread_self(), name);
-	atomic_store(&v->tid, gettid());
-	while (park(v)) {
-		enum vcpu_exit why = VCPU_EXIT_ATTENTION;
-
-		while (!(atomic_load(&v->attention) & VCPU_ATT_STOP)) {
-			why = v->vm->accel->vcpu_run(v);
-			if (why == VCPU_EXIT_HALTED)
-				halt(v);
-			else if (why != VCPU_EXIT_ATTENTION)
-				break;
-		}
-		if (why == VCPU_EXIT_SHUTDOWN)
-			vm_request(v->vm, VM_REQUEST_TRIPLE_FAULT);
-		else if (why == VCPU_EXIT_ERROR)
-			vm_request(v->vm, VM_REQUEST_ERROR);
-		if (why == VCPU_EXIT_SHUTDOWN || why == VCPU_EXIT_ERROR)
-			await_stop(v);
+	atomic_store(&v->tid, (int)syscall(SYS_gettid));
+	for (;;) {
+		if (!(atomic_load(&v->attention) & VCPU_ATT_STOP))
+			run_once(v);
+		else if (!serve_stop(v))
+			return NULL;
 	}
-	return NULL;
 }
 
-int vm_add_vcpu(struct vm *vm, uint32_t apic_id, struct vcpu **out, struct err *e)
+/* ---- asking the thread ---- */
+
+/* v->lock is held by the caller, so that the reason and the bit come together. */
+static void set_stop(struct vcpu *v)
 {
-	struct vcpu *v;
+	atomic_fetch_or(&v->attention, VCPU_ATT_STOP);
+	pthread_cond_broadcast(&v->wake);
+}
+
+void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *arg)
+{
+	struct vcpu_work work = {.fn = fn, .arg = arg}, **at;
+
+	if (v == current_vcpu || !v->thread_started) {
+		fn(v, arg);
+		return;
+	}
+	pthread_mutex_lock(&v->lock);
+	for (at = &v->work; *at; at = &(*at)->next)
+		;
+	*at = &work;
+	set_stop(v);
+	pthread_mutex_unlock(&v->lock);
+	v->vm->accel->vcpu_kick(v);
+	pthread_mutex_lock(&v->lock);
+	while (!work.done)
+		pthread_cond_wait(&v->wake, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_park(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->want_park = true;
+	set_stop(v);
+	pthread_mutex_unlock(&v->lock);
+	v->vm->accel->vcpu_kick(v);
+}
+
+void vcpu_wait_parked(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	while (v->thread_started && !v->parked)
+		pthread_cond_wait(&v->wake, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_unpark(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->want_park = false;
+	/* Parked no more from here on: a vcpu_wait_parked that follows must wait for the thread itself. */
+	v->parked = false;
+	pthread_cond_broadcast(&v->wake);
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* ---- life ---- */
+
+int vcpu_create(struct vcpu **out, struct vm *vm, unsigned index, uint32_t apic_id, struct err *e)
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
 	int ret;
 
-	if (vm->vcpu_count == VCPU_MAX)
-		return err_set(e, -ENOSPC, "at most %d vCPUs are possible", VCPU_MAX);
-	v = aligned_alloc(64, (sizeof(*v) + 63) & ~(size_t)63);
 	if (!v)
-		return err_set(e, -ENOMEM, "out of memory");
-	*v = (struct vcpu){ .vm = vm, .index = vm->vcpu_count, .apic_id = apic_id };
+		return err_set(e, -ENOMEM, "no memory for vCPU %u", index);
+	v->vm = vm;
+	v->index = index;
+	v->apic_id = apic_id;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->wake, NULL);
 	ret = vm->accel->vcpu_create(v, e);
 	if (ret < 0) {
+		pthread_cond_destroy(&v->wake);
+		pthread_mutex_destroy(&v->lock);
 		free(v);
 		return ret;
 	}
-	vm->vcpu[vm->vcpu_count++] = v;
 	*out = v;
 	return 0;
 }
 
-int vcpu_start_thread(struct vcpu *v, struct err *e)
+/* Signals that end or steer the program belong to the main thread; those of accelerators stay open. */
+static int start_thread(struct vcpu *v)
 {
-	int ret = pthread_create(&v->thread, NULL, thread_main, v);
+	static const int main_only[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGTSTP, SIGCONT, SIGPIPE};
+	sigset_t block, old;
+	int ret;
 
+	sigemptyset(&block);
+	for (unsigned n = 0; n < COUNT_OF(main_only); n++)
+		sigaddset(&block, main_only[n]);
+	pthread_sigmask(SIG_BLOCK, &block, &old);
+	ret = pthread_create(&v->thread, NULL, thread_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+int vcpu_start(struct vcpu *v, struct err *e)
+{
+	int ret;
+
+	v->want_park = true;
+	atomic_fetch_or(&v->attention, VCPU_ATT_STOP);
+	ret = start_thread(v);
 	if (ret)
 		return err_errno(e, ret, "cannot start the thread of vCPU %u", v->index);
 	v->thread_started = true;
 	return 0;
 }
 
-void vcpu_join_and_free(struct vcpu *v)
+void vcpu_end(struct vcpu *v)
 {
-	if (v->thread_started) {
-		vcpu_attend(v, VCPU_ATT_STOP);
-		pthread_join(v->thread, NULL);
-	}
+	if (!v->thread_started)
+		return;
+	pthread_mutex_lock(&v->lock);
+	v->want_exit = true;
+	set_stop(v);
+	pthread_mutex_unlock(&v->lock);
+	v->vm->accel->vcpu_kick(v);
+	pthread_join(v->thread, NULL);
+	v->thread_started = false;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
 	v->vm->accel->vcpu_destroy(v);
 	pthread_cond_destroy(&v->wake);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
 
-void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *arg)
-{
-	struct vcpu_work w = { .fn = fn, .arg = arg };
-
-	if (!v->thread_started || v == current) {
-		fn(v, arg);
-		return;
-	}
-	pthread_cond_init(&w.cond, NULL);
-	pthread_mutex_lock(&v->lock);
-	while (v->work)
-		pthread_cond_wait(&v->wake, &v->lock);
-	v->work = &w;
-	atomic_fetch_or(&v->attention, VCPU_ATT_STOP);
-	pthread_cond_broadcast(&v->wake);
-	v->vm->accel->vcpu_kick(v);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &v->lock);
-	pthread_mutex_unlock(&v->lock);
-	pthread_cond_destroy(&w.cond);
-}
+/* ---- state ---- */
 
 struct state_call {
 	struct x86_state *get;
@@ -222,7 +309,7 @@ static void state_on_thread(struct vcpu *v, void *arg)
 
 int vcpu_get_state(struct vcpu *v, struct x86_state *s, struct err *e)
 {
-	struct state_call c = { .get = s, .e = e };
+	struct state_call c = {.get = s, .e = e};
 
 	vcpu_run_on(v, state_on_thread, &c);
 	return c.ret;
@@ -230,7 +317,7 @@ int vcpu_get_state(struct vcpu *v, struct x86_state *s, struct err *e)
 
 int vcpu_set_state(struct vcpu *v, const struct x86_state *s, struct err *e)
 {
-	struct state_call c = { .set = s, .e = e };
+	struct state_call c = {.set = s, .e = e};
 
 	vcpu_run_on(v, state_on_thread, &c);
 	return c.ret;
@@ -238,8 +325,11 @@ int vcpu_set_state(struct vcpu *v, const struct x86_state *s, struct err *e)
 
 const struct x86_cpuid *vcpu_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
-	for (unsigned n = 0; n < v->cpuid_count; n++)
-		if (v->cpuid[n].leaf == leaf && (!v->cpuid[n].subleaf_matters || v->cpuid[n].subleaf == subleaf))
-			return &v->cpuid[n];
+	for (unsigned n = 0; n < v->cpuid_count; n++) {
+		const struct x86_cpuid *row = &v->cpuid[n];
+
+		if (row->leaf == leaf && (!row->subleaf_matters || row->subleaf == subleaf))
+			return row;
+	}
 	return NULL;
 }

@@ -75,11 +75,12 @@ struct vcpu {
 
 	/* core's own */
 	pthread_t thread;
-	bool thread_started;
+	_Atomic bool thread_started;
 	_Atomic int tid;
 	pthread_mutex_t lock; /* guards the wait below */
 	pthread_cond_t wake;
 	bool parked; /* outside guest code because VCPU_ATT_STOP was set */
+	bool want_park, want_exit; /* why VCPU_ATT_STOP is set, beside work */
 	struct vcpu_work *work;
 };
 

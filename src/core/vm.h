@@ -90,7 +90,8 @@ void vm_destroy(struct vm *vm);
 /* Adds the vCPU with that index (0 first; the first is the boot processor) and its APIC id. */
 int vm_add_vcpu(struct vm *vm, uint32_t apic_id, struct vcpu **out, struct err *e) ATTR_MUST_USE;
 
-/* Main loop thread. vm_start creates the threads and lets them run (paused: they wait). */
+/* Main loop thread. vm_start has the accelerator prepare, brings the machine to its state after power-on exactly as a
+ * reset does (devices' reset in order, then board_reset), creates the threads and lets them run (paused: they wait). */
 int vm_start(struct vm *vm, bool paused, struct err *e) ATTR_MUST_USE;
 void vm_pause(struct vm *vm); /* returns when no vCPU runs guest code and devices are quiet */
 void vm_resume(struct vm *vm);
@@ -99,7 +100,8 @@ int vm_reset(struct vm *vm, struct err *e);
 void vm_end(struct vm *vm, enum vm_request why);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
- * goes on until it is stopped a moment later. */
+ * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:
+ * ends it), PANIC is an event, and TRIPLE_FAULT, DEBUG_EXIT and ERROR end the run. */
 void vm_request(struct vm *vm, enum vm_request what);
 
 #endif

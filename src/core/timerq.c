@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Timer queues: a binary heap of pointers, ordered by deadline. */
+/* The timer queue of clock.h: a binary heap of pointers, smallest deadline first. */
 #include "core/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { TIMER_MAX = 4096 };
+/* Timers are the parts of devices, so their number is bounded by the machine, never by the guest. */
+enum { TIMERQ_MAX = 4096 };
 
 struct timerq {
 	const struct clock *clock;
 	void (*wake)(void *opaque);
 	void *opaque;
-	pthread_mutex_t lock;
-	/* lock must be held for these */
-	struct timer *heap[TIMER_MAX];
+	pthread_mutex_t lock; /* heap, and slot and deadline of every timer of this queue; a leaf */
 	unsigned count;
+	struct timer *heap[TIMERQ_MAX];
 };
 
 int timerq_create(struct timerq **out, const struct clock *clock, void (*wake)(void *opaque), void *opaque, struct err *e)
@@ -45,7 +46,9 @@ const struct clock *timerq_clock(const struct timerq *q)
 	return q->clock;
 }
 
-static void place(struct timerq *q, unsigned at, struct timer *t)
+/* ---- heap, under the lock ---- */
+
+static void put(struct timerq *q, unsigned at, struct timer *t)
 {
 	q->heap[at] = t;
 	t->slot = at + 1;
@@ -53,63 +56,73 @@ static void place(struct timerq *q, unsigned at, struct timer *t)
 
 static void sift_up(struct timerq *q, unsigned at, struct timer *t)
 {
-	while (at && q->heap[(at - 1) / 2]->deadline_ns > t->deadline_ns) {
-		place(q, at, q->heap[(at - 1) / 2]);
-		at = (at - 1) / 2;
+	while (at) {
+		unsigned parent = (at - 1) / 2;
+
+		if (q->heap[parent]->deadline_ns <= t->deadline_ns)
+			break;
+		put(q, at, q->heap[parent]);
+		at = parent;
 	}
-	place(q, at, t);
+	put(q, at, t);
 }
 
 static void sift_down(struct timerq *q, unsigned at, struct timer *t)
 {
 	for (;;) {
-		unsigned child = at * 2 + 1;
+		unsigned child = 2 * at + 1;
 
 		if (child >= q->count)
 			break;
 		if (child + 1 < q->count && q->heap[child + 1]->deadline_ns < q->heap[child]->deadline_ns)
 			child++;
-		if (q->heap[child]->deadline_ns >= t->deadline_ns)
+		if (t->deadline_ns <= q->heap[child]->deadline_ns)
 			break;
-		place(q, at, q->heap[child]);
+		put(q, at, q->heap[child]);
 		at = child;
 	}
-	place(q, at, t);
+	put(q, at, t);
 }
 
 static void take_out(struct timerq *q, struct timer *t)
 {
 	unsigned at = t->slot - 1;
-	struct timer *last = q->heap[--q->count];
+	struct timer *last;
 
+	if (!t->slot)
+		return;
 	t->slot = 0;
+	last = q->heap[--q->count];
 	if (last == t)
 		return;
-	if (at && q->heap[(at - 1) / 2]->deadline_ns > last->deadline_ns)
+	if (at && last->deadline_ns < q->heap[(at - 1) / 2]->deadline_ns)
 		sift_up(q, at, last);
 	else
 		sift_down(q, at, last);
 }
 
+static int64_t earliest(const struct timerq *q)
+{
+	return q->count ? q->heap[0]->deadline_ns : INT64_MAX;
+}
+
+/* ---- queue ---- */
+
 int64_t timerq_next(struct timerq *q)
 {
-	int64_t next;
-
 	pthread_mutex_lock(&q->lock);
-	next = q->count ? q->heap[0]->deadline_ns : INT64_MAX;
+	int64_t next = earliest(q);
 	pthread_mutex_unlock(&q->lock);
 	return next;
 }
 
-/* A callback that arms a timer in the past is served in the next run, so that a run ends. */
+/* As many as were armed at the start: one that re-arms itself in the past waits for the next run. */
 void timerq_run(struct timerq *q)
 {
 	int64_t now = clock_now(q->clock);
-	unsigned limit;
 
 	pthread_mutex_lock(&q->lock);
-	limit = q->count;
-	while (limit-- && q->count && q->heap[0]->deadline_ns <= now) {
+	for (unsigned left = q->count; left && earliest(q) <= now; left--) {
 		struct timer *t = q->heap[0];
 		void (*fn)(void *opaque) = t->fn;
 		void *opaque = t->opaque;
@@ -124,42 +137,38 @@ void timerq_run(struct timerq *q)
 
 void timer_init(struct timer *t, struct timerq *q, void (*fn)(void *opaque), void *opaque)
 {
-	*t = (struct timer){ .queue = q, .fn = fn, .opaque = opaque };
+	*t = (struct timer){.queue = q, .fn = fn, .opaque = opaque};
 }
 
 void timer_arm(struct timer *t, int64_t deadline_ns)
 {
 	struct timerq *q = t->queue;
-	bool earlier;
 
 	pthread_mutex_lock(&q->lock);
-	if (t->slot)
-		take_out(q, t);
+	int64_t before = earliest(q);
+	take_out(q, t);
+	assert(q->count < TIMERQ_MAX);
 	t->deadline_ns = deadline_ns;
-	earlier = !q->count || deadline_ns < q->heap[0]->deadline_ns;
-	if (q->count < TIMER_MAX)
-		sift_up(q, q->count++, t);
+	sift_up(q, q->count++, t);
+	bool sooner = earliest(q) < before;
 	pthread_mutex_unlock(&q->lock);
-	if (earlier && q->wake)
+	if (sooner && q->wake)
 		q->wake(q->opaque);
 }
 
 void timer_cancel(struct timer *t)
 {
 	if (!t->queue)
-		return;
+		return; /* never initialised */
 	pthread_mutex_lock(&t->queue->lock);
-	if (t->slot)
-		take_out(t->queue, t);
+	take_out(t->queue, t);
 	pthread_mutex_unlock(&t->queue->lock);
 }
 
 bool timer_armed(struct timer *t)
 {
-	bool armed;
-
 	pthread_mutex_lock(&t->queue->lock);
-	armed = t->slot;
+	bool armed = t->slot != 0;
 	pthread_mutex_unlock(&t->queue->lock);
 	return armed;
 }
