@@ -15,10 +15,10 @@
 #include <sys/mman.h>
 
 enum {
-	HASH_SIZE = 1 << 14,
+	HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS,
 	BLOCK_MAX = 1 << 15,
 	INSN_MAX = 1 << 18,
-	NEAR_SIZE = 1 << 12,
+	NEAR_SIZE = 1 << 14,
 	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
 };
 
@@ -83,12 +83,12 @@ static void cache_flush(struct block_cache *bc)
 static unsigned hash_host(const uint8_t *host, uint32_t mode)
 {
 	uint64_t h = ((uint64_t)(uintptr_t)host ^ (uint64_t)mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
-	return (unsigned)(h >> 50);
+	return (unsigned)(h >> (64 - HASH_BITS));
 }
 
 static unsigned hash_near(uint64_t rip)
 {
-	return (rip ^ rip >> 12) & (NEAR_SIZE - 1);
+	return (unsigned)(rip ^ rip >> 14) & (NEAR_SIZE - 1);
 }
 
 /* Decodes from a copy of the bytes; returns how many bytes the instructions take. 0: the first needs more. */
@@ -242,7 +242,10 @@ struct block *block_find(struct soft_cpu *c)
 	if (!cpu_code64(c) && rip > c->s.seg[X86_CS].limit)
 		cpu_gp0(c);
 	const uint8_t *host = mmu_fetch(c, lin, &gpa);
-	b = host ? block_at(c, host) : NULL;
+	/* The mapping was flushed since: most often it is the same again. */
+	if (!(b && b->host == host && b->rip == rip && b->mode == c->mode &&
+	      b->gen == atomic_load_explicit(b->page_gen, memory_order_acquire)))
+		b = host ? block_at(c, host) : NULL;
 	if (!b || (!cpu_code64(c) && rip + b->len - 1 > c->s.seg[X86_CS].limit))
 		return block_scratch(c, lin);
 	b->rip = rip;

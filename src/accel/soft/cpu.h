@@ -51,6 +51,7 @@ struct soft_cpu {
 	/* the instruction under way */
 	const struct insn *cur;
 	uint64_t block_rip; /* RIP of the first byte of the block under way */
+	uint64_t zero;      /* stays 0: the base or index of an address that has none */
 	uint64_t next_rip;  /* where the block goes on, set by cpu_jump or by the loop */
 	bool end_block;     /* a handler asks that the block ends after this instruction (mode or mapping changed) */
 	bool in_guest;

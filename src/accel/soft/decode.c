@@ -94,21 +94,45 @@ static uint8_t seg_number(ZydisRegister r)
 	}
 }
 
-static enum insn_addr addr_kind(const struct insn *i, uint32_t mode)
+static uint16_t word_of(uint8_t reg)
 {
-	bool base = i->base != REG_NONE, index = i->index != REG_NONE;
-	if ((mode & MODE_CODE_MASK) == MODE_CODE64) {
-		if (i->seg == X86_FS || i->seg == X86_GS || i->asize != 8)
-			return ADDR_ANY;
-		if (i->flags & INSN_RIP_REL)
-			return ADDR_RIP64;
-		return !base ? ADDR_ANY : index ? ADDR_BI64 : ADDR_B64;
+	return (uint16_t)(reg == REG_NONE ? offsetof(struct soft_cpu, zero) : offsetof(struct soft_cpu, s.gpr) + reg * 8u);
+}
+
+/* Can the address be added up without a look at the segment? */
+static bool fast_segment(const struct insn *i, uint32_t mode)
+{
+	switch (mode & MODE_CODE_MASK) {
+	case MODE_CODE64:
+		if (i->asize != 8)
+			return false;
+		return (i->seg != X86_FS && i->seg != X86_GS) || (i->index == REG_NONE && !(i->flags & INSN_RIP_REL));
+	case MODE_CODE32:
+		return mode & MODE_FLAT && i->asize == 4 && (i->seg == X86_SS || i->seg == X86_DS || i->seg == X86_ES);
+	default:
+		return false;
 	}
-	if (!(mode & MODE_FLAT) || i->asize != 4 || (i->seg != X86_SS && i->seg != X86_DS && i->seg != X86_ES))
-		return ADDR_ANY;
-	if (!base)
-		return index ? ADDR_ANY : ADDR_D32;
-	return index ? ADDR_BI32 : ADDR_B32;
+}
+
+/* i->len is known, i->off is where the instruction will be in its block. */
+static void fast_address(struct insn *i, uint32_t mode)
+{
+	i->fast = fast_segment(i, mode);
+	i->base_at = word_of(i->base);
+	i->index_at = word_of(i->index);
+	if (!i->fast)
+		return;
+	if (i->seg == X86_FS || i->seg == X86_GS)
+		i->index_at = (uint16_t)(offsetof(struct soft_cpu, s.seg) + i->seg * sizeof(struct x86_seg) +
+		                         offsetof(struct x86_seg, base));
+	if (i->flags & INSN_RIP_REL) {
+		if (i->disp > INT32_MAX - 0x10000) {
+			i->fast = false;
+			return;
+		}
+		i->base_at = offsetof(struct soft_cpu, block_rip);
+		i->disp += i->off + i->len;
+	}
 }
 
 static void fill_mem(struct insn *i, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op, uint32_t mode)
@@ -129,12 +153,12 @@ static void fill_mem(struct insn *i, const ZydisDecodedInstruction *zi, const Zy
 		i->base = REG_NONE;
 		i->disp = (int32_t)zi->raw.disp.value;
 	}
-	i->addr = addr_kind(i, mode);
+	fast_address(i, mode);
 	if (op->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64) {
 		i->imm = (uint64_t)op->mem.disp.value & (zi->address_width == 64   ? UINT64_MAX :
 		                                         zi->address_width == 32 ? 0xffffffff :
 		                                                                   0xffff);
-		i->addr = ADDR_ANY;
+		i->fast = false;
 	}
 }
 

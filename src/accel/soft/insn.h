@@ -32,7 +32,7 @@ struct insn {
 	insn_fn fn;
 	uint64_t imm; /* immediate, sign-extended to 64 bits; for MOV moffs the address; far pointers: sel << 32 | offset */
 	const void *aux; /* family's own: a thunk, an operation row */
-	int32_t disp;
+	int32_t disp; /* with fast and INSN_RIP_REL: relative to block_rip */
 	uint8_t len;   /* bytes, 1-15 */
 	uint8_t width; /* operand size in bytes: 1, 2, 4, 8 (vector families: of the memory operand) */
 	uint8_t asize; /* address size in bytes: 2, 4, 8 */
@@ -44,18 +44,10 @@ struct insn {
 	uint8_t sub;   /* family's own: operation number, condition code */
 	uint8_t flags; /* enum insn_flag */
 	uint16_t off;  /* from the start of the block */
-	uint8_t addr;  /* enum insn_addr: the cheap way to the linear address, chosen by decode.c */
-};
-
-/* How mem.h finds the linear address of a memory operand without segment checks. */
-enum insn_addr {
-	ADDR_ANY,   /* insn_linear does it all */
-	ADDR_B64,   /* base + disp, 64-bit code, segment base 0 */
-	ADDR_BI64,  /* base + index * scale + disp */
-	ADDR_RIP64, /* next RIP + disp */
-	ADDR_B32,   /* base + disp, cut to 32 bits, flat segment */
-	ADDR_BI32,  /* base + index * scale + disp */
-	ADDR_D32,   /* disp alone */
+	/* A memory operand that needs no segment checks: mem.h adds up two words of struct soft_cpu (byte offsets of a
+	 * register, of a segment base, of block_rip or of zero), the second one scaled, and disp. */
+	uint16_t base_at, index_at;
+	bool fast; /* base_at and index_at hold; else insn_linear does it all */
 };
 
 /* What bind sees. Zydis types stay out of this header for those who only execute. */

@@ -55,46 +55,60 @@ ALWAYS_INLINE bool alu_writes(enum alu_op op)
 	return op != CMP && op != TEST;
 }
 
-ALWAYS_INLINE void alu_to_mem(struct soft_cpu *c, const struct insn *i, enum alu_op op, unsigned w, uint64_t b)
+/* The whole way, for what the fast forms leave. */
+ALWAYS_INLINE void alu_slow(struct soft_cpu *c, const struct insn *i, enum alu_op op, enum form f)
 {
-	uint64_t lin = mem_addr(c, i, w, alu_writes(op));
-	if (!alu_writes(op)) {
-		alu(c, op, w, mem_load(c, lin, w), b);
+	unsigned w = i->width;
+	uint64_t lin = insn_linear(c, i, w, f != FORM_RM && alu_writes(op)), a, x;
+	if (f == FORM_RM) {
+		uint64_t b = ld(c, lin, w);
+		x = alu(c, op, w, reg_get(c, i->rm, w), b);
+		if (alu_writes(op))
+			reg_set(c, i->rm, w, x);
 		return;
 	}
-	void *p = mem_rmw(c, lin, w);
-	if (likely(p)) {
-		raw_store(p, w, alu(c, op, w, raw_load(p, w), b));
-		return;
-	}
-	uint64_t a = ld(c, lin, w);
-	st(c, lin, w, alu(c, op, w, a, b));
+	uint64_t b = f == FORM_MI ? i->imm : reg_get(c, i->reg, w);
+	void *p = alu_writes(op) ? rmw_ptr(c, lin, w) : NULL;
+	a = p ? raw_load(p, w) : ld(c, lin, w);
+	x = alu(c, op, w, a, b);
+	if (p)
+		raw_store(p, w, x);
+	else if (alu_writes(op))
+		st(c, lin, w, x);
 }
 
-ALWAYS_INLINE void alu_form(struct soft_cpu *c, const struct insn *i, enum alu_op op, enum form f, unsigned w)
+ALWAYS_INLINE void alu_fast(struct soft_cpu *c, const struct insn *i, enum alu_op op, enum form f, unsigned w, insn_fn slow)
 {
-	uint64_t b = f == FORM_RI || f == FORM_MI ? i->imm :
-	             f == FORM_RM                 ? mem_load(c, mem_addr(c, i, w, false), w) :
-	                                            reg_get(c, i->reg, w);
-	if (f == FORM_MR || f == FORM_MI) {
-		alu_to_mem(c, i, op, w, b);
-		return;
+	uint64_t b = f == FORM_RI || f == FORM_MI ? i->imm : f == FORM_RM ? 0 : reg_get(c, i->reg, w);
+	void *p = NULL;
+	if (f != FORM_RR && f != FORM_RI) {
+		p = mem_hit(f == FORM_RM || !alu_writes(op) ? c->tlb.rd : c->tlb.wr, mem_fast(c, i), w);
+		if (unlikely(!p))
+			return slow(c, i);
 	}
-	uint64_t x = alu(c, op, w, reg_get(c, i->rm, w), b);
-	if (alu_writes(op))
+	if (f == FORM_RM)
+		b = raw_load(p, w);
+	uint64_t x = alu(c, op, w, f == FORM_MR || f == FORM_MI ? raw_load(p, w) : reg_get(c, i->rm, w), b);
+	if (!alu_writes(op))
+		return;
+	if (f == FORM_MR || f == FORM_MI)
+		raw_store(p, w, x);
+	else
 		reg_set(c, i->rm, w, x);
 }
 
 #define DEFINE(op, form, w) \
-	static void op##_##form##_##w(struct soft_cpu *c, const struct insn *i) { alu_form(c, i, op, form, w); }
-#define DEFINE_WIDTHS(op, form) DEFINE(op, form, 1) DEFINE(op, form, 2) DEFINE(op, form, 4) DEFINE(op, form, 8)
+	static void op##_##form##_##w(struct soft_cpu *c, const struct insn *i) { alu_fast(c, i, op, form, w, op##_##form##_slow); }
+#define DEFINE_SLOW(op, form) \
+	static __attribute__((noinline)) void op##_##form##_slow(struct soft_cpu *c, const struct insn *i) { alu_slow(c, i, op, form); }
+#define DEFINE_WIDTHS(op, form) DEFINE_SLOW(op, form) DEFINE(op, form, 1) DEFINE(op, form, 2) DEFINE(op, form, 4) DEFINE(op, form, 8)
 #define DEFINE_OP(op) \
 	DEFINE_WIDTHS(op, FORM_RR) DEFINE_WIDTHS(op, FORM_RI) DEFINE_WIDTHS(op, FORM_RM) DEFINE_WIDTHS(op, FORM_MR) \
 	DEFINE_WIDTHS(op, FORM_MI)
 DEFINE_OP(ADD) DEFINE_OP(OR) DEFINE_OP(ADC) DEFINE_OP(SBB) DEFINE_OP(AND) DEFINE_OP(SUB) DEFINE_OP(XOR) DEFINE_OP(CMP)
 DEFINE_OP(TEST)
 
-#define WIDTHS(op, form) { op##_##form##_1, op##_##form##_2, op##_##form##_4, op##_##form##_8 }
+#define WIDTHS(op, form) { op##_##form##_1, op##_##form##_2, op##_##form##_4, op##_##form##_8, op##_##form##_slow }
 #define FORMS(op) { WIDTHS(op, FORM_RR), WIDTHS(op, FORM_RI), WIDTHS(op, FORM_RM), WIDTHS(op, FORM_MR), WIDTHS(op, FORM_MI) }
 
 /* XOR r, r and the like with one register: the result is known, the old value does not matter. */
@@ -106,7 +120,7 @@ static void zero_reg(struct soft_cpu *c, const struct insn *i)
 
 static bool bind_alu(struct insn *i, const struct insn_source *src, unsigned op)
 {
-	static const insn_fn table[ALU_OPS][FORM_COUNT][4] = {
+	static const insn_fn table[ALU_OPS][FORM_COUNT][5] = {
 		[ADD] = FORMS(ADD), [OR] = FORMS(OR),   [ADC] = FORMS(ADC), [SBB] = FORMS(SBB),   [AND] = FORMS(AND),
 		[SUB] = FORMS(SUB), [XOR] = FORMS(XOR), [CMP] = FORMS(CMP), [TEST] = FORMS(TEST),
 	};
@@ -116,7 +130,7 @@ static bool bind_alu(struct insn *i, const struct insn_source *src, unsigned op)
 	enum form f = form_of(i, src);
 	if (f == FORM_BAD)
 		return false;
-	i->fn = table[op][f][width_index(i->width)];
+	i->fn = table[op][f][i->flags & INSN_MEM && !i->fast ? 4 : width_index(i->width)];
 	if ((op == XOR || op == SUB) && f == FORM_RR && i->rm == i->reg && i->width >= 4)
 		i->fn = zero_reg;
 	return true;

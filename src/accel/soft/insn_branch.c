@@ -72,8 +72,11 @@ static void call_to(struct soft_cpu *c, const struct insn *i, uint64_t target)
 ALWAYS_INLINE void call64_to(struct soft_cpu *c, const struct insn *i, uint64_t target)
 {
 	uint64_t sp = c->s.gpr[X86_RSP] - 8;
-	mem_store(c, sp, 8, c->block_rip + i->off + i->len);
-	jump_near(c, target);
+	void *p = mem_hit(c->tlb.wr, sp, 8);
+	if (unlikely(!p || !near_target(target)))
+		return call_to(c, i, target);
+	raw_store(p, 8, c->block_rip + i->off + i->len);
+	c->next_rip = target;
 	c->s.gpr[X86_RSP] = sp;
 }
 
@@ -97,17 +100,20 @@ static bool bind_call(struct insn *i, const struct insn_source *src, unsigned ar
 }
 
 /* ---- RET ---- */
-static void ret64(struct soft_cpu *c, const struct insn *i)
-{
-	uint64_t sp = c->s.gpr[X86_RSP];
-	jump_near(c, mem_load(c, sp, 8));
-	c->s.gpr[X86_RSP] = sp + 8 + i->imm;
-}
-
 static void ret(struct soft_cpu *c, const struct insn *i)
 {
 	cpu_jump(c, stack_peek(c, 0, i->width));
 	stack_adjust(c, i->width + (int64_t)i->imm);
+}
+
+static void ret64(struct soft_cpu *c, const struct insn *i)
+{
+	uint64_t sp = c->s.gpr[X86_RSP], target;
+	const void *p = mem_hit(c->tlb.rd, sp, 8);
+	if (unlikely(!p || !near_target(target = raw_load(p, 8))))
+		return ret(c, i);
+	c->next_rip = target;
+	c->s.gpr[X86_RSP] = sp + 8 + i->imm;
 }
 
 static bool bind_ret(struct insn *i, const struct insn_source *src, unsigned arg)

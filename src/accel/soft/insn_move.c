@@ -4,14 +4,31 @@
 #include "accel/soft/mem.h"
 #include "accel/soft/system.h"
 
+static void mov_any(struct soft_cpu *c, const struct insn *i)
+{
+	unsigned w = i->width;
+	if (i->sub == FORM_RM)
+		reg_set(c, i->rm, w, ld(c, mem_addr(c, i, w, false), w));
+	else
+		st(c, mem_addr(c, i, w, true), w, i->sub == FORM_MI ? i->imm : reg_get(c, i->reg, w));
+}
+
+/* Memory forms leave for mov_any when the TLB has no answer. */
 ALWAYS_INLINE void mov_form(struct soft_cpu *c, const struct insn *i, enum form f, unsigned w)
 {
+	void *p;
 	switch (f) {
 	case FORM_RR: reg_set(c, i->rm, w, reg_get(c, i->reg, w)); break;
 	case FORM_RI: reg_set(c, i->rm, w, i->imm); break;
-	case FORM_RM: reg_set(c, i->rm, w, mem_load(c, mem_addr(c, i, w, false), w)); break;
-	case FORM_MR: mem_store(c, mem_addr(c, i, w, true), w, reg_get(c, i->reg, w)); break;
-	default: mem_store(c, mem_addr(c, i, w, true), w, i->imm); break;
+	case FORM_RM:
+		if (unlikely(!(p = mem_hit(c->tlb.rd, mem_fast(c, i), w))))
+			return mov_any(c, i);
+		reg_set(c, i->rm, w, raw_load(p, w));
+		break;
+	default:
+		if (unlikely(!(p = mem_hit(c->tlb.wr, mem_fast(c, i), w))))
+			return mov_any(c, i);
+		raw_store(p, w, f == FORM_MI ? i->imm : reg_get(c, i->reg, w));
 	}
 }
 
@@ -21,22 +38,34 @@ ALWAYS_INLINE void mov_form(struct soft_cpu *c, const struct insn *i, enum form 
 DEFINE_FORM(FORM_RR) DEFINE_FORM(FORM_RI) DEFINE_FORM(FORM_RM) DEFINE_FORM(FORM_MR) DEFINE_FORM(FORM_MI)
 #define WIDTHS(form) { mov_##form##_1, mov_##form##_2, mov_##form##_4, mov_##form##_8 }
 
-/* The two memory forms that most of all memory operands have in 64-bit code. */
-static void mov_load8_base(struct soft_cpu *c, const struct insn *i)
+/* Base and displacement in 64-bit code: what most memory operands are. */
+ALWAYS_INLINE uint64_t base_disp(const struct soft_cpu *c, const struct insn *i)
 {
-	c->s.gpr[i->rm] = mem_load(c, c->s.gpr[i->base] + (int64_t)i->disp, 8);
+	return c->s.gpr[i->base] + (uint64_t)(int64_t)i->disp;
 }
-static void mov_load4_base(struct soft_cpu *c, const struct insn *i)
+ALWAYS_INLINE void load_base(struct soft_cpu *c, const struct insn *i, unsigned w)
 {
-	c->s.gpr[i->rm] = mem_load(c, c->s.gpr[i->base] + (int64_t)i->disp, 4);
+	const void *p = mem_hit(c->tlb.rd, base_disp(c, i), w);
+	if (unlikely(!p))
+		return mov_any(c, i);
+	c->s.gpr[i->rm] = raw_load(p, w);
 }
-static void mov_store8_base(struct soft_cpu *c, const struct insn *i)
+ALWAYS_INLINE void store_base(struct soft_cpu *c, const struct insn *i, unsigned w)
 {
-	mem_store(c, c->s.gpr[i->base] + (int64_t)i->disp, 8, c->s.gpr[i->reg]);
+	void *p = mem_hit(c->tlb.wr, base_disp(c, i), w);
+	if (unlikely(!p))
+		return mov_any(c, i);
+	raw_store(p, w, c->s.gpr[i->reg]);
 }
-static void mov_store4_base(struct soft_cpu *c, const struct insn *i)
+static void mov_load8_base(struct soft_cpu *c, const struct insn *i) { load_base(c, i, 8); }
+static void mov_load4_base(struct soft_cpu *c, const struct insn *i) { load_base(c, i, 4); }
+static void mov_store8_base(struct soft_cpu *c, const struct insn *i) { store_base(c, i, 8); }
+static void mov_store4_base(struct soft_cpu *c, const struct insn *i) { store_base(c, i, 4); }
+
+static bool is_base_disp(const struct insn *i, const struct insn_source *src)
 {
-	mem_store(c, c->s.gpr[i->base] + (int64_t)i->disp, 4, c->s.gpr[i->reg]);
+	return i->fast && i->base != REG_NONE && i->index == REG_NONE && i->seg != X86_FS && i->seg != X86_GS &&
+	       (src->mode & MODE_CODE_MASK) == MODE_CODE64;
 }
 
 /* ---- moffs: the address is the immediate ---- */
@@ -78,8 +107,9 @@ static bool bind_mov(struct insn *i, const struct insn_source *src, unsigned arg
 	enum form f = form_of(i, src);
 	if (f == FORM_BAD)
 		return false;
-	i->fn = table[f][width_index(i->width)];
-	if (i->addr == ADDR_B64 && i->width >= 4) {
+	i->sub = (uint8_t)f;
+	i->fn = i->flags & INSN_MEM && !i->fast ? mov_any : table[f][width_index(i->width)];
+	if (is_base_disp(i, src) && i->width >= 4) {
 		if (f == FORM_RM)
 			i->fn = i->width == 8 ? mov_load8_base : mov_load4_base;
 		else if (f == FORM_MR)
@@ -89,32 +119,55 @@ static bool bind_mov(struct insn *i, const struct insn_source *src, unsigned arg
 }
 
 /* ---- extensions: sub is the source's width ---- */
-ALWAYS_INLINE uint64_t extend_source(struct soft_cpu *c, const struct insn *i, unsigned from)
+ALWAYS_INLINE uint64_t extended(uint64_t v, unsigned from, bool sign)
 {
-	return i->flags & INSN_MEM ? mem_load(c, mem_addr(c, i, from, false), from) : reg_get(c, i->reg, from);
+	if (!sign)
+		return v;
+	return from == 1 ? (uint64_t)(int8_t)v : from == 2 ? (uint64_t)(int16_t)v : (uint64_t)(int32_t)v;
 }
 
-ALWAYS_INLINE void extend(struct soft_cpu *c, const struct insn *i, unsigned from, bool sign)
+static void extend_any(struct soft_cpu *c, const struct insn *i)
 {
-	uint64_t v = extend_source(c, i, from);
-	if (sign)
-		v = from == 1 ? (uint64_t)(int8_t)v : from == 2 ? (uint64_t)(int16_t)v : (uint64_t)(int32_t)v;
-	reg_set(c, i->rm, i->width, v);
+	unsigned from = i->sub & 15;
+	uint64_t v = ld(c, mem_addr(c, i, from, false), from);
+	reg_set(c, i->rm, i->width, extended(v, from, i->sub & 16));
 }
-static void movzx_1(struct soft_cpu *c, const struct insn *i) { extend(c, i, 1, false); }
-static void movzx_2(struct soft_cpu *c, const struct insn *i) { extend(c, i, 2, false); }
-static void movsx_1(struct soft_cpu *c, const struct insn *i) { extend(c, i, 1, true); }
-static void movsx_2(struct soft_cpu *c, const struct insn *i) { extend(c, i, 2, true); }
-static void movsx_4(struct soft_cpu *c, const struct insn *i) { extend(c, i, 4, true); }
+
+ALWAYS_INLINE void extend(struct soft_cpu *c, const struct insn *i, unsigned from, bool sign, bool mem)
+{
+	uint64_t v;
+	if (mem) {
+		const void *p = mem_hit(c->tlb.rd, mem_fast(c, i), from);
+		if (unlikely(!p))
+			return extend_any(c, i);
+		v = raw_load(p, from);
+	} else {
+		v = reg_get(c, i->reg, from);
+	}
+	reg_set(c, i->rm, i->width, extended(v, from, sign));
+}
+#define DEFINE_EXTEND(name, from, sign) \
+	static void name##_r(struct soft_cpu *c, const struct insn *i) { extend(c, i, from, sign, false); } \
+	static void name##_m(struct soft_cpu *c, const struct insn *i) { extend(c, i, from, sign, true); }
+DEFINE_EXTEND(movzx_1, 1, false)
+DEFINE_EXTEND(movzx_2, 2, false)
+DEFINE_EXTEND(movsx_1, 1, true)
+DEFINE_EXTEND(movsx_2, 2, true)
+DEFINE_EXTEND(movsx_4, 4, true)
 
 static bool bind_extend(struct insn *i, const struct insn_source *src, unsigned sign)
 {
-	form_of(i, src);
-	switch (src->op[1].size) {
-	case 8: i->fn = sign ? movsx_1 : movzx_1; break;
-	case 16: i->fn = sign ? movsx_2 : movzx_2; break;
-	default: i->fn = movsx_4; break; /* MOVSXD; to 16 or 32 bits it is a plain move */
-	}
+	/* MOVSXD to 16 or 32 bits is a plain move */
+	static const insn_fn table[2][2][3] = {
+		{ { movzx_1_r, movzx_2_r, movsx_4_r }, { movzx_1_m, movzx_2_m, movsx_4_m } },
+		{ { movsx_1_r, movsx_2_r, movsx_4_r }, { movsx_1_m, movsx_2_m, movsx_4_m } },
+	};
+	bool mem = form_of(i, src) == FORM_RM;
+	unsigned from = src->op[1].size / 8;
+	if (from > i->width) /* MOVSXD r16, m32 reads 16 bits */
+		from = i->width;
+	i->sub = (uint8_t)(from | (sign ? 16 : 0));
+	i->fn = mem && !i->fast ? extend_any : table[sign][mem][width_index(from)];
 	return true;
 }
 
@@ -171,10 +224,8 @@ static bool bind_lea(struct insn *i, const struct insn_source *src, unsigned arg
 	if (form_of(i, src) != FORM_RM)
 		return false;
 	i->fn = lea;
-	if (i->width == 8 && i->addr == ADDR_B64)
-		i->fn = lea_base;
-	else if (i->width == 8 && i->addr == ADDR_BI64)
-		i->fn = lea_index;
+	if (i->width == 8 && i->asize == 8 && i->base != REG_NONE && !(i->flags & INSN_RIP_REL))
+		i->fn = i->index == REG_NONE ? lea_base : lea_index;
 	return true;
 }
 

@@ -128,10 +128,10 @@ static void divide(struct soft_cpu *c, const struct insn *i)
 		x = x_; \
 	} while (0)
 
-static void imul_reg(struct soft_cpu *c, const struct insn *i)
+ALWAYS_INLINE void imul_to_reg(struct soft_cpu *c, const struct insn *i, unsigned w, bool imm)
 {
-	unsigned w = i->width;
-	uint64_t a = operand(c, i), b = i->sub ? i->imm : reg_get(c, i->reg, w), x;
+	uint64_t a = i->rm != REG_NONE ? reg_get(c, i->rm, w) : mem_load(c, mem_addr(c, i, w, false), w);
+	uint64_t b = imm ? i->imm : reg_get(c, i->reg, w), x;
 	uint32_t ax = flags_to_ax(c);
 	switch (w) {
 	case 2: IMUL2("imulw", uint16_t); break;
@@ -141,13 +141,21 @@ static void imul_reg(struct soft_cpu *c, const struct insn *i)
 	flags_from_ax(c, ax);
 	reg_set(c, i->reg, w, x);
 }
+#define DEFINE_IMUL(w) \
+	static void imul_reg_##w(struct soft_cpu *c, const struct insn *i) { imul_to_reg(c, i, w, false); } \
+	static void imul_imm_##w(struct soft_cpu *c, const struct insn *i) { imul_to_reg(c, i, w, true); }
+DEFINE_IMUL(2)
+DEFINE_IMUL(4)
+DEFINE_IMUL(8)
 
 static bool bind_muldiv(struct insn *i, const struct insn_source *src, unsigned arg)
 {
 	if (arg & 2 && src->op[1].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT) {
 		i->width = (uint8_t)(src->op[0].size / 8);
-		i->sub = src->zi->operand_count_visible == 3;
-		i->fn = imul_reg;
+		static const insn_fn table[2][4] = {
+			{ NULL, imul_reg_2, imul_reg_4, imul_reg_8 }, { NULL, imul_imm_2, imul_imm_4, imul_imm_8 },
+		};
+		i->fn = table[src->zi->operand_count_visible == 3][width_index(i->width)];
 		return true;
 	}
 	i->width = (uint8_t)(src->op[0].size / 8);

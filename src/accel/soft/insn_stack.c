@@ -24,24 +24,33 @@ static bool stack_flat32(const struct insn_source *src)
 }
 
 /* ---- PUSH ---- */
-ALWAYS_INLINE void push64(struct soft_cpu *c, uint64_t v)
-{
-	uint64_t sp = c->s.gpr[X86_RSP] - 8;
-	mem_store(c, sp, 8, v);
-	c->s.gpr[X86_RSP] = sp;
-}
-ALWAYS_INLINE void push32(struct soft_cpu *c, uint64_t v)
-{
-	uint32_t sp = (uint32_t)c->s.gpr[X86_RSP] - 4;
-	mem_store(c, sp, 4, v);
-	c->s.gpr[X86_RSP] = sp;
-}
-static void push_r64(struct soft_cpu *c, const struct insn *i) { push64(c, c->s.gpr[i->rm]); }
-static void push_i64(struct soft_cpu *c, const struct insn *i) { push64(c, i->imm); }
-static void push_r32(struct soft_cpu *c, const struct insn *i) { push32(c, c->s.gpr[i->rm]); }
-static void push_i32(struct soft_cpu *c, const struct insn *i) { push32(c, i->imm); }
 static void push_r(struct soft_cpu *c, const struct insn *i) { stack_push(c, i->width, c->s.gpr[i->rm]); }
 static void push_i(struct soft_cpu *c, const struct insn *i) { stack_push(c, i->width, i->imm); }
+
+ALWAYS_INLINE void push_fast(struct soft_cpu *c, const struct insn *i, uint64_t sp, unsigned w, uint64_t v, insn_fn slow)
+{
+	void *p = mem_hit(c->tlb.wr, sp, w);
+	if (unlikely(!p))
+		return slow(c, i);
+	raw_store(p, w, v);
+	c->s.gpr[X86_RSP] = sp;
+}
+static void push_r64(struct soft_cpu *c, const struct insn *i)
+{
+	push_fast(c, i, c->s.gpr[X86_RSP] - 8, 8, c->s.gpr[i->rm], push_r);
+}
+static void push_i64(struct soft_cpu *c, const struct insn *i)
+{
+	push_fast(c, i, c->s.gpr[X86_RSP] - 8, 8, i->imm, push_i);
+}
+static void push_r32(struct soft_cpu *c, const struct insn *i)
+{
+	push_fast(c, i, (uint32_t)c->s.gpr[X86_RSP] - 4, 4, c->s.gpr[i->rm], push_r);
+}
+static void push_i32(struct soft_cpu *c, const struct insn *i)
+{
+	push_fast(c, i, (uint32_t)c->s.gpr[X86_RSP] - 4, 4, i->imm, push_i);
+}
 
 static void push_m(struct soft_cpu *c, const struct insn *i)
 {
@@ -76,23 +85,28 @@ static bool bind_push(struct insn *i, const struct insn_source *src, unsigned ar
 }
 
 /* ---- POP ---- */
-static void pop_r64(struct soft_cpu *c, const struct insn *i)
-{
-	uint64_t sp = c->s.gpr[X86_RSP], v = mem_load(c, sp, 8);
-	c->s.gpr[X86_RSP] = sp + 8;
-	c->s.gpr[i->rm] = v;
-}
-static void pop_r32(struct soft_cpu *c, const struct insn *i)
-{
-	uint32_t sp = (uint32_t)c->s.gpr[X86_RSP];
-	uint64_t v = mem_load(c, sp, 4);
-	c->s.gpr[X86_RSP] = sp + 4;
-	c->s.gpr[i->rm] = v;
-}
 static void pop_r(struct soft_cpu *c, const struct insn *i)
 {
 	uint64_t v = stack_pop(c, i->width);
 	reg_set(c, i->rm, i->width, v);
+}
+static void pop_r64(struct soft_cpu *c, const struct insn *i)
+{
+	uint64_t sp = c->s.gpr[X86_RSP];
+	const void *p = mem_hit(c->tlb.rd, sp, 8);
+	if (unlikely(!p))
+		return pop_r(c, i);
+	c->s.gpr[X86_RSP] = sp + 8;
+	c->s.gpr[i->rm] = raw_load(p, 8);
+}
+static void pop_r32(struct soft_cpu *c, const struct insn *i)
+{
+	uint32_t sp = (uint32_t)c->s.gpr[X86_RSP];
+	const void *p = mem_hit(c->tlb.rd, sp, 4);
+	if (unlikely(!p))
+		return pop_r(c, i);
+	c->s.gpr[X86_RSP] = sp + 4;
+	c->s.gpr[i->rm] = raw_load(p, 4);
 }
 
 /* An address that uses rSP takes the value after the pop. */

@@ -62,25 +62,29 @@ ALWAYS_INLINE void *mem_rmw(struct soft_cpu *c, uint64_t lin, unsigned width)
 	return likely(p) ? p : rmw_ptr(c, lin, width);
 }
 
+/* The linear address when i->fast; RIP's mask is also that of a flat segment. */
+ALWAYS_INLINE uint64_t mem_fast(const struct soft_cpu *c, const struct insn *i)
+{
+	const char *words = (const char *)c;
+	uint64_t base = *(const uint64_t *)(words + i->base_at), index = *(const uint64_t *)(words + i->index_at);
+	return (base + index * i->scale + (uint64_t)(int64_t)i->disp) & c->rip_mask;
+}
+
 /* Linear address of i's memory operand with the segment checks for size bytes. */
 ALWAYS_INLINE uint64_t mem_addr(struct soft_cpu *c, const struct insn *i, unsigned size, bool write)
 {
-	const uint64_t *g = c->s.gpr;
-	switch (i->addr) {
-	case ADDR_B64: return g[i->base] + (int64_t)i->disp;
-	case ADDR_BI64: return g[i->base] + g[i->index] * i->scale + (int64_t)i->disp;
-	case ADDR_RIP64: return c->block_rip + i->off + i->len + (int64_t)i->disp;
-	case ADDR_B32: return (uint32_t)(g[i->base] + (int64_t)i->disp);
-	case ADDR_BI32: return (uint32_t)(g[i->base] + g[i->index] * i->scale + (int64_t)i->disp);
-	case ADDR_D32: return (uint32_t)i->disp;
-	default: return insn_linear(c, i, size, write);
-	}
+	return likely(i->fast) ? mem_fast(c, i) : insn_linear(c, i, size, write);
+}
+
+ALWAYS_INLINE bool near_target(uint64_t rip)
+{
+	return likely((uint64_t)((int64_t)(rip << 16) >> 16) == rip);
 }
 
 /* A near transfer from a handler. */
 ALWAYS_INLINE void jump_near(struct soft_cpu *c, uint64_t rip)
 {
-	if (likely(c->mode & MODE_CODE64 && (uint64_t)((int64_t)(rip << 16) >> 16) == rip))
+	if (likely(c->mode & MODE_CODE64 && near_target(rip)))
 		c->next_rip = rip;
 	else
 		cpu_jump(c, rip);

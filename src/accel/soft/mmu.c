@@ -666,7 +666,7 @@ uint64_t insn_ea(const struct soft_cpu *c, const struct insn *i)
 	if (i->index != REG_NONE)
 		ea += c->s.gpr[i->index] * i->scale;
 	if (i->flags & INSN_RIP_REL)
-		ea += c->block_rip + i->off + i->len;
+		ea += c->block_rip + (i->fast ? 0 : i->off + i->len);
 	return i->asize == 8 ? ea : i->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
 }
 

@@ -41,13 +41,26 @@ static void run_chain(struct soft_cpu *c)
 	const _Atomic unsigned *attention = &c->v->attention;
 	struct block *b = block_find(c), *next;
 	for (;;) {
-		struct block **link;
-		uint64_t rip = c->s.rip;
-		uint16_t len = b->len;
-		run_block(c, b, BLOCK_INSNS);
+		const struct insn *i = b->insn, *end = i + b->count;
+		uint64_t rip = c->s.rip, fall = (rip + b->len) & c->rip_mask;
+		c->block_rip = rip;
+		c->next_rip = fall;
+		do {
+			c->cur = i;
+			i->fn(c, i);
+			i++;
+		} while (i != end && likely(!c->end_block));
+		if (unlikely(i != end)) {
+			c->next_rip = insn_next_rip(c, i - 1);
+			c->instructions += (uint64_t)(i - b->insn);
+			c->s.rip = c->next_rip;
+			return;
+		}
+		c->instructions += b->count;
+		c->s.rip = c->next_rip;
 		if (unlikely(c->end_block || b->system || atomic_load_explicit(attention, memory_order_relaxed)))
 			return;
-		link = &b->link[c->s.rip - rip != len];
+		struct block **link = &b->link[c->s.rip != fall];
 		next = *link;
 		if (likely(next && block_fresh(c, next, c->s.rip))) {
 			b = next;

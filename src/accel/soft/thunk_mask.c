@@ -223,7 +223,7 @@ static bool bind_maskmov(struct insn *i, const struct insn_source *src, const Zy
 		 mem->mem.segment == ZYDIS_REGISTER_FS ? X86_FS :
 		 mem->mem.segment == ZYDIS_REGISTER_GS ? X86_GS :
 							 X86_DS;
-	i->addr = ADDR_ANY;
+	i->fast = false;
 	i->index = REG_NONE;
 	i->disp = 0;
 	i->flags |= INSN_MEM;

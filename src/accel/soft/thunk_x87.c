@@ -124,7 +124,7 @@ ALWAYS_INLINE bool after(struct soft_cpu *c, const struct insn *i, bool memory, 
 		return false;
 	f->fop = i->imm;
 	if (memory)
-		f->fdp = i->addr != ADDR_ANY ? lin : insn_ea(c, i);
+		f->fdp = insn_ea(c, i);
 	return f->fsw & ~f->fcw & FSW_NO_STORE;
 }
 

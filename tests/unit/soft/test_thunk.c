@@ -254,7 +254,7 @@ static void fill_insn(struct sample *t)
 
 	*i = (struct insn){ .len = t->zi.length, .asize = t->zi.address_width / 8, .width = t->zi.operand_width / 8,
 			    .base = REG_NONE, .index = REG_NONE, .scale = 1, .reg = REG_NONE, .rm = REG_NONE,
-			    .reg2 = REG_NONE, .seg = X86_DS, .addr = ADDR_ANY };
+			    .reg2 = REG_NONE, .seg = X86_DS };
 	for (unsigned n = 0; n < t->zi.operand_count; n++) {
 		const ZydisDecodedOperand *o = &t->op[n];
 
