@@ -67,6 +67,9 @@ struct vcpu {
 	/* any thread */
 	_Atomic unsigned attention; /* enum vcpu_attention bits */
 	_Atomic uint8_t sipi_vector;
+	/* The guest's TSC is ahead of the machine clock's by this (what the guest wrote); set by the vCPU thread of an
+	 * accelerator without a kernel irqchip, else 0. */
+	_Atomic uint64_t tsc_offset;
 
 	/* counters for query-stats; written by the vCPU thread only */
 	struct vcpu_stats {

@@ -8,7 +8,9 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/system.h"
 #include "base/bytes.h"
+#include "core/clock.h"
 #include "core/vcpu.h"
+#include "core/vm.h"
 #include <x86intrin.h>
 
 enum { CR0_KNOWN = 0x0005003f }; /* PE MP EM TS ET NE WP AM; NW, CD, PG beside */
@@ -330,7 +332,18 @@ static void fn_clac_stac(struct soft_cpu *c, const struct insn *i)
 
 uint64_t tsc_now(struct soft_cpu *c)
 {
-	return __rdtsc() + c->tsc_offset;
+	return __rdtsc() + c->tsc_machine + c->tsc_offset;
+}
+
+void tsc_enter(struct soft_cpu *c)
+{
+	c->tsc_machine = c->vm && c->vm->mclock ? machine_clock_tsc_offset(c->vm->mclock) : 0;
+}
+
+void tsc_set_offset(struct soft_cpu *c, uint64_t offset)
+{
+	c->tsc_offset = offset;
+	atomic_store_explicit(&c->v->tsc_offset, offset, memory_order_relaxed);
 }
 
 static void set_edx_eax(struct soft_cpu *c, uint64_t v)

@@ -76,8 +76,10 @@ struct soft_cpu {
 	bool step_skip;       /* the instruction under way takes no single-step trap (INT n, SYSCALL) */
 
 	uint64_t instructions; /* retired */
-	/* TSC: guest = host_tsc + tsc_offset (offset holds IA32_TSC_ADJUST and writes too) */
-	uint64_t tsc_offset;
+	/* TSC: guest = host_tsc + tsc_machine + tsc_offset. The first offset is the machine clock's, the same for all
+	 * vCPUs and taken over at each entry (the clock stands while they are out); the second holds what the guest
+	 * wrote to its TSC and IA32_TSC_ADJUST, and is shown in vcpu->tsc_offset. */
+	uint64_t tsc_machine, tsc_offset;
 	uint64_t phys_mask; /* physical address bits offered in CPUID */
 	/* CPUID-derived gates, set by cpu_update_features from v->cpuid: what decoding and system handlers may offer */
 	uint64_t cr4_allowed, xcr0_allowed, efer_allowed;

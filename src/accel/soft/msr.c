@@ -11,7 +11,7 @@
 #include "core/vcpu.h"
 
 enum {
-	MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b, MSR_PLATFORM_INFO = 0xce, MSR_MTRR_CAP = 0xfe,
+	MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_PLATFORM_INFO = 0xce, MSR_MTRR_CAP = 0xfe,
 	MSR_PAT = 0x277, MSR_MTRR_DEF = 0x2ff, MSR_XSS = 0xda0, MSR_SPEC_CTRL = 0x48, MSR_PRED_CMD = 0x49,
 	MSR_ARCH_CAP = 0x10a, MSR_EFER = 0xc0000080, MSR_FS_BASE = 0xc0000100, MSR_GS_BASE = 0xc0000101,
 };
@@ -185,7 +185,11 @@ static int chip_set(struct soft_cpu *c, uint32_t msr, uint64_t v)
 {
 	const struct vcpu_chip *chip = c->v ? c->v->chip : NULL;
 
-	return chip && chip->msr_write && !chip->msr_write(chip->opaque, msr, v) ? 0 : -1;
+	if (!chip || !chip->msr_write || chip->msr_write(chip->opaque, msr, v))
+		return -1;
+	if (msr == MSR_APIC_BASE) /* CPUID follows it */
+		c->s.apic_base = v;
+	return 0;
 }
 
 static bool cpuid7_edx(const struct soft_cpu *c, unsigned bit)
@@ -239,11 +243,11 @@ static int set_special(struct soft_cpu *c, uint32_t msr, uint64_t v, bool *known
 	switch (msr) {
 	case MSR_TSC:
 		delta = v - tsc_now(c);
-		c->tsc_offset += delta;
+		tsc_set_offset(c, c->tsc_offset + delta);
 		c->s.tsc_adjust += delta;
 		return 0;
 	case MSR_TSC_ADJUST:
-		c->tsc_offset += v - c->s.tsc_adjust;
+		tsc_set_offset(c, c->tsc_offset + v - c->s.tsc_adjust);
 		c->s.tsc_adjust = v;
 		return 0;
 	case MSR_PAT:

@@ -266,6 +266,7 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	/* Calls for write translations that came while this vCPU was away did not wait for it. */
 	if (atomic_load(&p->ack_epoch) != atomic_load(&c->sv->epoch))
 		page_ack(c);
+	tsc_enter(c);
 	c->in_guest = true;
 	uint64_t before = c->instructions;
 	enum vcpu_exit out = run_frame(c);
@@ -437,6 +438,7 @@ static int accel_get_state(struct vcpu *v, struct x86_state *s, struct err *e)
 	struct soft_vcpu *p = v->accel_data;
 	thunk_fpu_sync(&p->c);
 	*s = p->c.s;
+	tsc_enter(&p->c);
 	s->tsc = tsc_now(&p->c);
 	if (v->chip)
 		s->cr8 = v->chip->cr8_get(v->chip->opaque);
@@ -449,7 +451,9 @@ static int accel_set_state(struct vcpu *v, const struct x86_state *s, struct err
 	thunk_fpu_sync(&p->c);
 	p->c.s = *s;
 	p->c.dr6_pending = 0;
-	p->c.tsc_offset += s->tsc - tsc_now(&p->c);
+	/* A fresh state (TSC 0) starts with the machine's time base, so that all vCPUs and timers agree on it. */
+	tsc_enter(&p->c);
+	tsc_set_offset(&p->c, s->tsc ? p->c.tsc_offset + s->tsc - tsc_now(&p->c) : 0);
 	soft_vcpu_loaded(p);
 	return 0;
 }

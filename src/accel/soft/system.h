@@ -70,6 +70,8 @@ void control_set_cr4(struct soft_cpu *c, uint64_t v);
 int msr_get(struct soft_cpu *c, uint32_t msr, uint64_t *v); /* 0, or -1: #GP(0) */
 int msr_set(struct soft_cpu *c, uint32_t msr, uint64_t v);
 uint64_t tsc_now(struct soft_cpu *c);
+void tsc_enter(struct soft_cpu *c); /* takes over the machine clock's offset */
+void tsc_set_offset(struct soft_cpu *c, uint64_t offset);
 /* Loads RFLAGS bits in `mask` from v and updates what depends on them (mode, AC, TF). */
 void flags_load(struct soft_cpu *c, uint64_t v, uint64_t mask);
 
