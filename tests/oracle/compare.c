@@ -53,6 +53,12 @@ static uint32_t fault_code(const struct ora_result *r)
 	return r->vector == X86_PF && r->cr2 >= 0x7ffffffff000 ? r->code | X86_PF_P : r->code;
 }
 
+/* The kernel's way back to the handler makes every null selector a zero. */
+static uint16_t selector(const struct ora_result *r, unsigned n)
+{
+	return r->out.sel[n] & 0xfffc ? r->out.sel[n] : 0;
+}
+
 static void diff_fpu(struct diff *d, const struct ora_fpu *in, const struct ora_fpu *native, const struct ora_fpu *soft)
 {
 	static const struct { const char *name; uint8_t off, len; } field[] = {
@@ -106,7 +112,7 @@ unsigned ora_compare(const struct ora_case *c, const struct ora_result *native, 
 	diff_u64(&d, "fs base", c->in.fs_base, native->out.fs_base, soft->out.fs_base);
 	diff_u64(&d, "gs base", c->in.gs_base, native->out.gs_base, soft->out.gs_base);
 	for (unsigned n = 0; n < 6; n++)
-		diff_u64(&d, seg_name[n], c->in.sel[n], native->out.sel[n], soft->out.sel[n]);
+		diff_u64(&d, seg_name[n], c->in.sel[n], selector(native, n), selector(soft, n));
 	diff_fpu(&d, &c->in.fpu, &native->out.fpu, &soft->out.fpu);
 	diff_memory(&d, "memory", ORA_DATA_AT, native->data, soft->data, ORA_DATA_SIZE);
 	diff_memory(&d, "code", ORA_SMC_AT, native->smc, soft->smc, ORA_CODE_SIZE);

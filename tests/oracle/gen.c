@@ -581,6 +581,7 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 	memcpy(at, bytes, n);
 	if (group != ORA_INVALID)
 		help(g, &d, at, ora_window(c) + c->code_off + c->code_len);
+	c->insn_mnemonic[c->insn_count] = mnemonic;
 	c->insn_off[c->insn_count++] = (uint8_t)c->code_len;
 	c->code_len += n;
 	return true;
@@ -639,6 +640,14 @@ void ora_generate_for(struct ora_case *c, uint64_t seed, const struct ora_wish *
 		c->insn_off[c->insn_count++] = (uint8_t)c->code_len;
 		c->code_len += len;
 	}
+}
+
+bool ora_has(const struct ora_case *c, unsigned mnemonic)
+{
+	for (unsigned n = 0; n < c->insn_count; n++)
+		if (c->insn_mnemonic[n] == mnemonic)
+			return true;
+	return false;
 }
 
 void ora_print_code(const struct ora_case *c, FILE *f)

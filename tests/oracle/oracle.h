@@ -70,6 +70,7 @@ struct ora_case {
 	struct ora_state in;
 	uint8_t group; /* enum ora_group of the first instruction */
 	uint16_t mnemonic; /* ZydisMnemonic of it, 0 for undecodable bytes */
+	uint16_t insn_mnemonic[ORA_INSN_MAX];
 };
 
 struct ora_result {
@@ -114,6 +115,8 @@ void ora_fill(uint64_t seed, uint8_t *at, unsigned len);
 /* The writable data of a case: fill and plants. */
 void ora_data(const struct ora_case *c, uint8_t *at);
 uint64_t ora_mix(uint64_t a, uint64_t b);
+/* Is one of its instructions this? */
+bool ora_has(const struct ora_case *c, unsigned mnemonic);
 void ora_print_code(const struct ora_case *c, FILE *f);
 
 /* ---- smc.c ---- */

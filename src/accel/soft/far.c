@@ -317,8 +317,8 @@ static void fn_ret_far(struct soft_cpu *c, const struct insn *i)
 		ret_real(c, i);
 		return;
 	}
+	sel = (uint16_t)stack_peek(c, w, 2); /* first, and two bytes: shows when the stack faults */
 	r.rip = stack_peek(c, 0, w);
-	sel = (uint16_t)stack_peek(c, w, w);
 	return_code(c, sel, &d);
 	r.cs = desc_seg(&d, sel);
 	r.with_ss = (sel & 3u) > c->cpl;

@@ -139,15 +139,20 @@ static void get_xmm(struct x86_fpu *f, const uint8_t *p, unsigned count)
 
 /* ---- FXSAVE, FXRSTOR ---- */
 
-static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned size, unsigned align, bool write)
+static void check_area(struct soft_cpu *c, uint64_t lin, unsigned align)
 {
-	uint64_t lin = insn_linear(c, i, size, write);
-
 	if (lin & (align - 1)) {
 		/* Where alignment is checked, odd addresses raise #AC (SDM 2, FXSAVE, leaves the choice to processors). */
 		mmu_check_align(c, lin, 4);
 		cpu_gp0(c);
 	}
+}
+
+static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned size, unsigned align, bool write)
+{
+	uint64_t lin = insn_linear(c, i, size, write);
+
+	check_area(c, lin, align);
 	return lin;
 }
 
@@ -178,9 +183,12 @@ static void fn_fxsave(struct soft_cpu *c, const struct insn *i)
 static void fn_fxrstor(struct soft_cpu *c, const struct insn *i)
 {
 	uint8_t image[LEGACY_SIZE];
+	uint64_t lin;
 
 	check_fxsave(c);
-	ld_buf(c, area_linear(c, i, LEGACY_SIZE, 16, false), image, LEGACY_SIZE);
+	lin = area_linear(c, i, LEGACY_SIZE, 16, false);
+	probe_read(c, lin + LEGACY_SIZE - 1, 1); /* the end first, as probe_area */
+	ld_buf(c, lin, image, LEGACY_SIZE);
 	if (load_le32(image + MXCSR_AT) & ~(uint32_t)MXCSR_MASK)
 		cpu_gp0(c);
 	thunk_fpu_sync(c);
@@ -349,6 +357,9 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	if (supervisor && c->cpl)
 		cpu_gp0(c);
 	rfbm = requested(c);
+	/* Here alignment comes before canonical form and limit. */
+	lin = insn_ea(c, i) + (cpu_code64(c) && i->seg < X86_FS ? 0 : c->s.seg[i->seg].base);
+	check_area(c, lin, 64);
 	lin = area_linear(c, i, AVX_AT, 64, false);
 	probe_read(c, lin + HEADER_AT + 8, 8); /* the header comes first */
 	ld_buf(c, lin, image, AVX_AT);

@@ -151,7 +151,7 @@ static void fn_push_seg(struct soft_cpu *c, const struct insn *i)
 
 static void fn_pop_seg(struct soft_cpu *c, const struct insn *i)
 {
-	uint16_t sel = (uint16_t)stack_peek(c, 0, i->width == 4 ? 2 : i->width);
+	uint16_t sel = (uint16_t)stack_peek(c, 0, 2); /* no more than that is read */
 	unsigned stack_width = c->stack_width; /* of the old SS */
 
 	segment_load(c, i->sub, sel);

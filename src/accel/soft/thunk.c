@@ -110,8 +110,12 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 	/* VCVTPS2PH computes, with its exceptions and sticky flags, before it looks at memory. */
 	if (access == ACCESS_STORE && !mxcsr && unlikely(!mem)) {
 		if (kind == KIND_MMX) { /* processors are in MMX state by the time the store faults */
+			uint8_t tags;
+
 			thunk_fpu_sync(c);
+			tags = c->s.fpu.ftw;
 			thunk_mmx_enter(c);
+			c->s.fpu.ftw = tags; /* but for the tags */
 		}
 		probe_write(c, lin, i->width);
 	}

@@ -27,10 +27,20 @@ static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const u
 	uint64_t lin = insn_linear(c, i, i->width, true);
 	unsigned room = 4096 - (lin & 4095);
 
-	/* A fault names the operand's first byte in the page. */
-	for (unsigned n = 0; n < i->width; n++)
-		if (mask[n] & 0x80)
-			probe_write(c, n < room ? lin : lin + room, 1);
+	bool any = false;
+
+	/* A fault names the first byte of the operand's half, or of its part in the page. With nothing to store the place
+	 * is looked at all the same (SDM 2B, MASKMOVQ: implementation-dependent). */
+	for (unsigned n = 0; n < i->width; n++) {
+		unsigned part = n & 8u;
+
+		if (mask[n] & 0x80) {
+			probe_write(c, lin + (n >= room && room > part ? room : part), 1);
+			any = true;
+		}
+	}
+	if (!any)
+		probe_write(c, lin, 1);
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
 			st8(c, lin + n, v[n]);

@@ -413,18 +413,14 @@ static bool is_wide(const struct insn *i)
 	return i->width == ENV32 || i->width == ENV32 + SAVE_REGS;
 }
 
-/* Where the environment or the whole state lies in memory. Processors look at its end first. */
+/* Where the environment or the whole state lies in memory. */
 static uint64_t area(struct soft_cpu *c, const struct insn *i, bool write)
 {
 	uint64_t lin = insn_linear(c, i, i->width, write);
 
 	mmu_check_align(c, lin, is_wide(i) ? 4 : 2);
-	if (write) {
-		probe_write(c, lin + i->width - 1, 1);
+	if (write)
 		probe_write(c, lin, i->width);
-	} else {
-		probe_read(c, lin + i->width - 1, 1);
-	}
 	return lin;
 }
 
