@@ -31,6 +31,16 @@ static void excuse_invalid(const struct ora_result *native, struct ora_result *s
 	soft->cr2 = native->cr2;
 }
 
+/* SDM 2C, VGATHER: a trap that is due is delivered before a fault that comes after the first element. */
+static void excuse_gather(const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector != X86_DB || native->out.rip != soft->out.rip)
+		return;
+	soft->vector = native->vector;
+	soft->code = native->code;
+	soft->cr2 = native->cr2;
+}
+
 static void excuse_hole(const struct ora_result *native, struct ora_result *soft)
 {
 	if (native->vector != X86_PF || native->cr2 < UINT64_C(0x7fffffffff00) || native->cr2 >> 47 ||
@@ -49,6 +59,10 @@ static const struct known known[] = {
 	  excuse_address },
 	{ "an opcode that does not exist: the length, and so the bytes that are fetched, are the processor's", 1u << ORA_INVALID,
 	  { 0 }, excuse_invalid },
+	{ "a gather that faults midway while single-stepping traps first", 0,
+	  { ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD, ZYDIS_MNEMONIC_VPGATHERQQ,
+	    ZYDIS_MNEMONIC_VGATHERDPS, ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD },
+	  excuse_gather },
 	{ "an operand that runs into the non-canonical hole: the processor writes it in parts", 1u << ORA_X87, { 0 },
 	  excuse_hole },
 };

@@ -442,7 +442,7 @@ static ATTR_NORETURN ATTR_COLD void fault_segment(struct soft_cpu *c)
 	cpu_gp0(c);
 }
 
-static void check_linear(struct soft_cpu *c, uint64_t lin, unsigned len)
+void mmu_check_range(struct soft_cpu *c, uint64_t lin, unsigned len)
 {
 	if (cpu_code64(c)) {
 		if (!canonical(lin) || !canonical(lin + len - 1))
@@ -459,16 +459,16 @@ void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align)
 }
 
 /* What every explicit access pays that may not be taken from the TLB. */
-static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool write)
+static void check_data(struct soft_cpu *c, uint64_t lin, unsigned width, bool aligned, bool write)
 {
 	if (likely(c->tlb.rd != c->tlb.none)) {
-		check_linear(c, lin, width);
+		mmu_check_range(c, lin, width);
 		return;
 	}
-	check_linear(c, lin, 1);
-	if (is_power_of_2(width) && width <= 8)
+	mmu_check_range(c, lin, 1);
+	if (aligned && is_power_of_2(width) && width <= 8)
 		mmu_check_align(c, lin, width);
-	check_linear(c, lin, width);
+	mmu_check_range(c, lin, width);
 	if (c->mode & MODE_BREAK)
 		event_data_access(c, lin, width, write);
 }
@@ -524,13 +524,13 @@ static void store_as(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t 
 
 uint64_t mmu_load_slow(struct soft_cpu *c, uint64_t lin, unsigned width)
 {
-	check_data(c, lin, width, false);
+	check_data(c, lin, width, true, false);
 	return load_as(c, lin, width, c->tlb.data_who);
 }
 
 void mmu_store_slow(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v)
 {
-	check_data(c, lin, width, true);
+	check_data(c, lin, width, true, true);
 	store_as(c, lin, width, v, c->tlb.data_who);
 }
 
@@ -547,19 +547,19 @@ void st(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v) { mem_stor
 
 void ld_buf(struct soft_cpu *c, uint64_t lin, void *buf, unsigned len)
 {
-	check_data(c, lin, len, false);
+	check_data(c, lin, len, false, false);
 	copy_out(c, lin, buf, len, c->tlb.data_who);
 }
 
 void st_buf(struct soft_cpu *c, uint64_t lin, const void *buf, unsigned len)
 {
-	check_data(c, lin, len, true);
+	check_data(c, lin, len, false, true);
 	copy_in(c, lin, buf, len, c->tlb.data_who);
 }
 
 static void probe(struct soft_cpu *c, uint64_t lin, unsigned len, enum tlb_kind kind)
 {
-	check_data(c, lin, len, kind == TLB_WRITE);
+	check_data(c, lin, len, true, kind == TLB_WRITE);
 	place_get(c, lin, kind, c->tlb.data_who);
 	unsigned a = first_part(lin, len);
 	if (a < len)
@@ -602,7 +602,7 @@ void *rmw_ptr(struct soft_cpu *c, uint64_t lin, unsigned width)
 	void *hit = mem_hit(c->tlb.wr, lin, width);
 	if (likely(hit))
 		return hit;
-	check_data(c, lin, width, true);
+	check_data(c, lin, width, true, true);
 	if ((lin & 0xfff) + width > 4096) {
 		probe(c, lin, width, TLB_WRITE);
 		return NULL;
@@ -729,16 +729,27 @@ void stack_adjust(struct soft_cpu *c, int64_t bytes)
 	*sp = c->stack_width == 2 ? (*sp & ~m) | v : v;
 }
 
+/* As seg_linear, with an item that runs into the non-canonical hole faulting as #SS too. */
+static inline uint64_t stack_linear(struct soft_cpu *c, uint64_t at, unsigned width, bool write)
+{
+	uint64_t lin = seg_linear(c, X86_SS, at, width, write);
+	if (unlikely(cpu_code64(c) && !canonical(lin + width - 1))) {
+		mmu_check_align(c, lin, width);
+		fault_seg_number(c, X86_SS);
+	}
+	return lin;
+}
+
 uint64_t stack_peek(struct soft_cpu *c, uint64_t skip, unsigned width)
 {
 	uint64_t at = (c->s.gpr[X86_RSP] + skip) & stack_mask(c);
-	return mem_load(c, seg_linear(c, X86_SS, at, width, false), width);
+	return mem_load(c, stack_linear(c, at, width, false), width);
 }
 
 void stack_poke(struct soft_cpu *c, uint64_t depth, unsigned width, uint64_t v)
 {
 	uint64_t at = (c->s.gpr[X86_RSP] - depth) & stack_mask(c);
-	mem_store(c, seg_linear(c, X86_SS, at, width, true), width, v);
+	mem_store(c, stack_linear(c, at, width, true), width, v);
 }
 
 void stack_push(struct soft_cpu *c, unsigned width, uint64_t v)

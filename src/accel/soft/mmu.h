@@ -18,6 +18,8 @@ uint64_t seg_linear(struct soft_cpu *c, unsigned seg, uint64_t ea, unsigned size
 /* Both together for i's memory operand (uses INSN_STACK_SEG for #SS). */
 uint64_t insn_linear(struct soft_cpu *c, const struct insn *i, unsigned size, bool write);
 
+/* insn_linear looks at the operand's first byte; this at all of it: canonical form, in flat segments the 4 GiB limit. */
+void mmu_check_range(struct soft_cpu *c, uint64_t lin, unsigned len);
 /* #AC(0) where alignment is checked (CPL 3, CR0.AM, RFLAGS.AC) and lin is no multiple of align, a power of two. */
 void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align);
 
@@ -32,7 +34,7 @@ void st32(struct soft_cpu *c, uint64_t lin, uint32_t v);
 void st64(struct soft_cpu *c, uint64_t lin, uint64_t v);
 uint64_t ld(struct soft_cpu *c, uint64_t lin, unsigned width);
 void st(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v);
-/* Up to 4096 bytes; all pages are checked before the first byte is stored. */
+/* Up to 4096 bytes, without alignment checks; all pages are checked before the first byte is stored. */
 void ld_buf(struct soft_cpu *c, uint64_t lin, void *buf, unsigned len);
 void st_buf(struct soft_cpu *c, uint64_t lin, const void *buf, unsigned len);
 /* Faults as a write of len bytes would, without writing. */

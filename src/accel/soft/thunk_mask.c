@@ -25,22 +25,14 @@ static void vec_set(struct soft_cpu *c, unsigned n, const uint8_t *v, unsigned l
 static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const uint8_t *v, const uint8_t *mask)
 {
 	uint64_t lin = insn_linear(c, i, i->width, true);
-	unsigned room = 4096 - (lin & 4095);
 
-	bool any = false;
-
-	/* A fault names the first byte of the operand's half, or of its part in the page. With nothing to store the place
-	 * is looked at all the same (SDM 2B, MASKMOVQ: implementation-dependent). */
-	for (unsigned n = 0; n < i->width; n++) {
-		unsigned part = n & 8u;
-
-		if (mask[n] & 0x80) {
-			probe_write(c, lin + (n >= room && room > part ? room : part), 1);
-			any = true;
-		}
-	}
-	if (!any)
-		probe_write(c, lin, 1);
+	if (i->width == 16)
+		mmu_check_range(c, lin, 16);
+	mmu_check_align(c, lin, 8);
+	/* All of it must be writable, whatever the mask (SDM 2B, MASKMOVQ: implementation-dependent). */
+	if (i->width == 16)
+		probe_write(c, lin + 8, 8);
+	probe_write(c, lin, 8);
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
 			st8(c, lin + n, v[n]);
@@ -92,6 +84,16 @@ static void probe_element(struct soft_cpu *c, uint64_t lin, unsigned size)
 		probe_write(c, (lin + size - 1) & ~UINT64_C(4095), 1);
 }
 
+/* Segment faults of any element come before page faults of the first. */
+static void check_elements(struct soft_cpu *c, const struct insn *i, const uint8_t *mask, uint64_t ea, bool write)
+{
+	unsigned size = i->sub;
+
+	for (unsigned n = 0; n < i->width / size; n++)
+		if (element_on(mask, n, size))
+			mmu_check_range(c, seg_linear(c, i->seg, ea + n * size, size, write), size);
+}
+
 static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
 {
 	unsigned size = i->sub;
@@ -102,6 +104,7 @@ static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
 	fpu_check_avx(c);
 	mask = vec(c, i->reg2);
 	ea = insn_ea(c, i);
+	check_elements(c, i, mask, ea, false);
 	for (unsigned n = 0; n < i->width / size; n++)
 		if (element_on(mask, n, size))
 			load_element(c, i, ea + n * size, size, v + n * size);
@@ -118,6 +121,7 @@ static void fn_vmaskmov_store(struct soft_cpu *c, const struct insn *i)
 	mask = vec(c, i->reg2);
 	v = vec(c, i->reg);
 	ea = insn_ea(c, i);
+	check_elements(c, i, mask, ea, true);
 	for (unsigned n = 0; n < count; n++)
 		if (element_on(mask, n, size)) {
 			lin[n] = seg_linear(c, i->seg, ea + n * size, size, true);
@@ -146,10 +150,8 @@ static const struct gather gathers[] = {
 };
 
 /* The first thing that happens: each element of the mask becomes all ones or all zeroes. */
-static void spread_mask(uint8_t *mask, const struct gather *g)
+static void spread_mask(uint8_t *mask, const struct gather *g, unsigned len)
 {
-	unsigned len = g->count * (g->size > g->index ? g->size : g->index);
-
 	for (unsigned n = 0; n < len / g->size; n++)
 		memset(mask + n * g->size, element_on(mask, n, g->size) ? 0xff : 0, g->size);
 	memset(mask + len, 0, 64 - len);
@@ -159,6 +161,7 @@ static void spread_mask(uint8_t *mask, const struct gather *g)
 static void fn_gather(struct soft_cpu *c, const struct insn *i)
 {
 	const struct gather *g = i->aux;
+	unsigned length = g->count * (g->size > g->index ? g->size : g->index); /* of the vectors */
 	uint8_t *dst, *mask;
 	uint64_t base, cut = i->asize == 8 ? UINT64_MAX : i->asize == 4 ? 0xffffffff : 0xffff;
 
@@ -166,7 +169,7 @@ static void fn_gather(struct soft_cpu *c, const struct insn *i)
 	dst = vec(c, i->reg);
 	mask = vec(c, i->reg2);
 	base = insn_ea(c, i);
-	spread_mask(mask, g);
+	spread_mask(mask, g, length);
 	/* Each element that was fetched is committed with its mask bit, so that a fault restarts at its own element. */
 	for (unsigned n = 0; n < g->count; n++) {
 		const uint8_t *at = vec(c, i->rm) + n * g->index;
@@ -177,6 +180,7 @@ static void fn_gather(struct soft_cpu *c, const struct insn *i)
 			continue;
 		load_element(c, i, ea, g->size, dst + n * g->size);
 		memset(mask + n * g->size, 0, g->size);
+		memset(dst + length, 0, 64 - length);
 	}
 	memset(mask, 0, 64);
 	memset(dst + g->bytes, 0, 64 - g->bytes);

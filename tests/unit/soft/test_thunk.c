@@ -106,6 +106,7 @@ void st32(struct soft_cpu *c, uint64_t lin, uint32_t v) { st(c, lin, 4, v); }
 void probe_write(struct soft_cpu *c, uint64_t lin, unsigned len) { check_access(c, lin, len); }
 void probe_read(struct soft_cpu *c, uint64_t lin, unsigned len) { check_access(c, lin, len); }
 void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align) {}
+void mmu_check_range(struct soft_cpu *c, uint64_t lin, unsigned len) {}
 
 uint64_t mmu_load_slow(struct soft_cpu *c, uint64_t lin, unsigned width) { return ld(c, lin, width); }
 void mmu_store_slow(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v) { st(c, lin, width, v); }
