@@ -422,7 +422,7 @@ static void help_load(struct gen *g, const struct decoded *d)
 	case ZYDIS_MNEMONIC_XRSTOR:
 	case ZYDIS_MNEMONIC_XRSTOR64:
 		plant(g, g->target + 24, 4, rng_next(r) & 0xffff);
-		plant(g, g->target + 512, 8, rng_percent(r, 95) ? rng_below(r, 8) : value_int(r));
+		plant(g, g->target + 512, 8, rng_percent(r, 95) ? rng_below(r, 8) : value_int(r) | 1ull << 62); /* no host has that */
 		for (unsigned n = 1; n < 8; n++)
 			plant(g, g->target + 512 + 8 * n, 8, rng_percent(r, 99) ? 0 : value_int(r));
 		if (rng_percent(r, 25)) /* compacted */
@@ -571,6 +571,9 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 	} else if (groups & 1u << ORA_INVALID && filter_allows_invalid(bytes)) {
 		n = len < INSN_BYTES ? len : INSN_BYTES;
 	}
+	/* The mask of components must be ours: nothing may be before it in the case. */
+	if (group == ORA_FPSTATE && c->insn_count && (d.zi.meta.category == ZYDIS_CATEGORY_XSAVE || d.zi.meta.category == ZYDIS_CATEGORY_XSAVEOPT))
+		return false;
 	if (!n || !(groups & 1u << group) || c->code_len + n > ORA_CODE_MAX - INSN_BYTES)
 		return false;
 	if (!c->insn_count) {
@@ -581,6 +584,7 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 	memcpy(at, bytes, n);
 	if (group != ORA_INVALID)
 		help(g, &d, at, ora_window(c) + c->code_off + c->code_len);
+	c->groups |= 1u << group;
 	c->insn_mnemonic[c->insn_count] = mnemonic;
 	c->insn_off[c->insn_count++] = (uint8_t)c->code_len;
 	c->code_len += n;

@@ -2,17 +2,18 @@
 #include "known.h"
 #include <Zydis/Zydis.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct known {
 	const char *why;
-	uint32_t groups;      /* of the first instruction, or */
-	uint16_t mnemonic[8]; /* one of the case's instructions */
+	uint32_t groups;      /* one of the case's instructions is of these, or */
+	uint16_t mnemonic[8]; /* is this */
 	/* Makes *soft as the processor has it where the difference is this one. */
-	void (*excuse)(const struct ora_result *native, struct ora_result *soft);
+	void (*excuse)(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft);
 };
 
 /* Both fault, in places no further apart than the operand is long. */
-static void excuse_address(const struct ora_result *native, struct ora_result *soft)
+static void excuse_address(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	uint64_t apart = native->cr2 > soft->cr2 ? native->cr2 - soft->cr2 : soft->cr2 - native->cr2;
 	if (native->vector != X86_PF || soft->vector != X86_PF || apart > 1024)
@@ -22,7 +23,7 @@ static void excuse_address(const struct ora_result *native, struct ora_result *s
 		soft->code = native->code;
 }
 
-static void excuse_invalid(const struct ora_result *native, struct ora_result *soft)
+static void excuse_invalid(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	if (soft->vector != X86_UD || (native->vector != X86_GP && native->vector != X86_PF))
 		return;
@@ -31,8 +32,16 @@ static void excuse_invalid(const struct ora_result *native, struct ora_result *s
 	soft->cr2 = native->cr2;
 }
 
+/* The mantissa is in memory when the exponent's page faults. */
+static void excuse_half_store(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector != X86_PF || native->cr2 != soft->cr2 || native->cr2 < ORA_DATA_AT + 10 || native->cr2 > ORA_RO_AT)
+		return;
+	memcpy(soft->data + (native->cr2 - 10 - ORA_DATA_AT), native->data + (native->cr2 - 10 - ORA_DATA_AT), 10);
+}
+
 /* SDM 2C, VGATHER: a trap that is due is delivered before a fault that comes after the first element. */
-static void excuse_gather(const struct ora_result *native, struct ora_result *soft)
+static void excuse_gather(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	if (native->vector != X86_DB || native->out.rip != soft->out.rip)
 		return;
@@ -41,7 +50,43 @@ static void excuse_gather(const struct ora_result *native, struct ora_result *so
 	soft->cr2 = native->cr2;
 }
 
-static void excuse_hole(const struct ora_result *native, struct ora_result *soft)
+/* The descriptor that tells user code its processor has the number as its limit. */
+static void excuse_cpu_number(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	for (unsigned n = 0; n < X86_GPR_COUNT; n++)
+		if ((native->out.gpr[n] & 0xffff) < 4096 && (soft->out.gpr[n] & 0xffff) == 0)
+			soft->out.gpr[n] = native->out.gpr[n];
+}
+
+/* A repeated store into its own bytes: when the processor fetches them again is not modelled. */
+static void excuse_self_store(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	uint64_t apart = c->in.gpr[X86_RDI] - c->in.rip + ORA_CODE_MAX;
+	if (c->smc && apart < 2 * ORA_CODE_MAX)
+		*soft = *native;
+}
+
+/* Where a store's fault finds the x87 state: before or after its change to MMX. */
+static void excuse_mmx_store(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector != X86_GP && native->vector != X86_SS_FAULT && native->vector != X86_AC)
+		return;
+	memcpy(soft->out.fpu.fx, native->out.fpu.fx, 24);
+	memcpy(soft->out.fpu.fx + 32, native->out.fpu.fx + 32, 128);
+}
+
+/* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT that
+ * is not there. */
+static void excuse_interrupt(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if ((native->vector == X86_BP || native->vector == X86_OF) && soft->vector == X86_GP &&
+	    soft->code == native->vector * 8u + 2)
+		*soft = *native;
+	if (native->vector == X86_DB && !soft->valid) /* INT1: nothing there to deliver the fault to either */
+		*soft = *native;
+}
+
+static void excuse_hole(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	if (native->vector != X86_PF || native->cr2 < UINT64_C(0x7fffffffff00) || native->cr2 >> 47 ||
 	    (soft->vector != X86_GP && soft->vector != X86_SS_FAULT))
@@ -63,6 +108,14 @@ static const struct known known[] = {
 	  { ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD, ZYDIS_MNEMONIC_VPGATHERQQ,
 	    ZYDIS_MNEMONIC_VGATHERDPS, ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD },
 	  excuse_gather },
+	{ "an 80-bit store across pages is done in two parts", 0, { ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP },
+	  excuse_half_store },
+	{ "LSL of the per-CPU descriptor shows the processor's number", 0, { ZYDIS_MNEMONIC_LSL }, excuse_cpu_number },
+	{ "a repeated string instruction that overwrites itself", 0,
+	  { ZYDIS_MNEMONIC_MOVSB, ZYDIS_MNEMONIC_MOVSW, ZYDIS_MNEMONIC_MOVSD, ZYDIS_MNEMONIC_MOVSQ, ZYDIS_MNEMONIC_STOSB,
+	    ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD, ZYDIS_MNEMONIC_STOSQ }, excuse_self_store },
+	{ "software interrupts are not the oracle's", UINT32_MAX, { 0 }, excuse_interrupt },
+	{ "an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, { 0 }, excuse_mmx_store },
 	{ "an operand that runs into the non-canonical hole: the processor writes it in parts", 1u << ORA_X87, { 0 },
 	  excuse_hole },
 };
@@ -72,13 +125,13 @@ bool known_difference(const struct ora_case *c, const struct ora_result *native,
 	struct ora_result *as = malloc(sizeof(*as));
 	bool yes = false;
 	for (unsigned n = 0; as && !yes && n < COUNT_OF(known); n++) {
-		bool applies = known[n].groups >> c->group & 1;
+		bool applies = known[n].groups & c->groups;
 		for (unsigned k = 0; k < COUNT_OF(known[n].mnemonic) && known[n].mnemonic[k]; k++)
 			applies |= ora_has(c, known[n].mnemonic[k]);
 		if (!applies)
 			continue;
 		*as = *soft;
-		known[n].excuse(native, as);
+		known[n].excuse(c, native, as);
 		yes = !ora_compare(c, native, as, NULL);
 	}
 	free(as);

@@ -131,6 +131,9 @@ static void print_case(const struct ora_case *c, const struct ora_result *a, con
 	       c->mode32 ? "32-bit" : "64-bit", c->smc ? ", writable code" : "");
 	ora_print_code(c, stdout);
 	ora_print_state(&c->in, stdout);
+	for (unsigned n = 0; n < c->plant_count; n++)
+		printf("  at %x: %0*llx\n", ORA_DATA_AT + c->plant[n].off, 2 * c->plant[n].width,
+		       (unsigned long long)c->plant[n].value);
 	print_outcome("silicon", a);
 	print_outcome("soft", b);
 }

@@ -68,7 +68,8 @@ struct ora_case {
 	uint8_t code[ORA_CODE_MAX];
 	struct ora_plant plant[ORA_PLANT_MAX];
 	struct ora_state in;
-	uint8_t group; /* enum ora_group of the first instruction */
+	uint32_t groups; /* bit per enum ora_group of the instructions */
+	uint8_t group;   /* of the first */
 	uint16_t mnemonic; /* ZydisMnemonic of it, 0 for undecodable bytes */
 	uint16_t insn_mnemonic[ORA_INSN_MAX];
 };

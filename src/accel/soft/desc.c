@@ -77,12 +77,15 @@ void desc_check_rip(struct soft_cpu *c, const struct x86_seg *cs, uint64_t rip, 
 {
 	bool code64 = cpu_long(c) && (cs->attr & X86_AR_L);
 
-	if (code64 ? !is_canonical(rip) : rip > cs->limit)
+	/* What 64-bit code hands to compatibility mode above 32 bits is dropped. */
+	if (code64 ? !is_canonical(rip) : (cpu_long(c) ? (uint32_t)rip : rip) > cs->limit)
 		cpu_fault_code(c, X86_GP, ext);
 }
 
 void desc_enter_code(struct soft_cpu *c, const struct x86_seg *cs, unsigned cpl, uint64_t rip)
 {
+	if (cpu_long(c) && !(cs->attr & X86_AR_L))
+		rip = (uint32_t)rip;
 	c->s.seg[X86_CS] = *cs;
 	if (cpu_protected(c))
 		c->s.seg[X86_CS].sel = (cs->sel & ~3u) | cpl;

@@ -357,9 +357,6 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	if (supervisor && c->cpl)
 		cpu_gp0(c);
 	rfbm = requested(c);
-	/* Here alignment comes before canonical form and limit. */
-	lin = insn_ea(c, i) + (cpu_code64(c) && i->seg < X86_FS ? 0 : c->s.seg[i->seg].base);
-	check_area(c, lin, 64);
 	lin = area_linear(c, i, AVX_AT, 64, false);
 	probe_read(c, lin + HEADER_AT + 8, 8); /* the header comes first */
 	ld_buf(c, lin, image, AVX_AT);

@@ -339,8 +339,8 @@ static enum kind kind_of(const struct insn_source *src)
 		mmx |= k == ZYDIS_REGCLASS_MMX;
 		vector |= k == ZYDIS_REGCLASS_XMM || k == ZYDIS_REGCLASS_YMM;
 	}
-	/* CVTPI2PS enters MMX state even when its source is in memory. */
-	if (src->zi->mnemonic == ZYDIS_MNEMONIC_EMMS || src->zi->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS)
+	/* CVTPI2PS with a source in memory has nothing to do with MMX state. */
+	if (src->zi->mnemonic == ZYDIS_MNEMONIC_EMMS)
 		mmx = true;
 	if (mmx)
 		return vector || uses_mxcsr(src->zi) ? KIND_MMX_SSE : KIND_MMX;

@@ -136,6 +136,12 @@ static void fn_reg(struct soft_cpu *c, const struct insn *i)
 	after(c, i, false, 0);
 }
 
+static void check_80bit(struct soft_cpu *c, uint64_t lin)
+{
+	mmu_check_range(c, lin, 10);
+	mmu_check_align(c, lin, 8);
+}
+
 static void fn_load(struct soft_cpu *c, const struct insn *i)
 {
 	uint64_t lin;
@@ -144,7 +150,7 @@ static void fn_load(struct soft_cpu *c, const struct insn *i)
 	check(c, true);
 	lin = mem_addr(c, i, i->width, false);
 	if (i->width == 10)
-		mmu_check_align(c, lin, 8);
+		check_80bit(c, lin);
 	p = thunk_ram(c, lin, i->width, false);
 	if (unlikely(!p))
 		p = thunk_stage_load(c, lin, i->width);
@@ -184,7 +190,7 @@ static void fn_store(struct soft_cpu *c, const struct insn *i)
 	check(c, true);
 	lin = mem_addr(c, i, i->width, true);
 	if (i->width == 10)
-		mmu_check_align(c, lin, 8);
+		check_80bit(c, lin);
 	p = thunk_ram(c, lin, i->width, true);
 	if (unlikely(!p))
 		probe_if_stored(c, i, lin);
