@@ -74,6 +74,8 @@ static void find_structures(struct vd *d)
 
 void vd_find(struct vd *d)
 {
+	/* Power-on resets the devices: their BARs are placed after it. */
+	CHECK(vm_start(d->rig.vm, true, NULL) == 0);
 	if (d->mmio) {
 		d->device = VD_MMIO + 0x100;
 	} else {
@@ -86,7 +88,7 @@ void vd_find(struct vd *d)
 		find_structures(d);
 		CHECK(d->common && d->isr && d->notify && d->msix);
 	}
-	CHECK(vm_start(d->rig.vm, false, NULL) == 0);
+	vm_resume(d->rig.vm);
 }
 
 void vd_down(struct vd *d)
