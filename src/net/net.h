@@ -13,8 +13,8 @@ struct net;
 
 enum { NET_FRAME_MAX = 65535 + 14 + 4, NET_IOV_MAX = 256, NET_VNET_HDR = 12 };
 
-/* What the card gives the backend. recv returns false when the card has no room: the backend stops reading until
- * net_rx_ready. iov[0] begins with a virtio_net_hdr (NET_VNET_HDR bytes, virtio 1.2, 5.1.6) when offloads are on. */
+/* What the card gives the backend. recv returns false when the card has no room for another frame: the backend stops
+ * reading until net_rx_ready. This frame was taken, or is lost; it is not offered again. iov[0] begins with a virtio_net_hdr (NET_VNET_HDR bytes, virtio 1.2, 5.1.6) when offloads are on. */
 struct net_client {
 	bool (*recv)(void *opaque, const struct iovec *iov, unsigned count);
 	void (*tx_ready)(void *opaque); /* after net_send gave false */

@@ -189,9 +189,14 @@ void virtq_unpop(struct virtq *q)
 	q->s.last_avail--;
 }
 
+uint16_t virtq_waiting(const struct virtq *q)
+{
+	return q->broken || !q->desc ? 0 : ring_load(q->avail + IDX_AT) - q->s.last_avail;
+}
+
 bool virtq_empty(const struct virtq *q)
 {
-	return q->broken || !q->desc || ring_load(q->avail + IDX_AT) == q->s.last_avail;
+	return virtq_waiting(q) == 0;
 }
 
 /* --- giving back --- */

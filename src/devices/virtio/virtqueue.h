@@ -80,6 +80,8 @@ bool virtq_wants_notify(struct virtq *q);
 /* Asks the driver for notifications, or says that none are needed (a hint). */
 void virtq_notifications(struct virtq *q, bool on);
 bool virtq_empty(const struct virtq *q);
+/* How many chains wait; 0 when broken or not enabled. A guest's number: it may be absurd. */
+uint16_t virtq_waiting(const struct virtq *q);
 
 /* Bytes at offset skip of the readable part into buf; returns how many there were. */
 size_t virtq_copy_out(const struct virtq_elem *el, size_t skip, void *buf, size_t len);
