@@ -4,7 +4,6 @@
 #include "core/dev.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <x86intrin.h>
 
 static bool match_physical(const struct lapic *l, const struct apic_msg *m)
 {
@@ -140,7 +139,7 @@ uint64_t apic_bus_tsc(struct apic_bus *bus, const struct vcpu *v)
 {
 	if (bus->cfg.tsc_now)
 		return bus->cfg.tsc_now(bus->cfg.tsc_opaque, v);
-	return __rdtsc() + machine_clock_tsc_offset(bus->vm->mclock) + atomic_load(&v->tsc_offset);
+	return machine_clock_tsc(bus->vm->mclock) + atomic_load(&v->tsc_offset);
 }
 
 /* The window is one region for all: which APIC answers depends on who asks. */

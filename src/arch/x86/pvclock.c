@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-#include <x86intrin.h>
 
 enum {
 	MSR_WALL_CLOCK_OLD = 0x11, MSR_SYSTEM_TIME_OLD = 0x12,
@@ -36,7 +35,7 @@ static uint64_t tsc_now(const struct pvclock *pc)
 {
 	if (pc->cfg.tsc_now)
 		return pc->cfg.tsc_now(pc->cfg.tsc_opaque);
-	return __rdtsc() + machine_clock_tsc_offset(pc->vm->mclock);
+	return machine_clock_tsc(pc->vm->mclock);
 }
 
 static int64_t utc_now(const struct pvclock *pc)
@@ -80,7 +79,7 @@ static void write_time_info(struct pvclock *pc, unsigned index, uint8_t flags)
 	uint32_t mul;
 	int8_t shift;
 	scale(pc->cfg.tsc_khz, &mul, &shift);
-	store_le64(buf + 8, pc->pair_tsc);
+	store_le64(buf + 8, pc->pair_tsc + atomic_load(&pc->vm->vcpu[index]->tsc_offset));
 	store_le64(buf + 16, pc->pair_ns);
 	store_le32(buf + 24, mul);
 	buf[28] = (uint8_t)shift;
@@ -158,7 +157,7 @@ void pvclock_refresh(struct pvclock *pc, bool stopped)
 	pthread_mutex_lock(&pc->lock);
 	take_pair(pc);
 	for (unsigned n = 0; n < VCPU_MAX; n++)
-		if (pc->time_msr[n] & SYSTEM_TIME_ON)
+		if (n < pc->vm->vcpu_count && (pc->time_msr[n] & SYSTEM_TIME_ON))
 			write_time_info(pc, n, stopped ? FLAG_GUEST_STOPPED : 0);
 	pthread_mutex_unlock(&pc->lock);
 }

@@ -20,7 +20,7 @@ struct pvclock_config {
 	struct gmem *mem;
 	const struct clock *clock; /* the machine clock */
 	uint32_t tsc_khz;          /* 0 means host_tsc_khz() */
-	/* The TSC of the machine now; NULL: host TSC + machine_clock_tsc_offset. */
+	/* The TSC of the machine now; NULL: machine_clock_tsc. A vCPU's own difference (tsc_offset) is added. */
 	uint64_t (*tsc_now)(void *opaque);
 	void *tsc_opaque;
 	/* Nanoseconds since 1970 (UTC) now; NULL: the host's CLOCK_REALTIME. */
