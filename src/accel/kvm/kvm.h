@@ -121,6 +121,8 @@ void kvm_probe_offer(int dev_fd, struct kvm_offer *o);
 int kvm_cpuid_supported(struct vm *vm, struct x86_cpuid *rows, unsigned max, struct err *e);
 /* KVM_SET_CPUID2 from v->cpuid, once. */
 int kvm_cpuid_set(struct kvm_cpu *k, struct err *e);
+/* kvm_cpuid_seen.c: replaces the rows by what a guest with that table really sees, where that can differ. */
+void kvm_cpuid_seen(struct kvm_machine *m, const struct kvm_cpuid2 *table, struct x86_cpuid *rows, unsigned count);
 
 /* kvm_mem.c */
 int kvm_mem_prepare(struct kvm_machine *m, struct err *e);
@@ -146,8 +148,9 @@ void kvm_clock_tsc_set(struct kvm_cpu *k, uint64_t tsc);
 /* kvm_state.c */
 int kvm_state_get(struct vcpu *v, struct x86_state *s, struct err *e);
 int kvm_state_set(struct vcpu *v, const struct x86_state *s, struct err *e);
-/* What one instruction may need; kvm_state_set_changed writes back only the groups that differ from *old. */
-int kvm_state_get_light(struct kvm_cpu *k, struct x86_state *s, struct err *e);
+/* What one instruction may need; general: one that reads general and system registers only, the rest of *s stays as
+ * it is. kvm_state_set_changed writes back only the groups that differ from *old. */
+int kvm_state_get_light(struct kvm_cpu *k, struct x86_state *s, bool general, struct err *e);
 int kvm_state_set_changed(struct kvm_cpu *k, const struct x86_state *old, const struct x86_state *s, struct err *e);
 int kvm_msrs_write(struct kvm_cpu *k, const struct kvm_msr_entry *list, unsigned count);
 int kvm_msrs_read(struct kvm_cpu *k, struct kvm_msr_entry *list, unsigned count);

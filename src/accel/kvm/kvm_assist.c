@@ -15,17 +15,24 @@
 
 enum { ASSIST_STUCK_MAX = 3 };
 
+static struct x86_state *state_alloc(void)
+{
+	struct x86_state *s = aligned_alloc(64, sizeof(*s));
+	if (s)
+		x86_state_reset(s, true, 0);
+	return s;
+}
+
 static bool prepare(struct kvm_cpu *k, struct err *e)
 {
 	if (!k->assist_before)
-		k->assist_before = aligned_alloc(64, sizeof(struct x86_state));
+		k->assist_before = state_alloc();
 	if (!k->assist_after)
-		k->assist_after = aligned_alloc(64, sizeof(struct x86_state));
+		k->assist_after = state_alloc();
 	if (!k->assist_before || !k->assist_after) {
 		err_set(e, -ENOMEM, "no memory for the soft CPU that helps KVM");
 		return false;
 	}
-	memset(k->assist_before, 0, sizeof(struct x86_state));
 	return k->step || soft_step_create(&k->step, k->v, e) == 0;
 }
 
@@ -37,14 +44,34 @@ void kvm_assist_destroy(struct kvm_cpu *k)
 	free(k->assist_after);
 }
 
+static unsigned insn_bytes(const struct kvm_cpu *k)
+{
+	const struct kvm_run *run = k->run;
+	unsigned size = run->emulation_failure.insn_size;
+	if (run->emulation_failure.ndata < 3 || !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return 0;
+	return size > sizeof(run->emulation_failure.insn_bytes) ? sizeof(run->emulation_failure.insn_bytes) : size;
+}
+
+/* Instructions seen often on such hosts that read general and system registers only: CLAC, STAC (at every kernel
+ * entry), CMPXCHG16B. For them the costly vector registers and MSRs are left where they are. */
+static bool general_only(const struct kvm_cpu *k)
+{
+	const uint8_t *b = k->run->emulation_failure.insn_bytes;
+	unsigned size = insn_bytes(k), at = 0;
+	while (at < size && (b[at] == 0xf0 || b[at] == 0x3e || b[at] == 0x65 || (b[at] & 0xf0) == 0x40))
+		at++;
+	if (at + 3 > size || b[at] != 0x0f)
+		return false;
+	return (b[at + 1] == 0x01 && (b[at + 2] == 0xca || b[at + 2] == 0xcb)) ||
+	       (b[at + 1] == 0xc7 && (b[at + 2] & 0x38) == 0x08 && b[at + 2] < 0xc0);
+}
+
 /* The instruction's bytes as far as KVM tells them, for messages. */
 static void insn_text(const struct kvm_cpu *k, char *buf, size_t size)
 {
-	unsigned count = 0;
+	unsigned count = insn_bytes(k);
 	snprintf(buf, size, "not told by this kernel");
-	if (k->run->emulation_failure.ndata >= 3 &&
-	    (k->run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
-		count = k->run->emulation_failure.insn_size;
 	for (unsigned n = 0; n < count && n < 15 && (n + 1) * 3 < size; n++)
 		snprintf(buf + n * 3, size - n * 3, "%02x ", k->run->emulation_failure.insn_bytes[n]);
 }
@@ -76,7 +103,7 @@ static void drop_queued_ud(struct kvm_cpu *k, struct x86_state *s)
 bool kvm_assist(struct kvm_cpu *k, bool *shutdown)
 {
 	struct err e = { 0 };
-	if (!prepare(k, &e) || kvm_state_get_light(k, k->assist_before, &e) < 0)
+	if (!prepare(k, &e) || kvm_state_get_light(k, k->assist_before, general_only(k), &e) < 0)
 		return kvm_fault(k, "KVM could not emulate an instruction and the soft CPU cannot help: %s", e.text);
 	struct x86_state *before = k->assist_before, *after = k->assist_after;
 	drop_queued_ud(k, before);

@@ -82,9 +82,11 @@ int kvm_cpuid_supported(struct vm *vm, struct x86_cpuid *rows, unsigned max, str
 			.ecx = k->ecx,
 			.edx = k->edx,
 		};
-		apic_features(m, row);
 		count++;
 	}
+	kvm_cpuid_seen(m, t, rows, count);
+	for (unsigned n = 0; n < count; n++)
+		apic_features(m, &rows[n]);
 	free(t);
 	qsort(rows, count, sizeof(*rows), row_compare);
 	return (int)count;

@@ -619,24 +619,30 @@ int kvm_state_set(struct vcpu *v, const struct x86_state *s, struct err *e)
 	return r;
 }
 
-int kvm_state_get_light(struct kvm_cpu *k, struct x86_state *s, struct err *e)
+static int light_rest_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 {
-	int r = regs_get(k, s, e);
-	if (r == 0)
-		r = sregs_get(k, s, e);
-	if (r == 0)
-		r = xcrs_get(k, s, e);
+	int r = xcrs_get(k, s, e);
 	if (r == 0)
 		r = fpu_get(k, s, e);
 	if (r == 0)
 		r = msrs_get(k, s, MSR_STEP, e);
 	if (r == 0)
+		s->tsc = kvm_clock_tsc_get(k);
+	return r;
+}
+
+int kvm_state_get_light(struct kvm_cpu *k, struct x86_state *s, bool general, struct err *e)
+{
+	int r = regs_get(k, s, e);
+	if (r == 0)
+		r = sregs_get(k, s, e);
+	if (r == 0)
 		r = debug_get(k, s, e);
 	if (r == 0)
 		r = events_get(k, s, e);
-	if (r == 0)
-		r = mp_get(k, s, e);
-	s->tsc = kvm_clock_tsc_get(k);
+	if (r == 0 && !general)
+		r = light_rest_get(k, s, e);
+	s->mp = X86_MP_RUNNABLE; /* it was executing */
 	return r;
 }
 

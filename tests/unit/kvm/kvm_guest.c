@@ -46,6 +46,8 @@ GUEST(guest_cx16, 64,
 GUEST(guest_deadline, 64, "mov $0x6e0, %ecx\n mov $0x1234, %eax\n xor %edx, %edx\n wrmsr\n xor %eax, %eax\n rdmsr\n hlt");
 
 GUEST(guest_triple, 64, "ud2");
+/* CPUID of the leaf in EAX, subleaf in ECX */
+GUEST(guest_cpuid, 64, "cpuid\n hlt");
 GUEST(guest_hlt_loop, 16, "1: sti\n hlt\n jmp 1b");
 
 static void fail_on(int r, const struct err *e)

@@ -37,6 +37,7 @@ GUEST_CODE_DECLARE(guest_cx16);
 GUEST_CODE_DECLARE(guest_deadline);
 GUEST_CODE_DECLARE(guest_triple);
 GUEST_CODE_DECLARE(guest_hlt_loop);
+GUEST_CODE_DECLARE(guest_cpuid);
 
 /* A machine with GUEST_RAM bytes at 0 and one vCPU that offers all the accelerator can; asserts on failure. */
 void guest_create(struct guest *g, const struct accel_ops *accel, const char *options);

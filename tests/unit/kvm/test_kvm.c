@@ -310,6 +310,30 @@ static void test_init_sipi(void **unused)
 	guest_destroy(&g);
 }
 
+/* What is offered is what the guest sees, also on a KVM where CPUID bypasses the table. */
+static void test_cpuid(void **unused)
+{
+	struct guest g;
+	struct x86_state s;
+	struct err e = { 0 };
+	static const uint32_t leaf[] = { 0, 1, 7, 0xd, 0x80000001 };
+	create(&g, "irqchip=off");
+	prepare(&g);
+	for (unsigned n = 0; n < COUNT_OF(leaf); n++) {
+		const struct x86_cpuid *row = vcpu_cpuid(g.v, leaf[n], 0);
+		guest_load(&g, GUEST_CODE_OF(guest_cpuid), true, &s);
+		s.gpr[X86_RAX] = leaf[n];
+		assert_int_equal(vcpu_set_state(g.v, &s, &e), 0);
+		assert_int_equal(run(&g), VCPU_EXIT_HALTED);
+		state(&g, &s);
+		assert_non_null(row);
+		assert_int_equal((uint32_t)s.gpr[X86_RAX], row->eax);
+		assert_int_equal((uint32_t)s.gpr[X86_RCX], row->ecx);
+		assert_int_equal((uint32_t)s.gpr[X86_RDX], row->edx);
+	}
+	guest_destroy(&g);
+}
+
 /* ---- what KVM cannot emulate ---- */
 
 static void test_assist(void **unused)
@@ -582,7 +606,7 @@ int main(void)
 		cmocka_unit_test(test_doorbell),      cmocka_unit_test(test_triple_fault), cmocka_unit_test(test_injection),
 		cmocka_unit_test(test_tsc_deadline),  cmocka_unit_test(test_init_sipi),   cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_kick),          cmocka_unit_test(test_pause_resume), cmocka_unit_test(test_kernel_irqchip),
-		cmocka_unit_test(test_dirty_log),     cmocka_unit_test(test_bad_options), cmocka_unit_test(test_assist),
+		cmocka_unit_test(test_dirty_log),     cmocka_unit_test(test_cpuid),     cmocka_unit_test(test_bad_options), cmocka_unit_test(test_assist),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
