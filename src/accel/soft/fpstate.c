@@ -139,6 +139,12 @@ static void get_xmm(struct x86_fpu *f, const uint8_t *p, unsigned count)
 
 /* ---- FXSAVE, FXRSTOR ---- */
 
+/* An area may run over the end of a 4 GiB segment. */
+static uint64_t wrap(const struct soft_cpu *c, uint64_t lin)
+{
+	return cpu_code64(c) ? lin : (uint32_t)lin;
+}
+
 static void check_area(struct soft_cpu *c, uint64_t lin, unsigned align)
 {
 	if (lin & (align - 1)) {
@@ -159,7 +165,7 @@ static uint64_t area_linear(struct soft_cpu *c, const struct insn *i, unsigned s
 /* Processors look at the end of an area first: that is the address that a fault names. */
 static void probe_area(struct soft_cpu *c, uint64_t lin, unsigned size)
 {
-	probe_write(c, lin + size - 1, 1);
+	probe_write(c, wrap(c, lin + size - 1), 1);
 	probe_write(c, lin, size);
 }
 
@@ -187,7 +193,7 @@ static void fn_fxrstor(struct soft_cpu *c, const struct insn *i)
 
 	check_fxsave(c);
 	lin = area_linear(c, i, LEGACY_SIZE, 16, false);
-	probe_read(c, lin + LEGACY_SIZE - 1, 1); /* the end first, as probe_area */
+	probe_read(c, wrap(c, lin + LEGACY_SIZE - 1), 1); /* the end first, as probe_area */
 	ld_buf(c, lin, image, LEGACY_SIZE);
 	if (load_le32(image + MXCSR_AT) & ~(uint32_t)MXCSR_MASK)
 		cpu_gp0(c);
@@ -358,11 +364,11 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 		cpu_gp0(c);
 	rfbm = requested(c);
 	lin = area_linear(c, i, AVX_AT, 64, false);
-	probe_read(c, lin + HEADER_AT + 8, 8); /* the header comes first */
+	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
 	ld_buf(c, lin, image, AVX_AT);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
 	if (rfbm & bv & STATE_AVX)
-		ld_buf(c, lin + AVX_AT, image + AVX_AT, AVX_SIZE);
+		ld_buf(c, wrap(c, lin + AVX_AT), image + AVX_AT, AVX_SIZE);
 	mxcsr = load_le32(image + MXCSR_AT);
 	load_mxcsr = compacted ? rfbm & bv & STATE_SSE : rfbm & (STATE_SSE | STATE_AVX);
 	if (load_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK))

@@ -38,7 +38,7 @@ static void bind_branch(struct insn *i, const struct insn_source *src)
 	i->width = src->zi->operand_width / 8;
 	if ((src->mode & MODE_CODE_MASK) == MODE_CODE64 && i->width == 4)
 		i->width = 8;
-	if (op_is_reg(&src->op[0])) {
+	if (op_is_reg(&src->op[0]) && src->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT) {
 		i->rm = decode_reg_number(src->op[0].reg.value);
 		i->width = (uint8_t)(src->op[0].size / 8);
 	} else if (src->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&

@@ -92,9 +92,11 @@ static void aam(struct soft_cpu *c, const struct insn *i)
 static void aad(struct soft_cpu *c, const struct insn *i)
 {
 	uint16_t ax = (uint16_t)c->s.gpr[X86_RAX];
-	uint8_t v = (uint8_t)((ax & 0xff) + (ax >> 8) * (uint8_t)i->imm);
+	uint8_t a = (uint8_t)ax, b = (uint8_t)((ax >> 8) * (uint8_t)i->imm), v = (uint8_t)(a + b);
 	reg_set(c, X86_RAX, 2, v);
-	set_szp(c, v, 0);
+	/* CF, AF and OF are undefined; processors leave those of the addition. */
+	set_szp(c, v, (v < a ? X86_FLAG_CF : 0) | ((a ^ b ^ v) & 0x10 ? X86_FLAG_AF : 0) |
+	              ((a ^ v) & (b ^ v) & 0x80 ? X86_FLAG_OF : 0));
 }
 
 static void bound(struct soft_cpu *c, const struct insn *i)

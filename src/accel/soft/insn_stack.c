@@ -139,20 +139,19 @@ static bool bind_pop(struct insn *i, const struct insn_source *src, unsigned arg
 static void pusha(struct soft_cpu *c, const struct insn *i)
 {
 	unsigned w = i->width;
-	for (unsigned n = 8; n-- > 0;) /* the lowest first: nothing is stored when a later one would fault */
+	for (unsigned n = 0; n < 8; n++) /* what was pushed stays when a later one faults, as on processors */
 		stack_poke(c, (uint64_t)(n + 1) * w, w, c->s.gpr[n]);
 	stack_adjust(c, -8 * (int64_t)w);
 }
 static void popa(struct soft_cpu *c, const struct insn *i)
 {
 	unsigned w = i->width;
-	uint64_t v[8];
-	for (unsigned n = 0; n < 8; n++)
-		v[7 - n] = stack_peek(c, (uint64_t)n * w, w);
-	stack_adjust(c, 8 * (int64_t)w);
-	for (unsigned n = 0; n < 8; n++)
+	for (unsigned n = 8; n-- > 0;) { /* what was popped stays when a later one faults; rSP moves at the end */
+		uint64_t v = stack_peek(c, (uint64_t)(7 - n) * w, w);
 		if (n != X86_RSP)
-			reg_set(c, n, w, v[n]);
+			reg_set(c, n, w, v);
+	}
+	stack_adjust(c, 8 * (int64_t)w);
 }
 static bool bind_all(struct insn *i, const struct insn_source *src, unsigned arg)
 {

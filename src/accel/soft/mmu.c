@@ -444,12 +444,8 @@ static ATTR_NORETURN ATTR_COLD void fault_segment(struct soft_cpu *c)
 
 void mmu_check_range(struct soft_cpu *c, uint64_t lin, unsigned len)
 {
-	if (cpu_code64(c)) {
-		if (!canonical(lin) || !canonical(lin + len - 1))
-			fault_segment(c);
-	} else if (unlikely(c->mode & MODE_FLAT && lin + len > UINT64_C(0x100000000))) {
+	if (cpu_code64(c) && (!canonical(lin) || !canonical(lin + len - 1)))
 		fault_segment(c);
-	}
 }
 
 void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align)
@@ -684,7 +680,8 @@ static bool seg_limit_ok(const struct x86_seg *s, uint64_t ea, unsigned size)
 		uint64_t top = s->attr & X86_AR_DB ? 0xffffffff : 0xffff;
 		return ea > s->limit && last <= top;
 	}
-	return last <= s->limit;
+	/* With a limit of 4 GiB an operand may run over the end into the beginning (SDM 3A 5.3 leaves it open). */
+	return last <= s->limit || (s->limit == UINT32_MAX && ea <= UINT32_MAX);
 }
 
 static bool seg_type_ok(const struct soft_cpu *c, const struct x86_seg *s, bool write)

@@ -18,7 +18,7 @@ uint64_t seg_linear(struct soft_cpu *c, unsigned seg, uint64_t ea, unsigned size
 /* Both together for i's memory operand (uses INSN_STACK_SEG for #SS). */
 uint64_t insn_linear(struct soft_cpu *c, const struct insn *i, unsigned size, bool write);
 
-/* insn_linear looks at the operand's first byte; this at all of it: canonical form, in flat segments the 4 GiB limit. */
+/* insn_linear looks at the operand's first byte; this at all of it: canonical form. */
 void mmu_check_range(struct soft_cpu *c, uint64_t lin, unsigned len);
 /* #AC(0) where alignment is checked (CPL 3, CR0.AM, RFLAGS.AC) and lin is no multiple of align, a power of two. */
 void mmu_check_align(struct soft_cpu *c, uint64_t lin, unsigned align);

@@ -291,7 +291,6 @@ static void fn_arpl(struct soft_cpu *c, const struct insn *i)
 	rpl = c->s.gpr[i->reg] & 3;
 	if (i->rm == REG_NONE) {
 		lin = insn_linear(c, i, 2, true);
-		probe_write(c, lin, 2);
 		dst = ld16(c, lin);
 	} else {
 		dst = (uint16_t)c->s.gpr[i->rm];
