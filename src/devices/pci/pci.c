@@ -333,14 +333,33 @@ void pci_dev_reset(struct pci_dev *d)
 }
 
 /* Bits that no write could have changed must be what this function has. */
-int pci_dev_loaded(struct pci_dev *d, struct err *e)
+static int config_check(const struct pci_dev *d, const uint8_t *config, struct err *e)
 {
 	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
-		bool fixed = i != PCI_STATUS && !(d->msix && msix_owns(d->msix, i));
-		if (fixed && (d->config[i] ^ d->initial[i]) & ~d->write_mask[i])
+		bool fixed = !(d->msix && msix_owns(d->msix, i));
+		if (fixed && (config[i] ^ d->initial[i]) & ~d->write_mask[i])
 			return err_set(e, -EINVAL, "%s: the saved PCI configuration differs at byte 0x%02x: it was saved from another "
 			               "device", d->name, i);
 	}
+	return 0;
+}
+
+int pci_dev_loaded(struct pci_dev *d, struct err *e)
+{
+	int rc = config_check(d, d->config, e);
+	if (rc)
+		return rc;
+	bars_follow(d);
+	intx_refresh(d);
+	return 0;
+}
+
+int pci_dev_load(struct pci_dev *d, const uint8_t config[PCI_CONFIG_SIZE], struct err *e)
+{
+	int rc = config_check(d, config, e);
+	if (rc)
+		return rc;
+	memcpy(d->config, config, PCI_CONFIG_SIZE);
 	bars_follow(d);
 	intx_refresh(d);
 	return 0;

@@ -108,7 +108,9 @@ void pci_config_init(struct pci_dev *d, unsigned off, const void *bytes, unsigne
 
 /* State after power-on: registers cleared, regions off, lines low. vCPUs paused, or under the host's lock. */
 void pci_dev_reset(struct pci_dev *d);
-/* After config was loaded from saved state: regions follow it. vCPUs paused. */
+/* Takes a saved configuration: regions follow it. Refused without a change when it is another function's. vCPUs
+ * paused. pci_dev_loaded is for a state table that wrote d->config itself: only regions and lines follow. */
+int pci_dev_load(struct pci_dev *d, const uint8_t config[PCI_CONFIG_SIZE], struct err *e) ATTR_MUST_USE;
 int pci_dev_loaded(struct pci_dev *d, struct err *e) ATTR_MUST_USE;
 
 /* Drives the function's interrupt pin. Any thread. */

@@ -270,15 +270,15 @@ static void transport_save(struct virtio_transport *t, struct virtio_saved *s)
 static int transport_load(struct virtio_transport *t, const struct virtio_saved *s, struct err *e)
 {
 	struct virtio_pci *p = pci_of(t);
-	memcpy(p->pci.config, s->pci_config, sizeof(s->pci_config));
+	int rc = pci_dev_load(&p->pci, s->pci_config, e);
+	if (rc)
+		return rc;
 	memcpy(p->msix.table, s->msix_table, sizeof(s->msix_table));
 	p->msix.pending = s->msix_pending;
 	p->device_select = s->select[0];
 	p->driver_select = s->select[1];
 	p->queue_select = s->select[2];
-	int rc = pci_dev_loaded(&p->pci, e);
-	if (!rc)
-		rc = msix_loaded(&p->msix, e);
+	rc = msix_loaded(&p->msix, e);
 	if (!rc)
 		pci_intx(&p->pci, p->dev->isr && !p->msix.enabled);
 	return rc;

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A virtio device that was negotiated and set up, then: registers, ring bytes, descriptors, states. FUZZ_DEVICE names
+ * the device. */
+#include "drive.h"
+
+#include "base/bytes.h"
+#include "block/block.h"
+#include "core/chardev.h"
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
+#include "net/net.h"
+#include "vdriver.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fuzz {
+	struct vd d;
+	unsigned queues;
+	uint64_t rings; /* the pages of all queues, one after the other */
+	struct net net;
+	struct virtio_balloon *balloon;
+};
+
+static void must(bool good)
+{
+	if (!good)
+		__builtin_trap();
+}
+
+/* --- devices --- */
+
+static void net_down(struct net *n) { }
+static bool net_out(struct net *n, const struct iovec *iov, unsigned count) { return count % 2; }
+static const struct net_ops net_test_ops = {.name = "fuzz", .close = net_down, .send = net_out};
+
+static struct virtio_place place(struct fuzz *f)
+{
+	struct virtio_place p = vd_place(&f->d);
+	p.id = "fuzzed";
+	return p;
+}
+
+static ATTR_UNUSED unsigned make_rng(struct fuzz *f)
+{
+	struct virtio_rng_config cfg = {.place = place(f)};
+	must(virtio_rng_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 1;
+}
+
+static ATTR_UNUSED unsigned make_blk(struct fuzz *f)
+{
+	char path[] = "/tmp/panal-fuzz-XXXXXX";
+	int fd = mkstemp(path);
+	must(fd >= 0 && ftruncate(fd, 65536) == 0);
+	close(fd);
+	struct blk_open o = {.path = path, .loop = f->d.rig.loop, .engine = "io_uring"};
+	struct virtio_blk_config cfg = {.place = place(f), .queues = 2};
+	int rc = blk_open(&cfg.blk, &o, NULL);
+	o.engine = "threads";
+	must(rc == 0 || blk_open(&cfg.blk, &o, NULL) == 0);
+	unlink(path);
+	must(virtio_blk_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 2;
+}
+
+static ATTR_UNUSED unsigned make_console(struct fuzz *f)
+{
+	struct virtio_console_config cfg = {.place = place(f), .cols = 80, .rows = 25};
+	must(chardev_open(&cfg.chardev, "none", f->d.rig.loop, NULL) == 0);
+	must(virtio_console_create(f->d.rig.vm, &cfg, NULL, NULL) == 0);
+	return 2;
+}
+
+static ATTR_UNUSED unsigned make_net(struct fuzz *f)
+{
+	f->net = (struct net){.ops = &net_test_ops, .loop = f->d.rig.loop};
+	struct virtio_net_config cfg = {.place = place(f), .net = &f->net, .mac = {2, 0, 0, 0, 0, 1}};
+	must(virtio_net_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 3;
+}
+
+static ATTR_UNUSED unsigned make_balloon(struct fuzz *f)
+{
+	struct virtio_balloon_config cfg = {.place = place(f)};
+	must(virtio_balloon_create(f->d.rig.vm, &cfg, &f->balloon, NULL) == 0);
+	return 4;
+}
+
+#define MAKER_(name) make_##name
+#define MAKER(name) MAKER_(name)
+
+/* --- what happens to it --- */
+
+/* One descriptor out of 8 bytes: small addresses, lengths and numbers, so that much of it is nearly right. */
+static void descriptor(struct fuzz *f, uint64_t at, uint64_t b)
+{
+	uint8_t d[16];
+	store_le64(d, (b & 0xffffff) << (b >> 60 & 1 ? 40 : 0));
+	store_le32(d + 8, b >> 24 & 0x3fff);
+	store_le16(d + 12, b >> 38 & 7);
+	store_le16(d + 14, b >> 41 & 15);
+	vd_put(&f->d, at, d, 16);
+}
+
+static void other(void *opaque, uint32_t a, uint64_t b)
+{
+	struct fuzz *f = opaque;
+	unsigned n = (a >> 3) % f->queues;
+	uint64_t page = f->rings + n * 4096;
+	uint8_t frame[64] = {2, 0, 0, 0, 0, 1};
+	struct iovec v = {frame, a >> 8 & 63};
+	struct virtio_balloon_info info;
+	switch (a & 7) {
+	case 0: vd_put(&f->d, page + (a >> 8) % 4088, &b, 8); break;
+	case 1:
+	case 2: descriptor(f, page + 16 * (a >> 8 & 15), b); break;
+	case 3: /* offers what is there, and says so */
+		f->d.q[n].avail_idx++;
+		vd_put(&f->d, page + 1024 + 4 + 2 * (b & 15), &(uint16_t){b >> 8 & 15}, 2);
+		vd_put(&f->d, page + 1024 + 2, &f->d.q[n].avail_idx, 2);
+		virtio_kick(dev_find(f->d.rig.vm, "fuzzed")->impl, n);
+		break;
+	case 4: loop_once(f->d.rig.loop, 0); break;
+	case 5: /* a request header of the block device, a command of the card */
+		vd_put(&f->d, b & 0xfffff, &(uint64_t){a >> 8 & 15}, 8);
+		vd_put(&f->d, (b & 0xfffff) + 8, &(uint64_t){a >> 12 & 255}, 8);
+		break;
+	case 6:
+		if (f->net.client)
+			f->net.client->recv(f->net.client->opaque, &v, 1);
+		if (f->balloon)
+			virtio_balloon_query(f->balloon, &info);
+		break;
+	case 7:
+		vm_pause(f->d.rig.vm);
+		vm_resume(f->d.rig.vm);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz f = {0};
+	vd_up(&f.d, size && data[0] & 1);
+	f.queues = MAKER(FUZZ_DEVICE)(&f);
+	vd_find(&f.d);
+	f.rings = f.d.heap;
+	vd_start(&f.d, vd_features(&f.d), f.queues);
+	struct fuzz_plan plan = {.range = {{REGION_MEMORY, VD_ECAM + (VD_SLOT << 15), 256}, {REGION_MEMORY, f.d.common, 64},
+	                                   {REGION_MEMORY, f.d.device, 64}, {REGION_MEMORY, f.d.notify, 32},
+	                                   {REGION_MEMORY, f.d.isr, 4}, {REGION_MEMORY, f.d.msix, 4096},
+	                                   {REGION_PORT, 0xcf8, 8}},
+				 .ranges = 7, .other = other, .opaque = &f};
+	if (f.d.mmio) {
+		plan.range[0] = (struct fuzz_range){REGION_MEMORY, VD_MMIO, 512};
+		plan.ranges = 1;
+	}
+	fuzz_drive(&f.d.rig, &plan, data + (size ? 1 : 0), size ? size - 1 : 0);
+	vd_down(&f.d);
+	return 0;
+}
