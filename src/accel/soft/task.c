@@ -88,6 +88,7 @@ static void load_registers(struct soft_cpu *c, const struct task_image *t, const
 		unsigned dpl = n == X86_SS ? t->sel[X86_CS] & 3 : 0;
 		c->s.seg[n] = desc_null_seg(t->sel[n], dpl);
 	}
+	c->s.seg[X86_CS].attr |= X86_AR_DB; /* EIP is whole in what a fault here pushes */
 	c->s.seg[X86_LDTR] = desc_null_seg(t->ldt, 0);
 	set_rip(c, t->eip, in_insn);
 	cpu_update_mode(c);

@@ -93,6 +93,15 @@ static void faults(void)
 	expect("task not present", 11, TSS2);
 }
 
+/* Back to the first task after one was left by an exception. */
+static void recover(void)
+{
+	uint16_t sel = TSS_SEL;
+
+	gdt[TSS_SEL / 8] &= ~(2ull << 40);
+	__asm__ volatile("ltr %0; pushfl; andl $~0x4000,(%%esp); popfl; clts" : : "r"(sel) : "memory");
+}
+
 /* A fault in the new task's selectors belongs to it: its TSS is the current one. */
 static bool on_ts(struct frame *f)
 {
@@ -102,8 +111,6 @@ static bool on_ts(struct frame *f)
 
 static void bad_selector(void)
 {
-	uint16_t sel = TSS_SEL;
-
 	prepare(task_entry);
 	tss2.ds = 0x7f8;
 	hook = on_ts;
@@ -112,8 +119,90 @@ static void bad_selector(void)
 	expect("task with a bad ds", 10, 0x7f8);
 	check("task with a bad ds: the new task faults", seen_tr, TSS2);
 	check("task with a bad ds: eip", last.eip, (uint32_t)task_entry);
-	gdt[TSS_SEL / 8] &= ~(2ull << 40);
-	__asm__ volatile("ltr %0; pushfl; andl $~0x4000,(%%esp); popfl; clts" : : "r"(sel) : "memory");
+	recover();
+}
+
+static struct tss16 small;
+extern char task16_entry[];
+__asm__(".text\n"
+	"task16_entry: movzwl %ax,%eax; movl %eax,seen_eax; strw %ax; movzwl %ax,%eax; movl %eax,seen_tr; clts; iretl\n");
+
+/* A task with a 16-bit segment: IP has 16 bits, so its code segment begins at the entry. */
+static void sixteen_bits(void)
+{
+	seen_tr = seen_eax = 0;
+	small = (struct tss16){ .ip = 0, .flags = 2, .ax = 0x4321, .sp = 0x100, .es = KDS, .cs = UGATE16, .ss = SMALL, .ds = KDS };
+	gdt[UGATE16 / 8] = descriptor((uint32_t)task16_entry, 0xffff, 0x409b);
+	gdt[SMALL / 8] = descriptor((uint32_t)stack2, 0xfff, 0x0093);
+	gdt[TSS2 / 8] = descriptor((uint32_t)&small, sizeof(small) - 1, 0x0081);
+	call0(k_call, 0);
+	expect("task 16-bit", NONE, 0);
+	check("task 16-bit: ax", seen_eax, 0x4321);
+	check("task 16-bit: tr", seen_tr, TSS2);
+	check("task 16-bit: back link", small.link, TSS_SEL);
+	gdt[TSS2 / 8] = descriptor((uint32_t)&small, 0x2a, 0x0081);
+	call0(k_call, 0);
+	expect("task 16-bit, too small", 10, TSS2);
+}
+
+static uint32_t traps, trap_eip, trap_dr6;
+static bool on_trap(struct frame *f)
+{
+	if (f->vector != 1)
+		return false;
+	traps++;
+	trap_eip = f->eip;
+	__asm__ volatile("mov %%dr6, %0; mov %1, %%dr6" : "=&r"(trap_dr6) : "r"(0xffff0ff0));
+	return true;
+}
+
+static void trap_bit(void)
+{
+	prepare(task_entry);
+	tss2.trap = 1;
+	hook = on_trap;
+	call0(k_call, 0);
+	hook = NULL;
+	expect("task with the trap bit", 1, NOCODE);
+	check("task with the trap bit: once", traps, 1);
+	check("task with the trap bit: at its first instruction", trap_eip, (uint32_t)task_entry);
+	check("task with the trap bit: dr6", trap_dr6, 0xffff8ff0);
+	__asm__ volatile("clts");
+}
+
+static void with_ldt(void)
+{
+	static uint64_t ldt[2];
+	uint16_t sel;
+
+	ldt[1] = descriptor(0, 0xfffff, 0xc093);
+	gdt[GATE / 8] = descriptor((uint32_t)ldt, sizeof(ldt) - 1, 0x0082);
+	prepare(task_entry);
+	tss2.ldt = GATE;
+	tss2.ds = tss2.ss = 0x0c;
+	call0(k_call, 0);
+	expect("task with an LDT", NONE, 0);
+	__asm__ volatile("sldt %0; clts" : "=r"(sel));
+	check("task with an LDT: back to none", sel, 0);
+}
+
+static void to_v86(void)
+{
+	static const uint8_t code[] = { 0xb8, 0x34, 0x12, 0xcd, 0x80 }; /* mov $0x1234, %ax; int $0x80 */
+
+	memcpy((void *)0x10000, code, sizeof(code));
+	prepare(NULL);
+	tss2.eflags = 1 << 17 | 3 << 12 | 2;
+	tss2.cs = 0x1000;
+	tss2.ss = tss2.ds = 0x2000;
+	tss2.esp = 0x1000;
+	tss2.ss0 = KDS;
+	tss2.esp0 = (uint32_t)stack2 + sizeof(stack2);
+	call0(k_call, 0);
+	expect("task in virtual-8086 mode", EXIT_INT, NOCODE);
+	check("task in virtual-8086 mode: cs, ds", last.cs << 16 | last.vds, 0x10002000);
+	check("task in virtual-8086 mode: NT is in its flags", last.eflags >> 14 & 1, 1);
+	recover();
 }
 
 void test_tasks(void)
@@ -121,4 +210,8 @@ void test_tasks(void)
 	calls();
 	faults();
 	bad_selector();
+	sixteen_bits();
+	trap_bit();
+	with_ldt();
+	to_v86();
 }
