@@ -19,13 +19,18 @@ ALWAYS_INLINE void *mem_hit(const struct tlb_entry *table, uint64_t lin, unsigne
 	return NULL;
 }
 
+/* Guests access memory at any alignment; one host instruction each, as the processor would. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) any16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
+
 ALWAYS_INLINE uint64_t raw_load(const void *p, unsigned width)
 {
 	switch (width) {
 	case 1: return *(const volatile uint8_t *)p;
-	case 2: return *(const volatile uint16_t *)p;
-	case 4: return *(const volatile uint32_t *)p;
-	default: return *(const volatile uint64_t *)p;
+	case 2: return *(const volatile any16 *)p;
+	case 4: return *(const volatile any32 *)p;
+	default: return *(const volatile any64 *)p;
 	}
 }
 
@@ -33,9 +38,9 @@ ALWAYS_INLINE void raw_store(void *p, unsigned width, uint64_t v)
 {
 	switch (width) {
 	case 1: *(volatile uint8_t *)p = (uint8_t)v; break;
-	case 2: *(volatile uint16_t *)p = (uint16_t)v; break;
-	case 4: *(volatile uint32_t *)p = (uint32_t)v; break;
-	default: *(volatile uint64_t *)p = v;
+	case 2: *(volatile any16 *)p = (uint16_t)v; break;
+	case 4: *(volatile any32 *)p = (uint32_t)v; break;
+	default: *(volatile any64 *)p = v;
 	}
 }
 
