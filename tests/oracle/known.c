@@ -75,6 +75,27 @@ static void excuse_mmx_store(const struct ora_case *c, const struct ora_result *
 	memcpy(soft->out.fpu.fx + 32, native->out.fpu.fx + 32, 128);
 }
 
+/* An unmasked exception keeps the store from happening: whether its place is checked all the same. */
+static void excuse_x87_store(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->out.fpu.fx[2] & 0x80 && (soft->vector == X86_GP || soft->vector == X86_SS_FAULT || soft->vector == X86_AC))
+		*soft = *native;
+}
+
+/* Both hold, one is reported. */
+static void excuse_order(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector == X86_AC && (soft->vector == X86_GP || soft->vector == X86_SS_FAULT))
+		soft->vector = native->vector;
+}
+
+/* Random stores into code make instructions that a case may not hold. The cases made for it are checked in full. */
+static void excuse_random_code(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (c->smc && c->groups && memcmp(native->smc + c->code_off, c->code, ora_code_fits(c)))
+		*soft = *native;
+}
+
 /* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT that
  * is not there. */
 static void excuse_interrupt(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
@@ -116,6 +137,9 @@ static const struct known known[] = {
 	    ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD, ZYDIS_MNEMONIC_STOSQ }, excuse_self_store },
 	{ "software interrupts are not the oracle's", UINT32_MAX, { 0 }, excuse_interrupt },
 	{ "an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, { 0 }, excuse_mmx_store },
+	{ "an x87 store that does not happen", 1u << ORA_X87, { 0 }, excuse_x87_store },
+	{ "alignment and segment checks of a state area, which comes first", 1u << ORA_FPSTATE, { 0 }, excuse_order },
+	{ "code that random stores made", UINT32_MAX, { 0 }, excuse_random_code },
 	{ "an operand that runs into the non-canonical hole: the processor writes it in parts", 1u << ORA_X87, { 0 },
 	  excuse_hole },
 };

@@ -104,9 +104,9 @@ static void bound(struct soft_cpu *c, const struct insn *i)
 	uint64_t lin = insn_linear(c, i, i->width * 2u, false);
 	unsigned up = 64 - i->width * 8u;
 	int64_t v = (int64_t)(reg_get(c, i->reg, i->width) << up) >> up;
-	int64_t low = (int64_t)(ld(c, lin, i->width) << up) >> up;
-	int64_t high = (int64_t)(ld(c, lin + i->width, i->width) << up) >> up;
-	if (v < low || v > high)
+	if (v < (int64_t)(ld(c, lin, i->width) << up) >> up)
+		cpu_fault(c, X86_BR); /* before the upper bound is read */
+	if (v > (int64_t)(ld(c, lin + i->width, i->width) << up) >> up)
 		cpu_fault(c, X86_BR);
 }
 

@@ -680,8 +680,8 @@ static bool seg_limit_ok(const struct x86_seg *s, uint64_t ea, unsigned size)
 		uint64_t top = s->attr & X86_AR_DB ? 0xffffffff : 0xffff;
 		return ea > s->limit && last <= top;
 	}
-	/* With a limit of 4 GiB an operand may run over the end into the beginning (SDM 3A 5.3 leaves it open). */
-	return last <= s->limit || (s->limit == UINT32_MAX && ea <= UINT32_MAX);
+	/* In a flat segment an operand may run over the end into the beginning (SDM 3A 5.3 leaves it open). */
+	return last <= s->limit || (s->limit == UINT32_MAX && s->base == 0 && ea <= UINT32_MAX);
 }
 
 static bool seg_type_ok(const struct soft_cpu *c, const struct x86_seg *s, bool write)

@@ -290,7 +290,7 @@ static void fn_arpl(struct soft_cpu *c, const struct insn *i)
 		cpu_ud(c);
 	rpl = c->s.gpr[i->reg] & 3;
 	if (i->rm == REG_NONE) {
-		lin = insn_linear(c, i, 2, true);
+		lin = insn_linear(c, i, 2, false); /* that it can be written matters only when it is */
 		dst = ld16(c, lin);
 	} else {
 		dst = (uint16_t)c->s.gpr[i->rm];
@@ -298,7 +298,7 @@ static void fn_arpl(struct soft_cpu *c, const struct insn *i)
 	if ((dst & 3u) < rpl) {
 		dst = (uint16_t)((dst & ~3u) | rpl);
 		if (i->rm == REG_NONE)
-			st16(c, lin, dst);
+			st16(c, insn_linear(c, i, 2, true), dst);
 		else
 			reg_set(c, i->rm, 2, dst);
 		set_zf(c, true);

@@ -22,6 +22,11 @@ static void vec_set(struct soft_cpu *c, unsigned n, const uint8_t *v, unsigned l
 
 /* ---- MASKMOVQ, MASKMOVDQU: i->width bytes, to DS:rDI; the mask is bit 7 of each byte ---- */
 
+static uint64_t wrap(const struct soft_cpu *c, uint64_t lin)
+{
+	return cpu_code64(c) ? lin : (uint32_t)lin;
+}
+
 static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const uint8_t *v, const uint8_t *mask)
 {
 	uint64_t lin = insn_linear(c, i, i->width, true);
@@ -31,11 +36,11 @@ static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const u
 	mmu_check_align(c, lin, 8);
 	/* All of it must be writable, whatever the mask (SDM 2B, MASKMOVQ: implementation-dependent). */
 	if (i->width == 16)
-		probe_write(c, lin + 8, 8);
+		probe_write(c, wrap(c, lin + 8), 8);
 	probe_write(c, lin, 8);
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
-			st8(c, lin + n, v[n]);
+			st8(c, wrap(c, lin + n), v[n]);
 }
 
 static void fn_maskmovdqu(struct soft_cpu *c, const struct insn *i)
