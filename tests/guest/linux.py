@@ -20,7 +20,7 @@ from machine import Failure, Machine, Skip, prepared, run_tests
 
 BOOT_S = 180
 SHELL = r"switches the machine off\."
-PROMPT = r"# $"
+PROMPT = r"/ # "
 
 
 def kernel(flavour):
