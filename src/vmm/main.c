@@ -97,6 +97,17 @@ static void find_helpers(struct vmm *m)
 		snprintf(m->helper_dir, sizeof(m->helper_dir), "%s", self);
 }
 
+/* A MAC address that stays the same from start to start and differs between machines whose networks differ: QEMU's
+ * and KVM's common prefix, then a hash (FNV-1a) of the option's text and the card's number. */
+static void make_mac(uint8_t mac[6], const char *spec, unsigned n)
+{
+	uint32_t h = (2166136261u ^ n) * 16777619u;
+
+	for (; *spec; spec++)
+		h = (h ^ (uint8_t)*spec) * 16777619u;
+	memcpy(mac, (const uint8_t[]){ 0x52, 0x54, 0x00, h >> 16 & 0xff, h >> 8 & 0xff, h & 0xff }, 6);
+}
+
 static int open_nets(struct vmm *m, struct err *e)
 {
 	struct board_config *bc = &m->board_config;
@@ -105,7 +116,7 @@ static int open_nets(struct vmm *m, struct err *e)
 	for (unsigned n = 0; ret == 0 && n < m->opt.net_count; n++) {
 		ret = net_open(&bc->net[bc->net_count], m->opt.net[n], m->loop, m->helper_dir, e);
 		if (ret == 0 && bc->net[bc->net_count])
-			bc->net_count++;
+			make_mac(bc->mac[bc->net_count++], m->opt.net[n], n);
 	}
 	return ret;
 }
@@ -196,7 +207,6 @@ static void tear_down(struct vmm *m)
 	control_destroy(m->control);
 	vm_destroy(m->vm);
 	chardev_close(m->serial);
-	chardev_close(m->console);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
 }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from machine import Failure, Machine, Skip, prepared, run_tests
 
@@ -118,12 +119,16 @@ def network():
             check(status == 0 and str(len(Pages.body)) in out, f"wget in the guest: {out}")
             m.send("nc -l -p 7 -e cat\n")
             m.expect("cat", 10)
-            for _ in range(20):
-                with socket.create_connection(("127.0.0.1", port), 10) as c:
-                    c.settimeout(10)
-                    c.sendall(b"hello guest\n")
-                    if c.recv(100) == b"hello guest\n":
-                        break
+            for _ in range(40):
+                try:  # refused until the guest's nc listens
+                    with socket.create_connection(("127.0.0.1", port), 10) as c:
+                        c.settimeout(10)
+                        c.sendall(b"hello guest\n")
+                        if c.recv(100) == b"hello guest\n":
+                            break
+                except OSError:
+                    pass
+                time.sleep(0.5)
             else:
                 raise Failure("no echo from the guest through the forwarded port")
             m.expect(PROMPT, 30)

@@ -124,6 +124,8 @@ def run_tests(tests):
             result, why = "skipped", str(skip)
         except Failure as failure:
             result, why = "failed", str(failure)
+        except OSError as error:
+            result, why = "failed", repr(error)
         count[result] += 1
         print(f"{result.upper():8} {name} ({time.monotonic() - begin:.1f} s){': ' if why else ''}{why}", flush=True)
     print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped", flush=True)

@@ -33,10 +33,11 @@ struct board_config {
 	struct boot_source boot;
 	struct chardev *serial; /* borrowed; NULL: nothing is connected to the port */
 	enum board_transport transport;
-	/* Back ends, owned by the board when board_micro_create succeeds. */
+	/* Back ends. Each belongs to its device, and so to the machine, from the moment its device was made. */
 	struct blk *disk[BOARD_DISK_MAX];
 	unsigned disk_count;
 	struct net *net[BOARD_NET_MAX];
+	uint8_t mac[BOARD_NET_MAX][6];
 	unsigned net_count;
 	bool rng, balloon;
 	struct chardev *console;  /* virtio console; NULL: none */

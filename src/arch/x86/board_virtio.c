@@ -2,10 +2,14 @@
 #include "arch/x86/board_virtio.h"
 
 #include "core/vm.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { FIRST_SLOT = 1, SLOTS = 32 };
 
@@ -39,6 +43,31 @@ static int add_disk(struct board_virtio *bv, struct blk *blk, struct err *e)
 	return ret < 0 ? ret : virtio_blk_create(bv->vm, &c, e);
 }
 
+static int add_net(struct board_virtio *bv, struct net *net, const uint8_t mac[6], struct err *e)
+{
+	struct virtio_net_config c = { .net = net };
+	int ret = next_place(bv, &c.place, e);
+
+	memcpy(c.mac, mac, sizeof(c.mac));
+	return ret < 0 ? ret : virtio_net_create(bv->vm, &c, e);
+}
+
+static int add_console(struct board_virtio *bv, struct chardev *chardev, struct err *e)
+{
+	struct virtio_console_config c = { .chardev = chardev };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_console_create(bv->vm, &c, NULL, e);
+}
+
+static int add_balloon(struct board_virtio *bv, struct err *e)
+{
+	struct virtio_balloon_config c = { 0 };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_balloon_create(bv->vm, &c, NULL, e);
+}
+
 static int add_rng(struct board_virtio *bv, struct err *e)
 {
 	struct virtio_rng_config c = { 0 };
@@ -53,8 +82,14 @@ int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, st
 
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		ret = add_disk(bv, cfg->disk[n], e);
+	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
+		ret = add_net(bv, cfg->net[n], cfg->mac[n], e);
+	if (ret == 0 && cfg->console)
+		ret = add_console(bv, cfg->console, e);
 	if (ret == 0 && cfg->rng)
 		ret = add_rng(bv, e);
+	if (ret == 0 && cfg->balloon)
+		ret = add_balloon(bv, e);
 	return ret;
 }
 
