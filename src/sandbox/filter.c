@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -151,9 +152,19 @@ static const struct permission exec_table[] = {
 static const struct permission path_table[] = {
 	{ SCMP_SYS(openat), P, ANY },   /* images and files of control commands */
 	{ SCMP_SYS(open), P, ANY },     /* the same */
-	{ SCMP_SYS(unlink), P, ANY },   /* the control socket, at the end */
-	{ SCMP_SYS(unlinkat), P, ANY }, /* the same */
+	{ SCMP_SYS(unlink), P, ANY },   /* files of control commands */
 	{ SCMP_SYS(stat), P, ANY },     /* what a file is before it is opened */
+};
+
+/* With remove_paths. */
+static const struct permission remove_table[] = {
+	{ SCMP_SYS(unlink), P, ANY },   /* the control socket, at the end */
+};
+
+/* With unix_sockets. */
+static const struct permission socket_table[] = {
+	{ SCMP_SYS(socket), P, { 0, UINT32_MAX, AF_UNIX } }, /* a guest's vsock connection */
+	{ SCMP_SYS(connect), P, ANY },                       /* to the host's side of it */
 };
 
 static int add(scmp_filter_ctx ctx, const struct permission *p, unsigned count, enum sandbox_kind kind)
@@ -186,8 +197,15 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
 		r = add(ctx, exec_table, COUNT_OF(exec_table), cfg->kind);
 	if (r == 0 && (cfg->read_paths || cfg->write_paths))
 		r = add(ctx, path_table, COUNT_OF(path_table), cfg->kind);
+	if (r == 0 && cfg->remove_paths && !cfg->read_paths && !cfg->write_paths)
+		r = add(ctx, remove_table, COUNT_OF(remove_table), cfg->kind);
+	if (r == 0 && cfg->unix_sockets)
+		r = add(ctx, socket_table, COUNT_OF(socket_table), cfg->kind);
 	if (r == 0)
 		r = add_kick(ctx);
+	/* glibc's malloc asks /sys for the number of processors and takes no for an answer: no reason to die */
+	if (r == 0 && cfg->violation == SANDBOX_KILL && !cfg->read_paths && !cfg->write_paths)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 0);
 	/* its arguments lie in memory, where a filter cannot look: glibc then takes clone */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

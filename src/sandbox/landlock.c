@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <linux/landlock.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +70,19 @@ static int allow_all(int ruleset, const char *const *paths, uint64_t rights, str
 	return r;
 }
 
+/* The directory that holds each path. */
+static int allow_removal(int ruleset, const char *const *paths, struct err *e)
+{
+	int r = 0;
+	for (; r == 0 && paths && *paths; paths++) {
+		char copy[PATH_MAX];
+		if (snprintf(copy, sizeof(copy), "%s", *paths) >= (int)sizeof(copy))
+			return err_set(e, -ENAMETOOLONG, "sandbox: %s is too long", *paths);
+		r = allow(ruleset, dirname(copy), LANDLOCK_ACCESS_FS_REMOVE_FILE, e);
+	}
+	return r;
+}
+
 static int rules(int ruleset, const struct sandbox_config *cfg, int abi, struct err *e)
 {
 	uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -75,6 +91,8 @@ static int rules(int ruleset, const struct sandbox_config *cfg, int abi, struct 
 	int r = allow_all(ruleset, cfg->read_paths, read, e);
 	if (r == 0)
 		r = allow_all(ruleset, cfg->write_paths, write, e);
+	if (r == 0)
+		r = allow_removal(ruleset, cfg->remove_paths, e);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = err_errno(e, errno, "sandbox: Landlock refuses to begin");
 	return r;

@@ -23,7 +23,7 @@ enum sandbox_kind {
 /* What a forbidden call does. */
 enum sandbox_violation {
 	SANDBOX_DENY, /* fails with EPERM */
-	SANDBOX_KILL, /* ends the process with SIGSYS */
+	SANDBOX_KILL, /* ends the process with SIGSYS; opening a file still only fails */
 	SANDBOX_LOG,  /* goes through and is written to the kernel's audit log: for finding what is missing */
 };
 
@@ -33,6 +33,11 @@ struct sandbox_config {
 	/* Files and directories that may still be opened by name, NULL-terminated; NULL: none. For PROCESS only. */
 	const char *const *read_paths;
 	const char *const *write_paths;
+	/* Files that may be removed by name at the end: sockets that this process made. NULL-terminated, or NULL. Landlock
+	 * knows directories only: it is removal in their directories that stays allowed. */
+	const char *const *remove_paths;
+	/* Unix sockets may be made and connected: virtio-vsock, whose guest chooses when. */
+	bool unix_sockets;
 	/* Executable memory may be made: the soft CPU's translations. Off is for KVM with assist=off. */
 	bool exec_memory;
 };

@@ -8,6 +8,7 @@
 #include "core/loop.h"
 #include "core/vm.h"
 #include "net/net.h"
+#include "sandbox/sandbox.h"
 #include "vmm/disk.h"
 #include "vmm/options.h"
 
@@ -181,6 +182,25 @@ static int open_control(struct vmm *m, struct err *e)
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }
 
+/* All files are open and all helpers run: from here on neither is possible any more. */
+static int confine(struct vmm *m, struct err *e)
+{
+	const char *const sockets[] = { m->opt.control, NULL };
+	struct sandbox_config cfg = {
+		.kind = SANDBOX_PROCESS,
+		.violation = SANDBOX_DENY,
+		.remove_paths = m->opt.control ? sockets : NULL,
+		.unix_sockets = m->opt.vsock != NULL,
+		.exec_memory = true, /* KVM too: the soft CPU helps it */
+	};
+
+	if (m->opt.no_sandbox || m->opt.dry_run)
+		return 0;
+	if (sandbox_enter(&cfg, e) < 0)
+		return err_wrap(e, "cannot give up rights (--no-sandbox goes on without)");
+	return 0;
+}
+
 static int build(struct vmm *m, struct err *e)
 {
 	int ret = loop_create(&m->loop, NULL, e);
@@ -197,6 +217,8 @@ static int build(struct vmm *m, struct err *e)
 		ret = make_machine(m, e);
 	if (ret == 0)
 		ret = open_control(m, e);
+	if (ret == 0)
+		ret = confine(m, e);
 	if (ret == 0)
 		ret = vm_start(m->vm, m->opt.paused || m->opt.dry_run, e);
 	return ret;
