@@ -54,7 +54,9 @@ static json_t *run(struct command_call *call, json_t *msg)
 
 	call->arguments = json_object_get(msg, "arguments");
 	if (!name || !known_keys(msg) || (call->arguments && !json_is_object(call->arguments)))
-		return error_answer("GenericError", "a message is an object with \"execute\", and may have \"arguments\" (an object) and \"id\"");
+		return error_answer(
+			"GenericError",
+			"a message is an object with \"execute\", and may have \"arguments\" (an object) and \"id\"");
 	cmd = find(name);
 	if (!cmd || (!*call->negotiated && !cmd->before_negotiation)) {
 		err_set(&e, -ENOENT, cmd ? "say qmp_capabilities first" : "The command %s has not been found", name);
@@ -66,7 +68,8 @@ static json_t *run(struct command_call *call, json_t *msg)
 	return json_pack("{s:o}", "return", result);
 }
 
-json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text, size_t len)
+json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text,
+		       size_t len)
 {
 	struct command_call call = { .control = c, .target = target, .negotiated = negotiated };
 	json_error_t je;

@@ -102,7 +102,8 @@ static bool take(struct client *cl, const char *buf, size_t len)
 			return false;
 		if (ret == 0)
 			continue;
-		if (!tell(cl, command_answer(cl->control, &cl->control->target, &cl->negotiated, cl->framing.text, cl->framing.len)))
+		if (!tell(cl, command_answer(cl->control, &cl->control->target, &cl->negotiated, cl->framing.text,
+					     cl->framing.len)))
 			return false;
 		framing_next(&cl->framing);
 	}
@@ -184,7 +185,8 @@ int control_create(struct control **out, const char *path, struct loop *loop, co
 	int ret;
 
 	if (strlen(path) >= sizeof(c->path))
-		return err_set(e, -ENAMETOOLONG, "the control socket's path is longer than %zu bytes", sizeof(c->path) - 1);
+		return err_set(e, -ENAMETOOLONG, "the control socket's path is longer than %zu bytes",
+			       sizeof(c->path) - 1);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -226,7 +228,8 @@ static void broadcast(struct control *c, const char *name, json_t *data)
 	                (json_int_t)(ts.tv_nsec / 1000), "event", name);
 	if (data)
 		json_object_set_new(msg, "data", data);
-	/* A client may be in the middle of its own command here: its connection is cut, and dropped by its own watch. */
+	/* A client may be in the middle of its own command here: its connection is cut, and dropped by its own watch.
+	 */
 	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++)
 		if (c->client[n] && c->client[n]->negotiated && !tell(c->client[n], json_incref(msg)))
 			shutdown(c->client[n]->fd, SHUT_RDWR);

@@ -4,8 +4,8 @@
  * qmp_capabilities, then sends {"execute": NAME, "arguments": {...}, "id": ...} and reads return, error and event
  * objects, one a line. Commands and events that QMP has keep its names and shapes.
  *
- * Clients are hostile input: a message is at most CONTROL_MESSAGE_MAX bytes, nested at most CONTROL_DEPTH_MAX deep, and a
- * client that does not read its answers is dropped at CONTROL_OUTPUT_MAX. All of it runs on the main loop.
+ * Clients are hostile input: a message is at most CONTROL_MESSAGE_MAX bytes, nested at most CONTROL_DEPTH_MAX deep, and
+ * a client that does not read its answers is dropped at CONTROL_OUTPUT_MAX. All of it runs on the main loop.
  */
 #ifndef PANAL_CONTROL_CONTROL_H
 #define PANAL_CONTROL_CONTROL_H

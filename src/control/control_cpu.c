@@ -10,9 +10,9 @@ json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e)
 	json_t *list = json_array();
 
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:{s:i}}", "cpu-index", (int)n, "qom-path", "", "thread-id",
-		                                      atomic_load(&vm->vcpu[n]->tid), "target", "x86_64", "props", "apic-id",
-		                                      (int)vm->vcpu[n]->apic_id));
+		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:{s:i}}", "cpu-index", (int)n, "qom-path",
+						      "", "thread-id", atomic_load(&vm->vcpu[n]->tid), "target",
+						      "x86_64", "props", "apic-id", (int)vm->vcpu[n]->apic_id));
 	return list;
 }
 
@@ -49,9 +49,10 @@ json_t *cmd_query_stats(struct command_call *call, struct err *e)
 	add_number(machine, "guest-memory", gmem_total(vm->mem));
 	if (vm->accel->stats)
 		vm->accel->stats(vm, emit, machine);
-	json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "provider", vm->accel->name, "target", "vm", "stats", machine));
+	json_array_append_new(
+		list, json_pack("{s:s, s:s, s:o}", "provider", vm->accel->name, "target", "vm", "stats", machine));
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:o}", "provider", vm->accel->name, "target", "vcpu", "cpu-index",
-		                                      (int)n, "stats", vcpu_numbers(vm->vcpu[n])));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:o}", "provider", vm->accel->name, "target",
+						      "vcpu", "cpu-index", (int)n, "stats", vcpu_numbers(vm->vcpu[n])));
 	return list;
 }

@@ -22,7 +22,8 @@ json_t *cmd_query_status(struct command_call *call, struct err *e)
 {
 	int state = atomic_load(&call->target->vm->run_state);
 
-	return json_pack("{s:s, s:b, s:b}", "status", state_name[state], "running", state == VM_RUNNING, "singlestep", 0);
+	return json_pack("{s:s, s:b, s:b}", "status", state_name[state], "running", state == VM_RUNNING, "singlestep",
+			 0);
 }
 
 json_t *cmd_stop(struct command_call *call, struct err *e)

@@ -9,7 +9,8 @@ json_t *command_version(void)
 	int major = 0, minor = 0, micro = 0;
 
 	sscanf(PANAL_VERSION, "%d.%d.%d", &major, &minor, &micro);
-	return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro", micro, "package", "panal");
+	return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro", micro, "package",
+			 "panal");
 }
 
 json_t *command_greeting(void)

@@ -14,8 +14,8 @@ struct framing {
 	unsigned depth;
 	bool in_string, escaped, begun;
 };
-/* Takes one byte. 1: text[0..len) is a whole value, taken out by framing_next; 0: more is needed; -EMSGSIZE: too long or
- * too deep, the rest of the stream cannot be trusted. */
+/* Takes one byte. 1: text[0..len) is a whole value, taken out by framing_next; 0: more is needed; -EMSGSIZE: too long
+ * or too deep, the rest of the stream cannot be trusted. */
 int framing_put(struct framing *f, char byte);
 void framing_next(struct framing *f);
 
@@ -38,7 +38,8 @@ extern const struct command commands[];
 extern const unsigned command_count;
 
 /* The answer to one message: {"return": ...} or {"error": ...}, with the id. Never NULL but for lack of memory. */
-json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text, size_t len);
+json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text,
+		       size_t len);
 /* {"QMP": {"version": ..., "capabilities": []}} */
 json_t *command_greeting(void);
 json_t *command_version(void);

@@ -46,14 +46,15 @@ struct accel_ops {
 	int (*get_state)(struct vcpu *v, struct x86_state *s, struct err *e);
 	int (*set_state)(struct vcpu *v, const struct x86_state *s, struct err *e);
 
-	/* Only with caps.kernel_irqchip. gsi 0-23: IOAPIC pins; below 16 also the PICs' inputs. 0 and 2 are one line, the
-	 * ISA timer's, which arrives at pin 2: the board's ACPI tables carry that override. */
+	/* Only with caps.kernel_irqchip. gsi 0-23: IOAPIC pins; below 16 also the PICs' inputs. 0 and 2 are one line,
+	 * the ISA timer's, which arrives at pin 2: the board's ACPI tables carry that override. */
 	void (*irq_line)(struct vm *vm, int gsi, bool level);
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data);
 	/* Only with caps.irqfd: an eventfd that raises this message. Negative errno when it cannot. */
 	int (*irqfd_msi)(struct vm *vm, int event_fd, uint64_t addr, uint32_t data, bool add);
 
-	/* The machine clock starts or stops with the vCPUs parked: TSC offsets and kernel clocks follow. May be NULL. */
+	/* The machine clock starts or stops with the vCPUs parked: TSC offsets and kernel clocks follow. May be NULL.
+	 */
 	void (*clock_changed)(struct vm *vm, bool running);
 	/* Merges what vCPUs wrote into gmem's page flags. May be NULL. */
 	void (*dirty_sync)(struct vm *vm, bool enable);

@@ -164,7 +164,9 @@ static bool deliver(struct chardev *c)
 	size_t left = c->pending_len - c->pending_at;
 
 	if (left)
-		c->pending_at += c->client.receive ? c->client.receive(c->client.opaque, c->pending + c->pending_at, left) : left;
+		c->pending_at += c->client.receive
+					 ? c->client.receive(c->client.opaque, c->pending + c->pending_at, left)
+					 : left;
 	return c->pending_at == c->pending_len;
 }
 

@@ -67,7 +67,8 @@ struct timer {
 };
 
 /* wake is called when the earliest deadline became earlier, from the arming thread. */
-int timerq_create(struct timerq **out, const struct clock *clock, void (*wake)(void *opaque), void *opaque, struct err *e) ATTR_MUST_USE;
+int timerq_create(struct timerq **out, const struct clock *clock, void (*wake)(void *opaque), void *opaque,
+		  struct err *e) ATTR_MUST_USE;
 void timerq_destroy(struct timerq *q);
 /* The earliest deadline, or INT64_MAX. */
 int64_t timerq_next(struct timerq *q);

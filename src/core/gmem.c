@@ -61,7 +61,8 @@ static int map_block(struct gmem_block *b, bool hugepages, struct err *e)
 	if (b->host == MAP_FAILED)
 		return err_errno(e, errno, "cannot map %llu MiB of guest memory; give the machine less with --memory",
 		                 (unsigned long long)(b->size >> 20));
-	flags = mmap(NULL, b->size / GMEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	flags = mmap(NULL, b->size / GMEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		     0);
 	if (flags == MAP_FAILED) {
 		munmap(b->host, b->size);
 		return err_errno(e, errno, "cannot map the page flags of guest memory");

@@ -44,7 +44,8 @@ void gmem_destroy(struct gmem *gm); /* NULL is allowed */
 
 /* Adds RAM, zero-filled on first touch. gpa and size are page aligned, no overlap. Errors: -EINVAL, -ENOMEM,
  * -ENOSPC (too many blocks), -EEXIST (overlap). hugepages asks for transparent huge pages. */
-int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages, struct err *e) ATTR_MUST_USE;
+int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages,
+		 struct err *e) ATTR_MUST_USE;
 
 unsigned gmem_block_count(const struct gmem *gm);
 const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);

@@ -174,7 +174,8 @@ static int watch(struct loop_fd *w, unsigned events)
 	return 0;
 }
 
-int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e)
+int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out,
+		struct err *e)
 {
 	struct loop_fd *w = malloc(sizeof(*w));
 	int ret;

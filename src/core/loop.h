@@ -22,7 +22,8 @@ void loop_destroy(struct loop *l);
 
 /* Watches a descriptor (borrowed). LOOP_HANGUP comes with any events. A callback may remove any watch, its own too, and
  * may run rounds of its own (loop_once). */
-int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out, struct err *e) ATTR_MUST_USE;
+int loop_fd_add(struct loop *l, int fd, unsigned events, loop_fd_fn fn, void *opaque, struct loop_fd **out,
+		struct err *e) ATTR_MUST_USE;
 void loop_fd_events(struct loop_fd *w, unsigned events); /* 0: nothing is reported, a hang-up neither */
 void loop_fd_remove(struct loop_fd *w); /* NULL is allowed */
 

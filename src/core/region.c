@@ -87,8 +87,8 @@ static int check(const struct region *r, const struct region_ops *w, struct err 
 
 	if (!r->size || __builtin_add_overflow(r->addr, r->size - 1, &last) ||
 	    (r->space == REGION_PORT && last > UINT16_MAX))
-		return err_set(e, -EINVAL, "region %s: %#" PRIx64 " bytes at %#" PRIx64 " leave the address space", r->name,
-			       r->size, r->addr);
+		return err_set(e, -EINVAL, "region %s: %#" PRIx64 " bytes at %#" PRIx64 " leave the address space",
+			       r->name, r->size, r->addr);
 	if (!is_power_of_2(w->width_min) || !is_power_of_2(w->width_max) || w->width_max > 8 ||
 	    w->width_min > w->width_max || r->size % w->width_min)
 		return err_set(e, -EINVAL, "region %s: widths %u to %u do not fit its size of %#" PRIx64, r->name,
@@ -343,8 +343,8 @@ void region_write(struct region_map *map, enum region_space space, uint64_t addr
 	write_pieces(map, space, addr, width, value);
 }
 
-int region_doorbell_attach(struct region_map *map, const struct region_doorbell *bell, struct region_doorbell_handle **out,
-			   struct err *e)
+int region_doorbell_attach(struct region_map *map, const struct region_doorbell *bell,
+			   struct region_doorbell_handle **out, struct err *e)
 {
 	struct region_doorbell_handle *h = calloc(1, sizeof(*h));
 

@@ -42,9 +42,11 @@ struct region_handle;
 int region_map_create(struct region_map **out, struct err *e) ATTR_MUST_USE;
 void region_map_destroy(struct region_map *map);
 
-/* out may be NULL (attached for the machine's life). Errors: -EINVAL, -EEXIST (overlap; the message names both), -ENOSPC (REGION_MAX). Any thread. */
+/* out may be NULL (attached for the machine's life). Errors: -EINVAL, -EEXIST (overlap; the message names both),
+ * -ENOSPC (REGION_MAX). Any thread. */
 enum { REGION_MAX = 512 };
-int region_attach(struct region_map *map, const struct region *r, struct region_handle **out, struct err *e) ATTR_MUST_USE;
+int region_attach(struct region_map *map, const struct region *r, struct region_handle **out,
+		  struct err *e) ATTR_MUST_USE;
 /* After it returns no new access starts; one on another thread may still be ending, so the part's memory stays
  * until the vCPUs were paused or joined. NULL is allowed. */
 void region_detach(struct region_handle *h);
@@ -69,8 +71,8 @@ struct region_doorbell {
 	int event_fd; /* borrowed until doorbell_detach */
 };
 struct region_doorbell_handle;
-int region_doorbell_attach(struct region_map *map, const struct region_doorbell *bell, struct region_doorbell_handle **out,
-                           struct err *e) ATTR_MUST_USE;
+int region_doorbell_attach(struct region_map *map, const struct region_doorbell *bell,
+			   struct region_doorbell_handle **out, struct err *e) ATTR_MUST_USE;
 void region_doorbell_detach(struct region_doorbell_handle *h);
 
 /* The accelerator's wish to hear of doorbells; called with the map's lock held, for those that exist already too. */

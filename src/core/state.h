@@ -38,6 +38,7 @@ struct state_desc {
 /* Appends to / reads from a byte buffer; *out is malloc'ed, the caller frees. load checks everything and changes
  * *obj only when the whole stream is good. */
 int state_save(const struct state_desc *d, void *obj, uint8_t **out, size_t *len, struct err *e) ATTR_MUST_USE;
-int state_load(const struct state_desc *d, void *obj, size_t obj_size, const uint8_t *buf, size_t len, struct err *e) ATTR_MUST_USE;
+int state_load(const struct state_desc *d, void *obj, size_t obj_size, const uint8_t *buf, size_t len,
+	       struct err *e) ATTR_MUST_USE;
 
 #endif

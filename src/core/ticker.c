@@ -69,7 +69,8 @@ int ticker_create(struct ticker **out, struct loop *l, const struct clock *clock
 		return err_set(e, -ENOMEM, "out of memory");
 	pthread_mutex_init(&t->lock, NULL);
 	t->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	ret = t->fd < 0 ? err_errno(e, errno, "cannot create a timerfd") : timerq_create(&t->queue, clock, follow, t, e);
+	ret = t->fd < 0 ? err_errno(e, errno, "cannot create a timerfd")
+			: timerq_create(&t->queue, clock, follow, t, e);
 	if (!ret)
 		ret = loop_fd_add(l, t->fd, LOOP_READ, expired, t, &t->watch, e);
 	if (ret < 0) {

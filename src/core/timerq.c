@@ -19,7 +19,8 @@ struct timerq {
 	struct timer *heap[TIMERQ_MAX];
 };
 
-int timerq_create(struct timerq **out, const struct clock *clock, void (*wake)(void *opaque), void *opaque, struct err *e)
+int timerq_create(struct timerq **out, const struct clock *clock, void (*wake)(void *opaque), void *opaque,
+		  struct err *e)
 {
 	struct timerq *q = calloc(1, sizeof(*q));
 

@@ -47,7 +47,8 @@ void vcpu_attend(struct vcpu *v, unsigned bits)
 {
 	unsigned old = atomic_fetch_or(&v->attention, bits);
 
-	/* Bits that were all set are not yet seen: who set them kicks. The own thread looks before it enters guest code. */
+	/* Bits that were all set are not yet seen: who set them kicks. The own thread looks before it enters guest
+	 * code. */
 	if ((old & bits) == bits || v == current_vcpu)
 		return;
 	v->vm->accel->vcpu_kick(v);

@@ -34,8 +34,9 @@ static void test_values(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"a,unknown=1", "a,b", "a,size", "a,size=1.5G", "a,size=-1", "a,n=x", "a,n=1,n=2", "a,,,,b=c,x,", "a,readonly=maybe",
-		"bogus=1", "a,size=99999999999G", "=", "a,=",
+		"a,unknown=1", "a,b",         "a,size",           "a,size=1.5G", "a,size=-1",           "a,n=x",
+		"a,n=1,n=2",   "a,,,,b=c,x,", "a,readonly=maybe", "bogus=1",     "a,size=99999999999G", "=",
+		"a,=",
 	};
 
 	for (unsigned n = 0; n < COUNT_OF(bad); n++) {

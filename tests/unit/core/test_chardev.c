@@ -40,7 +40,8 @@ static void writable(void *opaque)
 
 static void test_specs(void **state)
 {
-	static const char *const bad[] = {"", "stdi", "stdiox", "file:", "unix:", "none:", "file:/nonexistent/x", "tcp:1"};
+	static const char *const bad[] = {"",     "stdi", "stdiox", "file:", "unix:", "none:", "file:/nonexistent/x",
+					  "tcp:1"};
 	struct chardev *c;
 	struct loop *l;
 	struct err e;

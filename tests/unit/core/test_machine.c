@@ -170,7 +170,12 @@ static void settle(struct world *w)
 }
 
 /* A request may come a little later than the call that waits for it. */
-#define WAIT_FOR(w, cond)                                                                                       	do {                                                                                                    		for (int left = 2000; left && !(cond); left--)                                                  			loop_once((w)->loop, 1);                                                                		assert_true(cond);                                                                              	} while (0)
+#define WAIT_FOR(w, cond)                                                                                       \
+	do {                                                                                                    \
+		for (int left = 2000; left && !(cond); left--)                                                  \
+			loop_once((w)->loop, 1);                                                                \
+		assert_true(cond);                                                                              \
+	} while (0)
 
 static void test_pause_resume(void **state)
 {
@@ -413,10 +418,11 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pause_resume), cmocka_unit_test(test_start_paused), cmocka_unit_test(test_halt_wake),
-		cmocka_unit_test(test_run_on), cmocka_unit_test(test_requests), cmocka_unit_test(test_dead_cpu),
+		cmocka_unit_test(test_pause_resume),       cmocka_unit_test(test_start_paused),
+		cmocka_unit_test(test_halt_wake),          cmocka_unit_test(test_run_on),
+		cmocka_unit_test(test_requests),           cmocka_unit_test(test_dead_cpu),
 		cmocka_unit_test(test_first_request_wins), cmocka_unit_test(test_timers),
-		cmocka_unit_test(test_tsc_stands), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_tsc_stands),         cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,9 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refused_changes_nothing), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_refused_changes_nothing),
+		cmocka_unit_test(test_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

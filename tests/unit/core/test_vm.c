@@ -176,9 +176,10 @@ static void write_note(void *opaque, uint64_t off, unsigned width, uint64_t valu
 
 static void regions_split_and_refuse_overlap(void **state)
 {
-	static const struct region_ops ops = { .read = read_offset, .write = write_note, .width_min = 1, .width_max = 4 };
+	static const struct region_ops ops = {.read = read_offset, .write = write_note, .width_min = 1, .width_max = 4};
 	uint64_t note = 0;
-	struct region r = { .space = REGION_MEMORY, .addr = 0x1000, .size = 8, .name = "a", .ops = &ops, .opaque = &note };
+	struct region r = {
+		.space = REGION_MEMORY, .addr = 0x1000, .size = 8, .name = "a", .ops = &ops, .opaque = &note};
 	struct region_handle *h, *h2;
 	struct region_map *map;
 	struct err e;
