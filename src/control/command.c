@@ -28,9 +28,12 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+/* A text that was cut within a character is no UTF-8: then the class has to do. */
 static json_t *error_answer(const char *class, const char *text)
 {
-	return json_pack("{s:{s:s, s:s+}}", "error", "class", class, "desc", text, "");
+	json_t *answer = json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", text);
+
+	return answer ? answer : json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", class);
 }
 
 /* Only the keys that QMP knows. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/control_priv.h"
 
+#include "core/chardev.h"
 #include "core/loop.h"
 
 #include <errno.h>
@@ -157,24 +158,17 @@ static void on_connect(void *opaque, int fd, unsigned events)
 	close(peer);
 }
 
+/* For its user alone: who can command the machine can do with it what its user can. */
 static int listen_at(struct control *c, struct err *e)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	mode_t old;
-	int ret;
+	mode_t old = umask(0177);
 
-	strcpy(addr.sun_path, c->path);
-	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listener < 0)
-		return err_errno(e, errno, "cannot make the control socket");
-	old = umask(0177);
-	ret = bind(c->listener, (struct sockaddr *)&addr, sizeof(addr));
+	c->listener = chardev_listen(c->path, e);
 	umask(old);
-	if (ret < 0)
-		return err_errno(e, errno, "cannot make the control socket %s%s", c->path,
-		                 errno == EADDRINUSE ? "; another machine uses it, or remove the old socket" : "");
-	if (listen(c->listener, CONTROL_CLIENTS_MAX) < 0)
-		return err_errno(e, errno, "cannot listen on %s", c->path);
+	if (c->listener < 0) {
+		err_wrap(e, c->listener == -EADDRINUSE ? "another machine uses this control socket" : "the control socket");
+		return c->listener;
+	}
 	return loop_fd_add(c->loop, c->listener, LOOP_READ, on_connect, c, &c->watch, e);
 }
 
