@@ -166,7 +166,8 @@ static int listen_at(struct control *c, struct err *e)
 	c->listener = chardev_listen(c->path, e);
 	umask(old);
 	if (c->listener < 0) {
-		err_wrap(e, c->listener == -EADDRINUSE ? "another machine uses this control socket" : "the control socket");
+		err_wrap(e, c->listener == -EADDRINUSE ? "another machine uses this control socket"
+						       : "the control socket");
 		return c->listener;
 	}
 	return loop_fd_add(c->loop, c->listener, LOOP_READ, on_connect, c, &c->watch, e);
