@@ -19,6 +19,7 @@
 #define ATTR_NORETURN __attribute__((noreturn))
 #define ATTR_COLD __attribute__((cold))
 #define ATTR_UNUSED __attribute__((unused))
+#define ATTR_FALLTHROUGH __attribute__((fallthrough))
 #define ATTR_PACKED __attribute__((packed))
 #define ATTR_ALIGNED(n) __attribute__((aligned(n)))
 

@@ -185,7 +185,7 @@ static int open_errno(const struct blk_open *o, int error, struct err *e)
 	case EINVAL:
 		if (o->direct)
 			return err_set(e, -error, "image %s is on a file system without O_DIRECT; use another cache mode", o->path);
-		/* fall through */
+		ATTR_FALLTHROUGH;
 	default:
 		return err_errno(e, error, "image %s cannot be opened", o->path);
 	}

@@ -184,7 +184,7 @@ static bool walk_allows(const struct soft_cpu *c, const struct walk *w, enum tlb
 	case TLB_WRITE:
 		if (!w->write_ok && c->s.cr0 & X86_CR0_WP)
 			return false;
-		/* fall through */
+		ATTR_FALLTHROUGH;
 	default: return !(w->user_ok && who == TLB_SUPER_SMAP);
 	}
 }
