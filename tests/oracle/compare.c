@@ -94,7 +94,8 @@ static void diff_memory(struct diff *d, const char *name, uint64_t at, const uin
 unsigned ora_compare(const struct ora_case *c, const struct ora_result *native, const struct ora_result *soft, FILE *f)
 {
 	struct diff d = { .f = f };
-	uint64_t gpr_mask = c->mode32 ? UINT32_MAX : UINT64_MAX;
+	/* Outside 64-bit code the upper halves belong to nobody. */
+	uint64_t gpr_mask = c->mode32 || native->out.sel[X86_CS] != 0x33 ? UINT32_MAX : UINT64_MAX;
 	if (!native->valid || !soft->valid) {
 		d.count += native->valid != soft->valid;
 		if (f && d.count)

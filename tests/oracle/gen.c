@@ -23,10 +23,12 @@ struct decoded {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-static bool decode(bool mode32, const uint8_t *bytes, unsigned len, struct decoded *d)
+static bool decode(const struct ora_case *c, const uint8_t *bytes, unsigned len, struct decoded *d)
 {
 	ZydisDecoder z;
-	if (mode32)
+	if (c->code16)
+		ZydisDecoderInit(&z, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+	else if (c->mode32)
 		ZydisDecoderInit(&z, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	else
 		ZydisDecoderInit(&z, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
@@ -228,7 +230,7 @@ static uint64_t pick_target(struct gen *g)
 	unsigned off = rng_below(&g->r, ORA_CODE_SIZE);
 	if (off + 2 * ORA_CODE_MAX > g->c->code_off && off < g->c->code_off + ORA_CODE_MAX)
 		off = (off + 4 * ORA_CODE_MAX) % ORA_CODE_SIZE;
-	return rng_percent(&g->r, 92) ? base + off : value_int(&g->r);
+	return rng_percent(&g->r, 92) ? base + off - ora_seg_base(g->c->in.sel[X86_CS]) : value_int(&g->r);
 }
 
 /* ---- memory operands ---- */
@@ -251,8 +253,10 @@ static uint64_t want_offset(struct gen *g, const struct decoded *d, const ZydisD
 {
 	uint64_t *base = m->segment == ZYDIS_REGISTER_FS ? &g->c->in.fs_base
 	                 : m->segment == ZYDIS_REGISTER_GS ? &g->c->in.gs_base : NULL;
-	if (!base)
-		return target;
+	/* Which one by number: ES to GS are in encoding order in both lists. */
+	unsigned seg = m->segment >= ZYDIS_REGISTER_ES && m->segment <= ZYDIS_REGISTER_GS ? m->segment - ZYDIS_REGISTER_ES : X86_DS;
+	if (!base || ora_ldt_of(g->c->in.sel[seg]))
+		return target - ora_seg_base(g->c->in.sel[seg]);
 	bool narrow = d->zi.address_width < 64 || g->c->mode32;
 	if (rng_percent(&g->r, 60) || d->zi.address_width == 16)
 		*base = narrow ? target - rng_below(&g->r, 0x8000) : target - (uint64_t)((int64_t)rng_next(&g->r) >> 40);
@@ -363,10 +367,10 @@ static void help_string(struct gen *g, const struct decoded *d)
 	static const uint8_t small[] = { 0, 1, 2, 3, 4, 7, 8, 16, 31, 64, 200, 255 };
 	bool rep = d->zi.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
 	uint64_t high = d->zi.address_width < 64 && rng_percent(&g->r, 30) ? rng_next(&g->r) << 32 : 0;
-	set_gpr(g, X86_RSI, pick_address(g, 64) | high);
+	set_gpr(g, X86_RSI, (pick_address(g, 64) - ora_seg_base(g->c->in.sel[X86_DS])) | high);
 	if (rng_percent(&g->r, 25)) /* overlapping */
 		set_gpr(g, X86_RDI, g->c->in.gpr[X86_RSI] + rng_below(&g->r, 40) - 20);
-	set_gpr(g, X86_RDI, pick_address(g, 64) | high);
+	set_gpr(g, X86_RDI, (pick_address(g, 64) - ora_seg_base(g->c->in.sel[X86_ES])) | high);
 	if (rep)
 		set_gpr(g, X86_RCX, rng_percent(&g->r, 88) ? small[rng_below(&g->r, sizeof(small))] : value_int(&g->r));
 }
@@ -387,19 +391,25 @@ static void help_branch(struct gen *g, const struct decoded *d, uint8_t *insn, u
 		set_gpr(g, X86_RCX, rng_below(&g->r, 3));
 }
 
+/* Its linear address. */
+static uint64_t stack_top(const struct gen *g)
+{
+	return g->c->in.gpr[X86_RSP] + ora_seg_base(g->c->in.sel[X86_SS]);
+}
+
 static void help_stack(struct gen *g, const struct decoded *d)
 {
 	uint64_t sp = pick_address(g, 8);
 	if (rng_percent(&g->r, 50))
 		sp &= ~UINT64_C(7);
-	set_gpr(g, X86_RSP, sp);
+	set_gpr(g, X86_RSP, sp - ora_seg_base(g->c->in.sel[X86_SS]));
 	if (d->zi.mnemonic == ZYDIS_MNEMONIC_LEAVE || d->zi.mnemonic == ZYDIS_MNEMONIC_ENTER)
-		set_gpr(g, X86_RBP, pick_address(g, 8));
+		set_gpr(g, X86_RBP, pick_address(g, 8) - ora_seg_base(g->c->in.sel[X86_SS]));
 	if (d->zi.meta.category == ZYDIS_CATEGORY_RET)
-		plant(g, g->c->in.gpr[X86_RSP], d->zi.operand_width / 8, pick_target(g));
+		plant(g, stack_top(g), d->zi.operand_width / 8, pick_target(g));
 	if (d->zi.mnemonic == ZYDIS_MNEMONIC_POPF || d->zi.mnemonic == ZYDIS_MNEMONIC_POPFD ||
 	    d->zi.mnemonic == ZYDIS_MNEMONIC_POPFQ)
-		plant(g, g->c->in.gpr[X86_RSP], d->zi.operand_width / 8, value_int(&g->r) & (rng_percent(&g->r, 80) ? ~(uint64_t)X86_FLAG_TF : UINT64_MAX));
+		plant(g, stack_top(g), d->zi.operand_width / 8, value_int(&g->r) & (rng_percent(&g->r, 80) ? ~(uint64_t)X86_FLAG_TF : UINT64_MAX));
 }
 
 static bool uses_stack(const struct decoded *d)
@@ -441,13 +451,15 @@ static uint16_t pick_selector(struct gen *g)
 	/* Not the system descriptors at 0x40 to 0x5f and the per-CPU one at 0x78: their contents are the kernel's. */
 	if (!(random & 4) && random < 0x80 && random >= 0x40)
 		random |= 4;
+	if (rng_percent(&g->r, 30))
+		return ORA_LDT_SEL(rng_below(&g->r, ORA_LDT_COUNT));
 	return rng_percent(&g->r, 90) ? useful[rng_below(&g->r, COUNT_OF(useful))] : random;
 }
 
 static void help_segment(struct gen *g, const struct decoded *d, uint8_t *insn)
 {
 	unsigned width = d->zi.operand_width / 8;
-	uint64_t sp = g->c->in.gpr[X86_RSP];
+	uint64_t sp = stack_top(g);
 	bool from_stack = uses_stack(d) && d->zi.meta.category != ZYDIS_CATEGORY_CALL;
 	for (unsigned n = 0; n < d->zi.operand_count_visible; n++)
 		if (d->op[n].type == ZYDIS_OPERAND_TYPE_REGISTER && gpr_number(d->op[n].reg.value) >= 0)
@@ -562,7 +574,7 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 	struct decoded d;
 	unsigned group = ORA_INVALID, mnemonic = 0;
 	unsigned n = 0;
-	if (decode(c->mode32, bytes, len, &d)) {
+	if (decode(c, bytes, len, &d)) {
 		if (!filter_allows(&d.zi, d.op, c->mode32))
 			return false;
 		group = filter_group(&d.zi, d.op);
@@ -583,12 +595,35 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 	uint8_t *at = c->code + c->code_len;
 	memcpy(at, bytes, n);
 	if (group != ORA_INVALID)
-		help(g, &d, at, ora_window(c) + c->code_off + c->code_len);
+		help(g, &d, at, c->in.rip + c->code_len);
 	c->groups |= 1u << group;
 	c->insn_mnemonic[c->insn_count] = mnemonic;
 	c->insn_off[c->insn_count++] = (uint8_t)c->code_len;
 	c->code_len += n;
 	return true;
+}
+
+/* What may be loaded into a data segment register without a fault. */
+static uint16_t data_selector(struct gen *g, bool stack)
+{
+	static const uint8_t data[] = { ORA_LDT_DATA16, ORA_LDT_DATA16, ORA_LDT_DATA32, ORA_LDT_DOWN16, ORA_LDT_DOWN32, ORA_LDT_ODD,
+		                        ORA_LDT_READ_ONLY, ORA_LDT_CODE16 };
+	if (rng_percent(&g->r, 15))
+		return 0x2b;
+	if (!stack && rng_percent(&g->r, 3))
+		return 0;
+	return ORA_LDT_SEL(data[rng_below(&g->r, COUNT_OF(data) - (stack ? 2 : 0))]);
+}
+
+static void random_segments(struct gen *g)
+{
+	struct ora_state *in = &g->c->in;
+	for (unsigned n = 0; n < 6; n++)
+		in->sel[n] = data_selector(g, n == X86_SS);
+	in->sel[X86_CS] = ORA_LDT_SEL(g->c->code16 ? ORA_LDT_CODE16 : rng_percent(&g->r, 80) ? ORA_LDT_CODE32 : ORA_LDT_EXEC_ONLY);
+	in->fs_base = ora_seg_base(in->sel[X86_FS]);
+	in->gs_base = ora_seg_base(in->sel[X86_GS]);
+	in->gpr[X86_RSP] -= ora_seg_base(in->sel[X86_SS]);
 }
 
 static void start_case(struct gen *g, uint64_t seed, const struct ora_wish *w)
@@ -604,10 +639,18 @@ static void start_case(struct gen *g, uint64_t seed, const struct ora_wish *w)
 	c->code_off = rng_percent(&g->r, 85) ? 16 * (1 + rng_below(&g->r, 200)) : ORA_PAGE - rng_below(&g->r, 18);
 	if (rng_percent(&g->r, 4))
 		c->code_off = ORA_CODE_SIZE - 1 - rng_below(&g->r, 18);
+	bool segmented = rng_percent(&g->r, w->segmented_percent);
+	if (segmented) {
+		c->mode32 = true;
+		c->smc = false;
+		c->code16 = rng_percent(&g->r, 60);
+	}
 	random_state(g);
-	c->in.rip = ora_window(c) + c->code_off;
 	for (unsigned n = 0; n < 6; n++)
 		c->in.sel[n] = n == X86_CS ? c->mode32 ? 0x23 : 0x33 : 0x2b;
+	if (segmented)
+		random_segments(g);
+	c->in.rip = ora_window(c) + c->code_off - ora_seg_base(c->in.sel[X86_CS]);
 }
 
 void ora_generate(struct ora_case *c, uint64_t seed, const struct ora_wish *w)
@@ -633,9 +676,9 @@ void ora_generate_for(struct ora_case *c, uint64_t seed, const struct ora_wish *
 	struct gen g = { .c = c };
 	struct decoded d;
 	start_case(&g, seed, w);
+	c->in.rip += 256 - c->code_off;
 	c->code_off = 256;
-	c->in.rip = ora_window(c) + c->code_off;
-	while (len && decode(c->mode32, code, len, &d) && add_insn(&g, code, d.zi.length, UINT32_MAX)) {
+	while (len && decode(c, code, len, &d) && add_insn(&g, code, d.zi.length, UINT32_MAX)) {
 		code += d.zi.length;
 		len -= d.zi.length;
 	}
@@ -662,7 +705,7 @@ void ora_print_code(const struct ora_case *c, FILE *f)
 		char text[128] = "(not decodable)";
 		ZydisFormatter fmt;
 		ZydisFormatterInit(&fmt, ZYDIS_FORMATTER_STYLE_INTEL);
-		if (decode(c->mode32, c->code + from, to - from, &d))
+		if (decode(c, c->code + from, to - from, &d))
 			ZydisFormatterFormatInstruction(&fmt, &d.zi, d.op, d.zi.operand_count_visible, text, sizeof(text),
 			                                c->in.rip + from, NULL);
 		fprintf(f, "  %llx: ", (unsigned long long)c->in.rip + from);

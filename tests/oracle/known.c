@@ -87,6 +87,8 @@ static void excuse_order(const struct ora_case *c, const struct ora_result *nati
 {
 	if (native->vector == X86_AC && (soft->vector == X86_GP || soft->vector == X86_SS_FAULT))
 		soft->vector = native->vector;
+	if (c->mode32 && native->vector == X86_GP && soft->vector == X86_SS_FAULT)
+		soft->vector = native->vector; /* misaligned and outside the stack segment */
 }
 
 /* Random stores into code make instructions that a case may not hold. The cases made for it are checked in full. */
@@ -138,7 +140,8 @@ static const struct known known[] = {
 	{ "software interrupts are not the oracle's", UINT32_MAX, { 0 }, excuse_interrupt },
 	{ "an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, { 0 }, excuse_mmx_store },
 	{ "an x87 store that does not happen", 1u << ORA_X87, { 0 }, excuse_x87_store },
-	{ "alignment and segment checks of a state area, which comes first", 1u << ORA_FPSTATE, { 0 }, excuse_order },
+	{ "alignment and segment checks of a state area or vector, which comes first",
+	  1u << ORA_FPSTATE | 1u << ORA_SSE | 1u << ORA_AVX | 1u << ORA_CRYPTO, { 0 }, excuse_order },
 	{ "code that random stores made", UINT32_MAX, { 0 }, excuse_random_code },
 	{ "an operand that runs into the non-canonical hole: the processor writes it in parts", 1u << ORA_X87, { 0 },
 	  excuse_hole },

@@ -48,8 +48,8 @@ static void usage(void)
 	     "  --count N      cases (default 100000; 0: until the time is up)\n"
 	     "  --seconds S    at most so long\n"
 	     "  --only GROUPS  comma-separated: int lock branch stack string sys seg bmi mmx sse avx crypto x87 fpstate invalid\n"
-	     "  --mode32 P, --sequences P, --smc P\n"
-	     "                 percent of cases in 32-bit code, of several instructions, in writable code\n"
+	     "  --mode32 P, --segmented P, --sequences P, --smc P\n"
+	     "                 percent of cases in 32-bit code, in 16- or 32-bit code with segments, of several instructions, in writable code\n"
 	     "  --code HEX     these instruction bytes with random state\n"
 	     "  --replay SEED  one case by its seed (may be repeated; with the other options as in the run that found it)\n"
 	     "  --self         the processor against itself: tests this program\n"
@@ -85,7 +85,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 {
 	static const struct option list[] = {
 		{ "seed", 1, NULL, 's' },   { "count", 1, NULL, 'c' },  { "seconds", 1, NULL, 't' }, { "only", 1, NULL, 'o' },
-		{ "mode32", 1, NULL, '3' }, { "sequences", 1, NULL, 'q' }, { "smc", 1, NULL, 'm' }, { "code", 1, NULL, 'x' },
+		{ "mode32", 1, NULL, '3' }, { "sequences", 1, NULL, 'q' }, { "smc", 1, NULL, 'm' }, { "code", 1, NULL, 'x' }, { "segmented", 1, NULL, 'g' },
 		{ "replay", 1, NULL, 'r' }, { "self", 0, NULL, 'S' },   { "show", 1, NULL, 'w' },   { "verbose", 0, NULL, 'v' },
 		{ "no-known", 0, NULL, 'k' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
@@ -98,6 +98,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		case 't': o->seconds = atof(optarg); break;
 		case 'o': o->wish.groups = parse_groups(optarg); break;
 		case '3': o->wish.mode32_percent = (unsigned)atoi(optarg); break;
+		case 'g': o->wish.segmented_percent = (unsigned)atoi(optarg); break;
 		case 'q': o->wish.sequence_percent = (unsigned)atoi(optarg); break;
 		case 'm': o->wish.smc_percent = (unsigned)atoi(optarg); break;
 		case 'x': o->code_len = parse_hex(optarg, o->code, sizeof(o->code)); break;
@@ -128,7 +129,7 @@ static void print_outcome(const char *who, const struct ora_result *r)
 static void print_case(const struct ora_case *c, const struct ora_result *a, const struct ora_result *b)
 {
 	printf("case %016llx (%s, %s%s)\n", (unsigned long long)c->seed, ora_group_name[c->group],
-	       c->mode32 ? "32-bit" : "64-bit", c->smc ? ", writable code" : "");
+	       c->code16 ? "16-bit" : c->mode32 ? "32-bit" : "64-bit", c->smc ? ", writable code" : "");
 	ora_print_code(c, stdout);
 	ora_print_state(&c->in, stdout);
 	for (unsigned n = 0; n < c->plant_count; n++)

@@ -11,6 +11,7 @@
  * 4 GiB, where the cases live, or through a 32-bit entry.
  */
 #include "oracle.h"
+#include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -31,7 +32,7 @@
 /* Signal handlers get no argument of ours: what parent and child share sits at a fixed place. */
 #define SHARED_AT ((struct shared *)UINT64_C(0x600000000000))
 
-enum { USER_CS64 = 0x33, USER_CS32 = 0x23, USER_DS = 0x2b, HANG_MS = 2000, ALT_STACK = 256 * 1024 };
+enum { USER_DS = 0x2b, HANG_MS = 2000, ALT_STACK = 256 * 1024 };
 enum { XSTATE_BV_AT = 512, YMMH_AT = 576, FX_SOFTWARE_AT = 464, FX_SOFTWARE_LEN = 48 };
 enum { XFEATURE_X87 = 1, XFEATURE_SSE = 2, XFEATURE_AVX = 4, XFEATURE_PKRU = 1 << 9 };
 
@@ -129,7 +130,7 @@ static void put_case(struct shared *sh, ucontext_t *uc)
 		g[greg_of[n]] = (greg_t)c->in.gpr[n];
 	g[REG_RIP] = (greg_t)c->in.rip;
 	g[REG_EFL] = (greg_t)c->in.rflags;
-	g[REG_CSGSFS] = (greg_t)((uint64_t)USER_DS << 48 | (c->mode32 ? USER_CS32 : USER_CS64));
+	g[REG_CSGSFS] = (greg_t)((uint64_t)c->in.sel[X86_SS] << 48 | c->in.sel[X86_CS]);
 	put_fpu((uint8_t *)uc->uc_mcontext.fpregs, &c->in.fpu);
 }
 
@@ -164,11 +165,25 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		next_batch(sh);
 	put_case(sh, context);
 	sh->active = true;
-	/* Selectors as 32-bit code needs them; NT and ID start clear: sigreturn leaves them as they are here. */
-	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs; wrfsbase %1; wrgsbase %2;"
+	/* NT and ID start clear: sigreturn leaves them as they are here. */
+	const struct ora_state *in = &sh->in[sh->next].in;
+	__asm__ volatile("mov %0, %%ds; mov %1, %%es; mov %2, %%fs; mov %3, %%gs; wrfsbase %4; wrgsbase %5;"
 	                 "lea -128(%%rsp), %%rsp; pushq $2; popfq; lea 128(%%rsp), %%rsp"
-	                 : : "r"((uint32_t)USER_DS), "r"(sh->in[sh->next].in.fs_base), "r"(sh->in[sh->next].in.gs_base)
+	                 : : "r"((uint32_t)in->sel[X86_DS]), "r"((uint32_t)in->sel[X86_ES]), "r"((uint32_t)in->sel[X86_FS]),
+	                   "r"((uint32_t)in->sel[X86_GS]), "r"(in->fs_base), "r"(in->gs_base)
 	                 : "memory", "cc");
+}
+
+static bool make_ldt(void)
+{
+	for (unsigned n = 0; n < ORA_LDT_COUNT; n++) {
+		const struct ora_ldt *d = &ora_ldt[n];
+		struct user_desc u = { .entry_number = n, .base_addr = d->base, .limit = d->limit, .seg_32bit = d->wide,
+			               .contents = d->contents, .read_exec_only = d->readonly, .seg_not_present = d->absent };
+		if (syscall(SYS_modify_ldt, 0x11, &u, sizeof(u)))
+			return false;
+	}
+	return true;
 }
 
 static bool lock_down(void)
@@ -243,7 +258,7 @@ ATTR_NORETURN static void child_main(struct shared *sh)
 	__asm__ volatile("rdfsbase %0; rdgsbase %1" : "=r"(sh->own_fs), "=r"(sh->own_gs));
 	sh->active = false;
 	sh->next = sh->count = 0;
-	if (!lock_down())
+	if (!make_ldt() || !lock_down())
 		_exit(5);
 	__asm__ volatile("int3");
 	__builtin_unreachable();

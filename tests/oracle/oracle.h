@@ -61,7 +61,8 @@ struct ora_plant {
 struct ora_case {
 	uint64_t seed; /* remakes the case */
 	uint64_t data_seed;
-	bool mode32, smc;
+	bool mode32, smc; /* mode32: not 64-bit */
+	bool code16;
 	uint8_t insn_count, plant_count;
 	uint16_t code_off, code_len; /* within CODE or SMC; bytes past its end are dropped */
 	uint8_t insn_off[ORA_INSN_MAX];
@@ -89,6 +90,21 @@ static inline uint64_t ora_window(const struct ora_case *c)
 	return c->smc ? ORA_SMC_AT : ORA_CODE_AT;
 }
 
+/* ---- ldt.c ---- */
+enum { ORA_LDT_CODE16, ORA_LDT_CODE32, ORA_LDT_EXEC_ONLY, ORA_LDT_DATA16, ORA_LDT_DATA32, ORA_LDT_READ_ONLY, ORA_LDT_DOWN16,
+       ORA_LDT_DOWN32, ORA_LDT_ODD, ORA_LDT_ABSENT, ORA_LDT_COUNT };
+struct ora_ldt {
+	uint32_t base, limit;
+	uint8_t contents; /* 0 data, 1 expand-down data, 2 code */
+	bool wide, readonly, absent; /* readonly: of code, not readable */
+};
+extern const struct ora_ldt ora_ldt[ORA_LDT_COUNT];
+#define ORA_LDT_SEL(n) ((uint16_t)((n) << 3 | 7))
+uint16_t ora_ldt_attr(const struct ora_ldt *d); /* X86_AR_* */
+uint64_t ora_ldt_raw(const struct ora_ldt *d);
+const struct ora_ldt *ora_ldt_of(uint16_t sel); /* NULL: not one of it */
+uint32_t ora_seg_base(uint16_t sel);            /* 0 for those not of it */
+
 /* Bytes of the case's code that lie in the window. */
 static inline unsigned ora_code_fits(const struct ora_case *c)
 {
@@ -104,7 +120,7 @@ extern const char *const ora_group_name[ORA_GROUP_COUNT];
 /* What kinds of cases are wanted. */
 struct ora_wish {
 	uint32_t groups; /* bit per enum ora_group */
-	unsigned mode32_percent, sequence_percent, smc_percent;
+	unsigned mode32_percent, segmented_percent, sequence_percent, smc_percent;
 };
 
 /* The case of that seed: the same seed and wish give the same case. */

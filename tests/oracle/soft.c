@@ -15,7 +15,7 @@
 /* Guest-physical layout. */
 enum {
 	GPA_PML4 = 0x1000, GPA_PDPT = 0x2000, GPA_PD = 0x3000, GPA_PT = 0x4000, GPA_GDT = 0x5000, GPA_TSS = 0x6000,
-	GPA_PDPT_K = 0x7000, GPA_PD_K = 0x8000, GPA_PT_K = 0x9000,
+	GPA_PDPT_K = 0x7000, GPA_PD_K = 0x8000, GPA_PT_K = 0x9000, GPA_LDT = 0xa000,
 	GPA_CODE = 0x10000, GPA_SMC = 0x14000, GPA_DATA = 0x18000, GPA_RO = GPA_DATA + ORA_DATA_SIZE, GPA_SIZE = 0x100000,
 };
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_AD = 0x60 };
@@ -86,6 +86,9 @@ static void make_tables(struct ora_soft *s)
 	put_entry(s, GPA_PD_K, 0, GPA_PT_K | inner);
 	put_entry(s, GPA_PT_K, 0, GPA_GDT | PTE_P | PTE_W | PTE_AD);
 	put_entry(s, GPA_PT_K, 1, GPA_TSS | PTE_P | PTE_W | PTE_AD);
+	put_entry(s, GPA_PT_K, 2, GPA_LDT | PTE_P | PTE_W | PTE_AD);
+	for (unsigned n = 0; n < ORA_LDT_COUNT; n++)
+		put_entry(s, GPA_LDT, n, ora_ldt_raw(&ora_ldt[n]));
 	map_pages(s, ORA_CODE_AT, GPA_CODE, ORA_CODE_SIZE, 0);
 	map_pages(s, ORA_SMC_AT, GPA_SMC, ORA_CODE_SIZE, PTE_W);
 	map_pages(s, ORA_DATA_AT, GPA_DATA, ORA_DATA_SIZE, PTE_W | PTE_NX);
@@ -115,9 +118,8 @@ static void make_state(struct x86_state *b)
 	         X86_CR4_UMIP;
 	b->efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
 	b->xcr0 = 7;
-	for (unsigned n = X86_ES; n <= X86_GS; n++)
-		b->seg[n] = (struct x86_seg){ .sel = 0x2b, .limit = UINT32_MAX, .attr = ATTR_DATA };
-	b->seg[X86_LDTR] = (struct x86_seg){ .attr = X86_AR_UNUSABLE };
+	b->seg[X86_LDTR] = (struct x86_seg){ .sel = 0x50, .base = KERNEL_AT + 2 * ORA_PAGE, .limit = 8 * ORA_LDT_COUNT - 1,
+		                             .attr = X86_AR_P | 2 };
 	b->seg[X86_TR] = (struct x86_seg){ .sel = 0x40, .base = KERNEL_AT + ORA_PAGE, .limit = 0x67, .attr = X86_AR_P | 11 };
 	b->gdtr = (struct x86_table){ .base = KERNEL_AT, .limit = 0x7f };
 	b->idtr = (struct x86_table){ .base = KERNEL_AT, .limit = 0 };
@@ -214,15 +216,27 @@ static void take_fpu(struct ora_fpu *to, const struct x86_fpu *from)
 	}
 }
 
+static struct x86_seg segment(uint16_t sel)
+{
+	const struct ora_ldt *d = ora_ldt_of(sel);
+	if (d)
+		return (struct x86_seg){ .sel = sel, .base = d->base, .limit = d->limit, .attr = ora_ldt_attr(d) };
+	switch (sel) {
+	case 0x23: return (struct x86_seg){ .sel = sel, .limit = UINT32_MAX, .attr = ATTR_CODE | X86_AR_DB };
+	case 0x33: return (struct x86_seg){ .sel = sel, .limit = UINT32_MAX, .attr = ATTR_CODE | X86_AR_L };
+	case 0x2b: return (struct x86_seg){ .sel = sel, .limit = UINT32_MAX, .attr = ATTR_DATA };
+	default: return (struct x86_seg){ .sel = sel, .attr = X86_AR_UNUSABLE };
+	}
+}
+
 static void put_case(struct ora_soft *s, const struct ora_case *c, struct x86_state *x)
 {
 	*x = s->base;
 	memcpy(x->gpr, c->in.gpr, sizeof(x->gpr));
 	x->rip = c->in.rip;
 	x->rflags = c->in.rflags;
-	x->seg[X86_CS] = (struct x86_seg){
-		.sel = c->mode32 ? 0x23 : 0x33, .limit = UINT32_MAX, .attr = ATTR_CODE | (c->mode32 ? X86_AR_DB : X86_AR_L)
-	};
+	for (unsigned n = X86_ES; n <= X86_GS; n++)
+		x->seg[n] = segment(c->in.sel[n]);
 	x->seg[X86_FS].base = c->in.fs_base;
 	x->seg[X86_GS].base = c->in.gs_base;
 	put_fpu(&x->fpu, &c->in.fpu);

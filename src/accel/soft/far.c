@@ -83,6 +83,11 @@ static void push_return(struct soft_cpu *c, struct desc_stack *st, const struct 
 	desc_stack_push(c, st, width, insn_next_rip(c, i));
 }
 
+static unsigned width_of_stack(const struct x86_seg *ss, bool to64)
+{
+	return to64 ? 8 : ss->attr & X86_AR_DB ? 4 : 2;
+}
+
 static void jump_code(struct soft_cpu *c, const struct insn *i, const struct far_target *t, struct desc *d, bool call)
 {
 	struct desc_stack st;
@@ -97,12 +102,15 @@ static void jump_code(struct soft_cpu *c, const struct insn *i, const struct far
 		desc_fault(c, X86_NP, t->sel, 0);
 	cs = desc_seg(d, t->sel);
 	desc_stack_current(c, &st, 0);
+	/* What is pushed goes through the stack as the target's mode sees it. */
+	st.width = width_of_stack(&st.ss, cpu_long(c) && (cs.attr & X86_AR_L));
 	if (call)
 		push_return(c, &st, i, i->width);
 	desc_check_rip(c, &cs, t->off, 0);
 	desc_set_accessed(c, d);
 	cs.attr |= X86_AR_ACCESSED;
-	desc_stack_commit(c, &st);
+	if (call)
+		desc_stack_commit(c, &st);
 	desc_enter_code(c, &cs, c->cpl, t->off);
 }
 
@@ -278,11 +286,6 @@ static void return_stack(struct soft_cpu *c, uint16_t sel, unsigned cpl, bool to
 	*ss = desc_seg(&d, sel);
 }
 
-static unsigned width_of_stack(const struct x86_seg *ss, bool to64)
-{
-	return to64 ? 8 : ss->attr & X86_AR_DB ? 4 : 2;
-}
-
 /* Puts the popped CS:RIP and, when `with_ss`, the popped SS:rSP in force. */
 struct far_return {
 	struct x86_seg cs, ss;
@@ -331,9 +334,9 @@ static void fn_ret_far(struct soft_cpu *c, const struct insn *i)
 	desc_check_rip(c, &r.cs, r.rip, 0);
 	desc_set_accessed(c, &d);
 	r.cs.attr |= X86_AR_ACCESSED;
-	if (!r.with_ss)
-		stack_adjust(c, (int64_t)(2 * w + release));
 	commit_return(c, &r, release);
+	if (!r.with_ss) /* with the stack pointer's width in the mode returned to */
+		stack_adjust(c, (int64_t)(2 * w + release));
 }
 
 /* ---- IRET ---- */

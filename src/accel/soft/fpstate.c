@@ -363,7 +363,7 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	if (supervisor && c->cpl)
 		cpu_gp0(c);
 	rfbm = requested(c);
-	lin = area_linear(c, i, AVX_AT, 64, false);
+	lin = area_linear(c, i, fpstate_size(rfbm, false), 64, false);
 	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
 	ld_buf(c, lin, image, AVX_AT);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
