@@ -124,8 +124,9 @@ bool page_watch_code(struct soft_cpu *c, struct soft_ram *r, uint64_t off, unsig
 
 void page_ack(struct soft_cpu *c)
 {
-	uint64_t epoch = atomic_load(&c->sv->epoch);
+	/* The bit first: a call that comes after it sets the bit again. */
 	atomic_fetch_and(&c->v->attention, ~SOFT_ATT_ACK);
+	uint64_t epoch = atomic_load(&c->sv->epoch);
 	mmu_drop_writers(c);
 	atomic_store(&soft_vcpu_of(c)->ack_epoch, epoch);
 }
