@@ -17,6 +17,13 @@
 
 enum { MSR_TSC = 0x10 };
 
+/* The local APIC's deadline timer and the paravirtual clock of ours reckon with it too. */
+static void delta_set(struct kvm_cpu *k, uint64_t delta)
+{
+	k->tsc_delta = delta;
+	atomic_store(&k->v->tsc_offset, delta);
+}
+
 static bool offset_read(struct kvm_cpu *k, uint64_t *offset)
 {
 	if (k->m->tsc_attr) {
@@ -60,7 +67,7 @@ static void offset_write(struct kvm_cpu *k, uint64_t offset)
 	uint64_t slack = k->m->tsc_attr ? 0 : 10000000;
 	if (now - offset + slack > 2 * slack) {
 		k->m->tsc_fixed = true;
-		k->tsc_delta = now - k->m->tsc_offset;
+		delta_set(k, now - k->m->tsc_offset);
 	}
 }
 
@@ -74,7 +81,7 @@ static void clock_stop(struct kvm_machine *m)
 		struct kvm_cpu *k = kvm_cpu_of(m->vm->vcpu[n]);
 		uint64_t offset;
 		if (offset_read(k, &offset))
-			k->tsc_delta = offset - m->tsc_offset;
+			delta_set(k, offset - m->tsc_offset);
 		/* Tells the guest's lockup watchdog; fails harmlessly where the guest uses no kvmclock. */
 		if (m->offer.kvmclock_ctrl)
 			(void)ioctl(k->fd, KVM_KVMCLOCK_CTRL, 0);
@@ -117,10 +124,10 @@ void kvm_clock_tsc_set(struct kvm_cpu *k, uint64_t tsc)
 {
 	struct kvm_machine *m = k->m;
 	if (!m->clock_running) {
-		k->tsc_delta = tsc - m->tsc_frozen;
+		delta_set(k, tsc - m->tsc_frozen);
 		return;
 	}
 	uint64_t offset = tsc - __rdtsc();
-	k->tsc_delta = offset - m->tsc_offset;
+	delta_set(k, offset - m->tsc_offset);
 	offset_write(k, offset); /* may correct tsc_delta */
 }

@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSR_APIC_BASE = 0x1b };
 
 /* ---- kick ---- */
 
@@ -182,25 +182,18 @@ static void exit_mmio(struct kvm_cpu *k)
 
 /* ---- MSRs that come to us (no kernel irqchip) ---- */
 
-/* The chip speaks in the machine's TSC, the guest in its own. 0 disarms. */
-static uint64_t deadline_shift(uint64_t deadline, uint64_t by)
-{
-	return deadline ? deadline + by : 0;
-}
-
 static void exit_msr(struct kvm_cpu *k, bool write)
 {
 	struct kvm_run *run = k->run;
 	const struct vcpu_chip *chip = k->v->chip;
-	bool deadline = run->msr.index == MSR_TSC_DEADLINE;
 	int r = -1;
 	if (write && chip && chip->msr_write)
-		r = chip->msr_write(chip->opaque, run->msr.index, deadline ? deadline_shift(run->msr.data, -k->tsc_delta) : run->msr.data);
+		r = chip->msr_write(chip->opaque, run->msr.index, run->msr.data);
 	uint64_t value = 0;
 	if (!write && chip && chip->msr_read)
 		r = chip->msr_read(chip->opaque, run->msr.index, &value);
 	if (!write && r == 0)
-		run->msr.data = deadline ? deadline_shift(value, k->tsc_delta) : value;
+		run->msr.data = value;
 	run->msr.error = r != 0; /* #GP */
 }
 
