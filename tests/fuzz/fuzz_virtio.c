@@ -11,9 +11,11 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "net/net.h"
 #include "vdriver.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -88,6 +90,16 @@ static ATTR_UNUSED unsigned make_balloon(struct fuzz *f)
 	struct virtio_balloon_config cfg = {.place = place(f)};
 	must(virtio_balloon_create(f->d.rig.vm, &cfg, &f->balloon, NULL) == 0);
 	return 4;
+}
+
+static ATTR_UNUSED unsigned make_vsock(struct fuzz *f)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/tmp/panal-fuzz-vsock-%d", (int)getpid());
+	unlink(path);
+	struct virtio_vsock_config cfg = {.place = place(f), .path = path};
+	must(virtio_vsock_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 3;
 }
 
 #define MAKER_(name) make_##name
