@@ -7,6 +7,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -76,6 +77,14 @@ static int add_rng(struct board_virtio *bv, struct err *e)
 	return ret < 0 ? ret : virtio_rng_create(bv->vm, &c, e);
 }
 
+static int add_vsock(struct board_virtio *bv, const struct board_config *cfg, struct err *e)
+{
+	struct virtio_vsock_config c = { .path = cfg->vsock_path, .cid = cfg->vsock_cid };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_vsock_create(bv->vm, &c, e);
+}
+
 int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, struct err *e)
 {
 	int ret = 0;
@@ -90,6 +99,8 @@ int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, st
 		ret = add_rng(bv, e);
 	if (ret == 0 && cfg->balloon)
 		ret = add_balloon(bv, e);
+	if (ret == 0 && cfg->vsock_path)
+		ret = add_vsock(bv, cfg, e);
 	return ret;
 }
 
