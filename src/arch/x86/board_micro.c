@@ -312,6 +312,10 @@ static void describe(struct board *b, const struct board_config *cfg)
 
 /* ---- start and reset ---- */
 
+/* IA32_MTRR_DEF_TYPE as firmware would leave it: MTRRs on, memory is write-back (SDM 3A 12.11.2.1). Without it Linux
+ * leaves the PAT alone. */
+enum { MTRR_ENABLED_WRITE_BACK = 0xc06 };
+
 static int reset(void *opaque, struct err *e)
 {
 	struct board *b = opaque;
@@ -325,6 +329,7 @@ static int reset(void *opaque, struct err *e)
 		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
 
 		x86_state_reset(s, n == 0, id ? id->eax : 0);
+		s->mtrr_def = MTRR_ENABLED_WRITE_BACK;
 		if (n == 0)
 			ret = boot_install(b->boot, vm->mem, &b->layout, s, e);
 		if (ret == 0)
