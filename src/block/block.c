@@ -172,19 +172,22 @@ static int open_errno(const struct blk_open *o, int error, struct err *e)
 {
 	switch (error) {
 	case ENOENT:
-		return err_set(e, -error, "image %s does not exist; create it (truncate -s 10G %s) or correct the path", o->path,
-		               o->path);
+		return err_set(e, -error, "image %s does not exist; create it (truncate -s 10G %s) or correct the path",
+			       o->path, o->path);
 	case EACCES:
 	case EPERM:
-		return err_set(e, -error, "image %s may not be opened for %s by this user; change its owner or mode%s", o->path,
-		               o->read_only ? "reading" : "writing", o->read_only ? "" : ", or open it read-only");
+		return err_set(e, -error, "image %s may not be opened for %s by this user; change its owner or mode%s",
+			       o->path, o->read_only ? "reading" : "writing",
+			       o->read_only ? "" : ", or open it read-only");
 	case EROFS:
 		return err_set(e, -error, "image %s is on a read-only file system; open it read-only", o->path);
 	case EISDIR:
 		return err_set(e, -error, "image %s is a directory; name a file or a block device", o->path);
 	case EINVAL:
 		if (o->direct)
-			return err_set(e, -error, "image %s is on a file system without O_DIRECT; use another cache mode", o->path);
+			return err_set(e, -error,
+				       "image %s is on a file system without O_DIRECT; use another cache mode",
+				       o->path);
 		ATTR_FALLTHROUGH;
 	default:
 		return err_errno(e, error, "image %s cannot be opened", o->path);

@@ -8,7 +8,8 @@
 
 struct blk_format {
 	const char *name;
-	/* fd is open and locked, b->info.read_only and b->path are set. Fills the rest of b->info and b->format_data. */
+	/* fd is open and locked, b->info.read_only and b->path are set. Fills the rest of b->info and b->format_data.
+	 */
 	int (*open)(struct blk *b, const struct blk_open *o, struct err *e);
 	void (*close)(struct blk *b);
 	/* Checked already: alignment, range, write permission. Ends in blk_finish, at once or later. */

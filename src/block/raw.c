@@ -278,7 +278,8 @@ static bool device_discards(dev_t dev)
 	unsigned long long max = 0;
 	for (unsigned i = 0; i < COUNT_OF(places); i++) {
 		char path[96];
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/discard_max_bytes", major(dev), minor(dev), places[i]);
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/discard_max_bytes", major(dev), minor(dev),
+			 places[i]);
 		FILE *f = fopen(path, "re");
 		if (!f)
 			continue;
@@ -297,8 +298,11 @@ static int device_info(struct blk *b, const struct stat *st, uint64_t *size, str
 	if (ioctl(b->fd, BLKGETSIZE64, size) < 0 || ioctl(b->fd, BLKSSZGET, &logical) < 0)
 		return err_errno(e, errno, "block device %s does not tell its size", b->path);
 	if (b->direct && logical > BLK_SECTOR)
-		return err_set(e, -EINVAL, "block device %s has sectors of %d bytes: it cannot be used with cache=none, use another "
-		               "cache mode", b->path, logical);
+		return err_set(
+			e, -EINVAL,
+			"block device %s has sectors of %d bytes: it cannot be used with cache=none, use another "
+			"cache mode",
+			b->path, logical);
 	if (ioctl(b->fd, BLKPBSZGET, &physical) == 0)
 		b->info.block_size_physical = physical;
 	b->info.can_discard = device_discards(st->st_rdev);

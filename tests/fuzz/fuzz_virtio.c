@@ -162,11 +162,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vd_find(&f.d);
 	f.rings = f.d.heap;
 	vd_start(&f.d, vd_features(&f.d), f.queues);
-	struct fuzz_plan plan = {.range = {{REGION_MEMORY, VD_ECAM + (VD_SLOT << 15), 256}, {REGION_MEMORY, f.d.common, 64},
-	                                   {REGION_MEMORY, f.d.device, 64}, {REGION_MEMORY, f.d.notify, 32},
-	                                   {REGION_MEMORY, f.d.isr, 4}, {REGION_MEMORY, f.d.msix, 4096},
-	                                   {REGION_PORT, 0xcf8, 8}},
-				 .ranges = 7, .other = other, .opaque = &f};
+	struct fuzz_plan plan = {.range = {{REGION_MEMORY, VD_ECAM + (VD_SLOT << 15), 256},
+					   {REGION_MEMORY, f.d.common, 64},
+					   {REGION_MEMORY, f.d.device, 64},
+					   {REGION_MEMORY, f.d.notify, 32},
+					   {REGION_MEMORY, f.d.isr, 4},
+					   {REGION_MEMORY, f.d.msix, 4096},
+					   {REGION_PORT, 0xcf8, 8}},
+				 .ranges = 7,
+				 .other = other,
+				 .opaque = &f};
 	if (f.d.mmio) {
 		plan.range[0] = (struct fuzz_range){REGION_MEMORY, VD_MMIO, 512};
 		plan.ranges = 1;

@@ -147,7 +147,8 @@ int msix_loaded(struct msix *m, struct err *e)
 		return err_set(e, -EINVAL, "%s: saved MSI-X state has pending vectors that do not exist", m->dev->name);
 	for (unsigned v = 0; v < m->count; v++)
 		if (load_le32(entry_of(m, v) + ENTRY_CONTROL) & ~(uint32_t)ENTRY_MASKED)
-			return err_set(e, -EINVAL, "%s: saved MSI-X table entry %u has unknown control bits", m->dev->name, v);
+			return err_set(e, -EINVAL, "%s: saved MSI-X table entry %u has unknown control bits",
+				       m->dev->name, v);
 	control_changed(m);
 	return 0;
 }

@@ -285,8 +285,8 @@ int pci_dev_attach(struct pci_dev *d, struct pci_bus *bus, uint8_t slot, uint8_t
                    const struct pci_ident *id, struct err *e)
 {
 	if (slot >= PCI_SLOTS || function >= PCI_FUNCTIONS)
-		return err_set(e, -EINVAL, "%s: PCI address %02x.%x does not exist; slots go to 1f, functions to 7", name,
-		               slot, function);
+		return err_set(e, -EINVAL, "%s: PCI address %02x.%x does not exist; slots go to 1f, functions to 7",
+			       name, slot, function);
 	unsigned devfn = slot * PCI_FUNCTIONS + function;
 	pthread_mutex_lock(&bus->root->lock);
 	struct pci_dev *there = bus->dev[devfn];
@@ -301,8 +301,8 @@ int pci_dev_attach(struct pci_dev *d, struct pci_bus *bus, uint8_t slot, uint8_t
 	}
 	pthread_mutex_unlock(&bus->root->lock);
 	if (there)
-		return err_set(e, -EEXIST, "%s: PCI address %02x.%x is taken by %s; choose another slot", name, slot, function,
-		               there->name);
+		return err_set(e, -EEXIST, "%s: PCI address %02x.%x is taken by %s; choose another slot", name, slot,
+			       function, there->name);
 	return 0;
 }
 
@@ -338,8 +338,11 @@ static int config_check(const struct pci_dev *d, const uint8_t *config, struct e
 	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
 		bool fixed = !(d->msix && msix_owns(d->msix, i));
 		if (fixed && (config[i] ^ d->initial[i]) & ~d->write_mask[i])
-			return err_set(e, -EINVAL, "%s: the saved PCI configuration differs at byte 0x%02x: it was saved from another "
-			               "device", d->name, i);
+			return err_set(
+				e, -EINVAL,
+				"%s: the saved PCI configuration differs at byte 0x%02x: it was saved from another "
+				"device",
+				d->name, i);
 	}
 	return 0;
 }

@@ -207,8 +207,8 @@ static int place_bar(struct pci_dev *d, unsigned n, struct window *mem32, struct
 	if (!ok)
 		ok = window_take(bar->ports ? ports : mem32, bar->size, &addr);
 	if (!ok)
-		return err_set(e, -ENOSPC, "%s: no room for BAR %u of 0x%llx bytes in the PCI windows of this board", d->name, n,
-		               (unsigned long long)bar->size);
+		return err_set(e, -ENOSPC, "%s: no room for BAR %u of 0x%llx bytes in the PCI windows of this board",
+			       d->name, n, (unsigned long long)bar->size);
 	pci_config_write(d, PCI_BAR0 + 4 * n, 4, addr);
 	if (bar->is_64)
 		pci_config_write(d, PCI_BAR0 + 4 * n + 4, 4, addr >> 32);
@@ -231,7 +231,8 @@ int pci_host_assign(struct pci_bus *bus, const struct pci_windows *w, struct err
 			if (d->bar[n].size)
 				rc = place_bar(d, n, &mem32, &mem64, &ports, e);
 		if (d->config[PCI_INT_PIN])
-			pci_config_write(d, PCI_INT_LINE, 1, w->line_gsi[pci_line_of(bus, d->slot, d->config[PCI_INT_PIN])]);
+			pci_config_write(d, PCI_INT_LINE, 1,
+					 w->line_gsi[pci_line_of(bus, d->slot, d->config[PCI_INT_PIN])]);
 		pci_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	}
 	pthread_mutex_unlock(&root->lock);

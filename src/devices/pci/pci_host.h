@@ -23,7 +23,8 @@ struct pci_host_config {
 };
 
 /* Owned by the machine. */
-int pci_host_create(struct vm *vm, const struct pci_host_config *cfg, struct pci_bus **out, struct err *e) ATTR_MUST_USE;
+int pci_host_create(struct vm *vm, const struct pci_host_config *cfg, struct pci_bus **out,
+		    struct err *e) ATTR_MUST_USE;
 
 /* Where a machine without firmware wants its BARs. Sizes in bytes; size 0: nothing is placed there. */
 struct pci_windows {

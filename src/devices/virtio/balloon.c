@@ -59,7 +59,8 @@ static void report(struct virtio_balloon *b, const struct virtq_elem *el)
 	}
 }
 
-static void page_queue(struct virtio_balloon *b, unsigned n, void (*fn)(struct virtio_balloon *, const struct virtq_elem *))
+static void page_queue(struct virtio_balloon *b, unsigned n,
+		       void (*fn)(struct virtio_balloon *, const struct virtq_elem *))
 {
 	while (virtio_pop(&b->v, n, &b->elem)) {
 		if (fn)
@@ -226,8 +227,12 @@ static const struct state_desc balloon_state = {
 };
 
 static const struct dev_type balloon_type = {
-	.name = "virtio-balloon", .destroy = balloon_destroy, .reset = virtio_dev_reset, .run_state = virtio_dev_run_state,
-	.state = &balloon_state, .state_size = sizeof(struct virtio_balloon),
+	.name = "virtio-balloon",
+	.destroy = balloon_destroy,
+	.reset = virtio_dev_reset,
+	.run_state = virtio_dev_run_state,
+	.state = &balloon_state,
+	.state_size = sizeof(struct virtio_balloon),
 };
 
 int virtio_balloon_create(struct vm *vm, const struct virtio_balloon_config *cfg, struct virtio_balloon **out,

@@ -196,7 +196,8 @@ static void range_request(struct request *r, bool zeroes)
 	uint32_t flags = load_le32(range + 12);
 	if (flags & ~(zeroes ? (uint32_t)RANGE_UNMAP : 0)) {
 		complete(r, S_UNSUPP);
-	} else if (!sectors_good(b, sector, len) || len / BLK_SECTOR > RANGE_SECTORS_MAX || blk_info(b->blk)->read_only) {
+	} else if (!sectors_good(b, sector, len) || len / BLK_SECTOR > RANGE_SECTORS_MAX ||
+		   blk_info(b->blk)->read_only) {
 		complete(r, S_IOERR);
 	} else {
 		r->req.may_unmap = flags & RANGE_UNMAP;
@@ -350,14 +351,19 @@ static const struct state_desc blk_state = {
 };
 
 static const struct dev_type virtio_blk_type = {
-	.name = "virtio-blk", .destroy = virtio_blk_destroy, .reset = virtio_dev_reset, .run_state = virtio_dev_run_state,
-	.state = &blk_state, .state_size = sizeof(struct virtio_blk),
+	.name = "virtio-blk",
+	.destroy = virtio_blk_destroy,
+	.reset = virtio_dev_reset,
+	.run_state = virtio_dev_run_state,
+	.state = &blk_state,
+	.state_size = sizeof(struct virtio_blk),
 };
 
 static int check_config(const struct virtio_blk_config *cfg, struct err *e)
 {
 	if (cfg->queues > VIRTIO_BLK_QUEUES_MAX)
-		return err_set(e, -EINVAL, "virtio-blk: %u queues; at most %d are possible", cfg->queues, VIRTIO_BLK_QUEUES_MAX);
+		return err_set(e, -EINVAL, "virtio-blk: %u queues; at most %d are possible", cfg->queues,
+			       VIRTIO_BLK_QUEUES_MAX);
 	if (cfg->serial && strlen(cfg->serial) > VIRTIO_BLK_SERIAL)
 		return err_set(e, -EINVAL, "virtio-blk: the serial \"%s\" is longer than %d characters", cfg->serial,
 		               VIRTIO_BLK_SERIAL);

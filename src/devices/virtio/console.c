@@ -190,8 +190,12 @@ static const struct state_desc console_state = {
 };
 
 static const struct dev_type console_type = {
-	.name = "virtio-console", .destroy = console_destroy, .reset = virtio_dev_reset, .run_state = virtio_dev_run_state,
-	.state = &console_state, .state_size = sizeof(struct virtio_console),
+	.name = "virtio-console",
+	.destroy = console_destroy,
+	.reset = virtio_dev_reset,
+	.run_state = virtio_dev_run_state,
+	.state = &console_state,
+	.state_size = sizeof(struct virtio_console),
 };
 
 int virtio_console_create(struct vm *vm, const struct virtio_console_config *cfg, struct virtio_console **out,

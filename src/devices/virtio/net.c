@@ -318,8 +318,10 @@ static void on_link(void *opaque, bool up)
 static void net_features(struct virtio_dev *v)
 {
 	struct virtio_net *n = net_of(v);
-	if (n->net && n->net->ops->set_offloads && n->net->ops->set_offloads(n->net, v->driver_features & n->net->offloads) < 0)
-		log_limited(&v->limit, LOG_WARNING, "%s: the backend refuses the offloads that it had offered", v->name);
+	if (n->net && n->net->ops->set_offloads &&
+	    n->net->ops->set_offloads(n->net, v->driver_features & n->net->offloads) < 0)
+		log_limited(&v->limit, LOG_WARNING, "%s: the backend refuses the offloads that it had offered",
+			    v->name);
 }
 
 static bool net_reset(struct virtio_dev *v)
@@ -335,7 +337,11 @@ static bool net_reset(struct virtio_dev *v)
 }
 
 static const struct virtio_device_ops net_dev_ops = {
-	.id = VIRTIO_ID_NET, .name = "virtio-net", .pci_class = CLASS_ETHERNET, .queue = net_queue, .features = net_features,
+	.id = VIRTIO_ID_NET,
+	.name = "virtio-net",
+	.pci_class = CLASS_ETHERNET,
+	.queue = net_queue,
+	.features = net_features,
 	.reset = net_reset,
 };
 
@@ -383,7 +389,11 @@ static const struct state_field net_fields[] = {
 };
 
 static const struct state_desc net_state = {
-	.name = "virtio-net", .version = 1, .fields = net_fields, .before_save = virtio_before_save, .after_load = net_loaded,
+	.name = "virtio-net",
+	.version = 1,
+	.fields = net_fields,
+	.before_save = virtio_before_save,
+	.after_load = net_loaded,
 };
 
 static const struct dev_type net_type = {
@@ -395,7 +405,8 @@ static int check_config(const struct virtio_net_config *cfg, struct err *e)
 {
 	static const uint8_t none[MAC];
 	if ((cfg->mac[0] & 1) || !memcmp(cfg->mac, none, MAC))
-		return err_set(e, -EINVAL, "virtio-net: the MAC address is a group's or zero; use one like 52:54:00:12:34:56");
+		return err_set(e, -EINVAL,
+			       "virtio-net: the MAC address is a group's or zero; use one like 52:54:00:12:34:56");
 	if (cfg->mtu && cfg->mtu < MTU_MIN)
 		return err_set(e, -EINVAL, "virtio-net: an MTU of %u is below %d", cfg->mtu, MTU_MIN);
 	return 0;
@@ -416,8 +427,8 @@ static struct virtio_net *net_new(const struct virtio_net_config *cfg)
 	n->mtu = cfg->mtu;
 	memcpy(n->mac, cfg->mac, MAC);
 	n->v.config_size = C_SIZE;
-	n->v.device_features = F_MAC | F_MRG_RXBUF | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC | (cfg->mtu ? F_MTU : 0) |
-			       (cfg->net ? cfg->net->offloads : 0);
+	n->v.device_features = F_MAC | F_MRG_RXBUF | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC |
+			       (cfg->mtu ? F_MTU : 0) | (cfg->net ? cfg->net->offloads : 0);
 	store_le16(n->v.config + C_STATUS, cfg->net ? LINK_UP : 0);
 	store_le16(n->v.config + C_PAIRS, 1);
 	store_le16(n->v.config + C_MTU, cfg->mtu);

@@ -19,7 +19,8 @@ enum { ISR_QUEUE = 1, ISR_CONFIG = 2 };
 
 bool virtio_active(const struct virtio_dev *v)
 {
-	return !v->stopped && !v->resetting && (v->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+	return !v->stopped && !v->resetting &&
+	       (v->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
 }
 
 static void run_queue(struct virtio_dev *v, unsigned n)
@@ -155,8 +156,9 @@ void virtio_set_features(struct virtio_dev *v, uint32_t half, uint32_t value)
 
 void virtio_broken(struct virtio_dev *v, const char *why)
 {
-	log_limited(&v->limit, LOG_WARNING, "%s: the guest's driver broke a rule: %s; the device stands still until it is reset",
-	            v->name, why ? why : "unknown");
+	log_limited(&v->limit, LOG_WARNING,
+		    "%s: the guest's driver broke a rule: %s; the device stands still until it is reset", v->name,
+		    why ? why : "unknown");
 	if (v->status & VIRTIO_NEEDS_RESET)
 		return;
 	v->status |= VIRTIO_NEEDS_RESET;
@@ -271,8 +273,8 @@ static int queues_init(struct virtio_dev *v, const uint16_t *sizes, struct err *
 	return rc ? err_set(e, rc, "%s: no memory to call its I/O loop", v->name) : c.rc;
 }
 
-int virtio_init(struct virtio_dev *v, struct vm *vm, const struct virtio_device_ops *ops, const struct virtio_place *place,
-                const uint16_t *sizes, unsigned queue_count, struct err *e)
+int virtio_init(struct virtio_dev *v, struct vm *vm, const struct virtio_device_ops *ops,
+		const struct virtio_place *place, const uint16_t *sizes, unsigned queue_count, struct err *e)
 {
 	assert(queue_count <= VIRTIO_QUEUE_MAX && v->config_size <= VIRTIO_CONFIG_MAX);
 	pthread_mutex_init(&v->lock, NULL);
@@ -359,8 +361,12 @@ static int load_queue(struct virtio_dev *v, unsigned n, struct err *e)
 	const struct virtio_saved *s = &v->saved;
 	struct virtq *q = &v->queue[n].q;
 	virtq_reset(q);
-	q->s = (struct virtq_setup){.size = s->queue_size[n], .desc = s->desc[n], .avail = s->avail[n], .used = s->used[n],
-				    .last_avail = s->last_avail[n], .used_idx = s->used_idx[n]};
+	q->s = (struct virtq_setup){.size = s->queue_size[n],
+				    .desc = s->desc[n],
+				    .avail = s->avail[n],
+				    .used = s->used[n],
+				    .last_avail = s->last_avail[n],
+				    .used_idx = s->used_idx[n]};
 	v->queue[n].vector = s->vector[n];
 	if (s->enabled[n] > 1)
 		return err_set(e, -EINVAL, "%s: saved state of queue %u is neither on nor off", v->name, n);

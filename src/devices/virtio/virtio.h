@@ -148,8 +148,9 @@ struct virtio_transport {
 
 /* Makes queues (sizes[n], powers of two), doorbells and the transport. features and config_size are set already.
  * On failure nothing stays behind but the struct itself. */
-int virtio_init(struct virtio_dev *v, struct vm *vm, const struct virtio_device_ops *ops, const struct virtio_place *place,
-                const uint16_t *sizes, unsigned queue_count, struct err *e) ATTR_MUST_USE;
+int virtio_init(struct virtio_dev *v, struct vm *vm, const struct virtio_device_ops *ops,
+		const struct virtio_place *place, const uint16_t *sizes, unsigned queue_count,
+		struct err *e) ATTR_MUST_USE;
 void virtio_destroy(struct virtio_dev *v);
 
 /* For dev_type: reset and run_state. impl is the struct virtio_dev. */
@@ -198,21 +199,21 @@ int virtio_pci_create(struct virtio_dev *v, const struct virtio_place *place, st
 int virtio_mmio_create(struct virtio_dev *v, const struct virtio_place *place, struct err *e) ATTR_MUST_USE;
 
 /* The common rows of a device's state table; `type` begins with `struct virtio_dev v`. */
-#define VIRTIO_STATE_FIELDS(type)                                                                                       \
-	STATE_FIELD(type, v.driver_features, STATE_U64), STATE_FIELD(type, v.status, STATE_U8),                         \
-		STATE_FIELD(type, v.isr, STATE_U8), STATE_FIELD(type, v.generation, STATE_U8),                          \
-		STATE_FIELD(type, v.config_vector, STATE_U16),                                                          \
-		STATE_ARRAY(type, v.config, STATE_BYTES, VIRTIO_CONFIG_MAX),                                            \
-		STATE_ARRAY(type, v.saved.queue_size, STATE_U16, VIRTIO_QUEUE_MAX),                                     \
-		STATE_ARRAY(type, v.saved.last_avail, STATE_U16, VIRTIO_QUEUE_MAX),                                     \
-		STATE_ARRAY(type, v.saved.used_idx, STATE_U16, VIRTIO_QUEUE_MAX),                                       \
-		STATE_ARRAY(type, v.saved.vector, STATE_U16, VIRTIO_QUEUE_MAX),                                         \
-		STATE_ARRAY(type, v.saved.enabled, STATE_U8, VIRTIO_QUEUE_MAX),                                         \
-		STATE_ARRAY(type, v.saved.desc, STATE_U64, VIRTIO_QUEUE_MAX),                                           \
-		STATE_ARRAY(type, v.saved.avail, STATE_U64, VIRTIO_QUEUE_MAX),                                          \
-		STATE_ARRAY(type, v.saved.used, STATE_U64, VIRTIO_QUEUE_MAX),                                           \
-		STATE_ARRAY(type, v.saved.pci_config, STATE_BYTES, 256),                                                \
-		STATE_ARRAY(type, v.saved.msix_table, STATE_BYTES, 64 * 16),                                            \
+#define VIRTIO_STATE_FIELDS(type)                                                               \
+	STATE_FIELD(type, v.driver_features, STATE_U64), STATE_FIELD(type, v.status, STATE_U8), \
+		STATE_FIELD(type, v.isr, STATE_U8), STATE_FIELD(type, v.generation, STATE_U8),  \
+		STATE_FIELD(type, v.config_vector, STATE_U16),                                  \
+		STATE_ARRAY(type, v.config, STATE_BYTES, VIRTIO_CONFIG_MAX),                    \
+		STATE_ARRAY(type, v.saved.queue_size, STATE_U16, VIRTIO_QUEUE_MAX),             \
+		STATE_ARRAY(type, v.saved.last_avail, STATE_U16, VIRTIO_QUEUE_MAX),             \
+		STATE_ARRAY(type, v.saved.used_idx, STATE_U16, VIRTIO_QUEUE_MAX),               \
+		STATE_ARRAY(type, v.saved.vector, STATE_U16, VIRTIO_QUEUE_MAX),                 \
+		STATE_ARRAY(type, v.saved.enabled, STATE_U8, VIRTIO_QUEUE_MAX),                 \
+		STATE_ARRAY(type, v.saved.desc, STATE_U64, VIRTIO_QUEUE_MAX),                   \
+		STATE_ARRAY(type, v.saved.avail, STATE_U64, VIRTIO_QUEUE_MAX),                  \
+		STATE_ARRAY(type, v.saved.used, STATE_U64, VIRTIO_QUEUE_MAX),                   \
+		STATE_ARRAY(type, v.saved.pci_config, STATE_BYTES, 256),                        \
+		STATE_ARRAY(type, v.saved.msix_table, STATE_BYTES, 64 * 16),                    \
 		STATE_FIELD(type, v.saved.msix_pending, STATE_U64), STATE_ARRAY(type, v.saved.select, STATE_U32, 4)
 
 #endif

@@ -190,16 +190,24 @@ static void transport_destroy(struct virtio_transport *t)
 }
 
 static const struct virtio_transport_ops transport_ops = {
-	.interrupt = transport_interrupt, .isr_read = transport_isr_read, .reset = transport_reset, .save = transport_save,
-	.load = transport_load, .destroy = transport_destroy,
+	.interrupt = transport_interrupt,
+	.isr_read = transport_isr_read,
+	.reset = transport_reset,
+	.save = transport_save,
+	.load = transport_load,
+	.destroy = transport_destroy,
 };
 
 /* One doorbell a queue: the value written is the queue's number. Without one the write reaches mmio_write. */
 static void bells_attach(struct virtio_mmio *m, uint64_t addr)
 {
 	for (unsigned n = 0; n < m->dev->queue_count && !m->dev->direct; n++) {
-		struct region_doorbell bell = {.space = REGION_MEMORY, .addr = addr + QUEUE_NOTIFY, .width = 4, .match = true,
-					       .value = n, .event_fd = m->dev->queue[n].event_fd};
+		struct region_doorbell bell = {.space = REGION_MEMORY,
+					       .addr = addr + QUEUE_NOTIFY,
+					       .width = 4,
+					       .match = true,
+					       .value = n,
+					       .event_fd = m->dev->queue[n].event_fd};
 		if (region_doorbell_attach(m->dev->vm->regions, &bell, &m->bell[n], NULL) < 0)
 			m->bell[n] = NULL;
 	}

@@ -187,7 +187,8 @@ static void bar_moved(void *opaque, uint64_t addr, bool mapped)
 		p->bell[n] = NULL;
 		struct region_doorbell bell = {.space = REGION_MEMORY, .addr = addr + AT_NOTIFY + n * NOTIFY_STEP,
 					       .event_fd = p->dev->queue[n].event_fd};
-		if (mapped && !p->dev->direct && region_doorbell_attach(p->dev->vm->regions, &bell, &p->bell[n], NULL) < 0)
+		if (mapped && !p->dev->direct &&
+		    region_doorbell_attach(p->dev->vm->regions, &bell, &p->bell[n], NULL) < 0)
 			p->bell[n] = NULL;
 	}
 }
@@ -293,8 +294,12 @@ static void transport_destroy(struct virtio_transport *t)
 }
 
 static const struct virtio_transport_ops transport_ops = {
-	.interrupt = transport_interrupt, .isr_read = transport_isr_read, .reset = transport_reset, .save = transport_save,
-	.load = transport_load, .destroy = transport_destroy,
+	.interrupt = transport_interrupt,
+	.isr_read = transport_isr_read,
+	.reset = transport_reset,
+	.save = transport_save,
+	.load = transport_load,
+	.destroy = transport_destroy,
 };
 
 /* --- creation --- */
@@ -339,8 +344,13 @@ int virtio_pci_create(struct virtio_dev *v, const struct virtio_place *place, st
 		free(p);
 		return rc;
 	}
-	pci_bar_set(&p->pci, BAR_STRUCTURES, &(struct pci_bar){.size = BAR_SIZE, .is_64 = true, .ops = &bar_ops, .opaque = p,
-	                                                       .lock = &v->lock, .moved = bar_moved});
+	pci_bar_set(&p->pci, BAR_STRUCTURES,
+		    &(struct pci_bar){.size = BAR_SIZE,
+				      .is_64 = true,
+				      .ops = &bar_ops,
+				      .opaque = p,
+				      .lock = &v->lock,
+				      .moved = bar_moved});
 	msix_init(&p->msix, &p->pci, BAR_MSIX, v->queue_count + 1);
 	caps_init(p);
 	p->pci.config_read = access_read;

@@ -272,8 +272,9 @@ static bool header_read(const struct virtq_elem *el, struct header *h)
 	uint8_t b[HDR];
 	if (virtq_copy_out(el, 0, b, HDR) != HDR)
 		return false;
-	*h = (struct header){load_le64(b), load_le64(b + 8), load_le32(b + 16), load_le32(b + 20), load_le32(b + 24),
-			     load_le16(b + 28), load_le16(b + 30), load_le32(b + 32), load_le32(b + 36), load_le32(b + 40)};
+	*h = (struct header){load_le64(b),      load_le64(b + 8),  load_le32(b + 16), load_le32(b + 20),
+			     load_le32(b + 24), load_le16(b + 28), load_le16(b + 30), load_le32(b + 32),
+			     load_le32(b + 36), load_le32(b + 40)};
 	return h->len <= el->readable_len - HDR;
 }
 
@@ -355,7 +356,8 @@ static bool give_data(struct vsock *s, struct conn *c)
 static bool serve(struct vsock *s, struct conn *c)
 {
 	static const enum op order[] = {OP_REQUEST, OP_RESPONSE, OP_CREDIT_UPDATE, OP_SHUTDOWN};
-	if (c->state == CONN_OPEN && c->readable && !c->owed && !(c->shut & SHUT_RECEIVE) && credit(c) && give_data(s, c))
+	if (c->state == CONN_OPEN && c->readable && !c->owed && !(c->shut & SHUT_RECEIVE) && credit(c) &&
+	    give_data(s, c))
 		return true;
 	for (unsigned i = 0; i < COUNT_OF(order); i++) {
 		if (!(c->owed & 1u << order[i]))
@@ -534,7 +536,11 @@ static bool vsock_reset(struct virtio_dev *v)
 }
 
 static const struct virtio_device_ops vsock_ops = {
-	.id = VIRTIO_ID_VSOCK, .name = "virtio-vsock", .pci_class = CLASS_OTHER, .queue = vsock_queue, .reset = vsock_reset,
+	.id = VIRTIO_ID_VSOCK,
+	.name = "virtio-vsock",
+	.pci_class = CLASS_OTHER,
+	.queue = vsock_queue,
+	.reset = vsock_reset,
 };
 
 /* --- life --- */

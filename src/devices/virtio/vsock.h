@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Virtio sockets, stream type (virtio 1.2, 5.10), with unix sockets on the host's side. A guest that connects to port P
- * of the host (CID 2) reaches who listens on "PATH_P"; who connects to PATH and writes "CONNECT P\n" reaches who listens
- * on port P in the guest, and reads "OK n\n" first.
+ * of the host (CID 2) reaches who listens on "PATH_P"; who connects to PATH and writes "CONNECT P\n" reaches who
+ * listens on port P in the guest, and reads "OK n\n" first.
  */
 #ifndef PANAL_DEVICES_VIRTIO_VSOCK_H
 #define PANAL_DEVICES_VIRTIO_VSOCK_H

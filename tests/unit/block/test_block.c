@@ -42,7 +42,8 @@ static void world_up(struct world *w, const char *engine, uint64_t size)
 
 static int open_blk(struct world *w, struct blk **out, bool read_only, bool direct, struct err *e)
 {
-	struct blk_open o = {.path = w->path, .read_only = read_only, .direct = direct, .engine = w->engine, .loop = w->loop};
+	struct blk_open o = {
+		.path = w->path, .read_only = read_only, .direct = direct, .engine = w->engine, .loop = w->loop};
 	return blk_open(out, &o, e);
 }
 
@@ -63,8 +64,15 @@ static int run(struct world *w, enum blk_op op, uint64_t offset, uint64_t len, v
 {
 	/* In two segments of odd sizes. */
 	struct iovec iov[2] = {{buf, len / 2 + 3}, {(uint8_t *)buf + len / 2 + 3, len - len / 2 - 3}};
-	struct blk_req r = {.op = op, .offset = offset, .len = len, .iov = buf ? iov : NULL, .iov_count = buf ? 2 : 0, .fua = fua,
-			    .may_unmap = unmap, .done = on_done, .opaque = w};
+	struct blk_req r = {.op = op,
+			    .offset = offset,
+			    .len = len,
+			    .iov = buf ? iov : NULL,
+			    .iov_count = buf ? 2 : 0,
+			    .fua = fua,
+			    .may_unmap = unmap,
+			    .done = on_done,
+			    .opaque = w};
 	unsigned before = w->done;
 	blk_submit(w->blk, &r);
 	assert_int_equal(w->done, before);
@@ -222,8 +230,13 @@ static void test_many(void **state)
 			for (unsigned i = 0; i < MANY; i++) {
 				memset(bytes + i * 512, i, 512);
 				v[i] = (struct iovec){bytes + i * 512, 512};
-				r[i] = (struct blk_req){.op = BLK_WRITE, .offset = i * 512, .len = 512, .iov = &v[i], .iov_count = 1,
-							.done = on_done, .opaque = &w};
+				r[i] = (struct blk_req){.op = BLK_WRITE,
+							.offset = i * 512,
+							.len = 512,
+							.iov = &v[i],
+							.iov_count = 1,
+							.done = on_done,
+							.opaque = &w};
 				blk_submit(w.blk, &r[i]);
 			}
 			blk_unplug(w.blk);
@@ -284,10 +297,11 @@ static void test_other_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uring), cmocka_unit_test(test_threads), cmocka_unit_test(test_uring_direct),
-		cmocka_unit_test(test_threads_direct), cmocka_unit_test(test_unaligned_end), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_locks), cmocka_unit_test(test_refused), cmocka_unit_test(test_many),
-		cmocka_unit_test(test_other_thread),
+		cmocka_unit_test(test_uring),         cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_uring_direct),  cmocka_unit_test(test_threads_direct),
+		cmocka_unit_test(test_unaligned_end), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_locks),         cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_many),          cmocka_unit_test(test_other_thread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,8 +211,9 @@ static void test_saved(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pci), cmocka_unit_test(test_mmio), cmocka_unit_test(test_own_thread),
-		cmocka_unit_test(test_read_only), cmocka_unit_test(test_no_status), cmocka_unit_test(test_reset_under_way),
+		cmocka_unit_test(test_pci),         cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_own_thread),  cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_no_status),   cmocka_unit_test(test_reset_under_way),
 		cmocka_unit_test(test_write_cache), cmocka_unit_test(test_saved),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

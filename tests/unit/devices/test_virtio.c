@@ -87,7 +87,8 @@ static void rng_works(bool mmio)
 	uint64_t buf = vd_alloc(&d, 256);
 	uint32_t len;
 	for (unsigned i = 0; i < 3 * VD_QSIZE; i++) {
-		vd_offer(&d, 0, i % VD_QSIZE, (struct vd_buf[]){{buf, 100, true}, {buf + 128, 28, true}}, 1 + (i % VD_QSIZE < 15));
+		vd_offer(&d, 0, i % VD_QSIZE, (struct vd_buf[]){{buf, 100, true}, {buf + 128, 28, true}},
+			 1 + (i % VD_QSIZE < 15));
 		assert_int_equal(vd_take(&d, 0, &len), i % VD_QSIZE);
 		assert_int_equal(len, i % VD_QSIZE < 15 ? 128 : 100);
 	}
@@ -260,9 +261,11 @@ static void indirect_outside(struct vd *d)
 
 static void test_broken_queues(void **state)
 {
-	static void (*const offences[])(struct vd *d) = {
-		loop_in_chain, outside_ram, wraps, head_too_high, next_too_high, too_many, empty_buffer, read_after_write,
-		indirect_odd_length, indirect_nested, indirect_outside,
+	static void (*const offences[])(struct vd * d) = {
+		loop_in_chain,   outside_ram,      wraps,
+		head_too_high,   next_too_high,    too_many,
+		empty_buffer,    read_after_write, indirect_odd_length,
+		indirect_nested, indirect_outside,
 	};
 	struct vd d;
 	rng_up(&d, false);
@@ -393,11 +396,13 @@ static void test_place_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config_space), cmocka_unit_test(test_bar_moves), cmocka_unit_test(test_rng_pci),
-		cmocka_unit_test(test_rng_mmio), cmocka_unit_test(test_interrupts), cmocka_unit_test(test_status_machine),
-		cmocka_unit_test(test_broken_queues), cmocka_unit_test(test_bad_rings), cmocka_unit_test(test_indirect),
-		cmocka_unit_test(test_config_access), cmocka_unit_test(test_saved_pci), cmocka_unit_test(test_saved_mmio),
-		cmocka_unit_test(test_paused), cmocka_unit_test(test_place_taken),
+		cmocka_unit_test(test_config_space),  cmocka_unit_test(test_bar_moves),
+		cmocka_unit_test(test_rng_pci),       cmocka_unit_test(test_rng_mmio),
+		cmocka_unit_test(test_interrupts),    cmocka_unit_test(test_status_machine),
+		cmocka_unit_test(test_broken_queues), cmocka_unit_test(test_bad_rings),
+		cmocka_unit_test(test_indirect),      cmocka_unit_test(test_config_access),
+		cmocka_unit_test(test_saved_pci),     cmocka_unit_test(test_saved_mmio),
+		cmocka_unit_test(test_paused),        cmocka_unit_test(test_place_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

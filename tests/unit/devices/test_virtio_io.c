@@ -477,11 +477,19 @@ static void test_balloon_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_console), cmocka_unit_test(test_console_mmio),
-		cmocka_unit_test(test_console_back_pressure), cmocka_unit_test(test_net_tx), cmocka_unit_test(test_net_rx),
-		cmocka_unit_test(test_net_rx_merged), cmocka_unit_test(test_net_rx_mmio), cmocka_unit_test(test_net_control),
-		cmocka_unit_test(test_net_offloads), cmocka_unit_test(test_net_refused), cmocka_unit_test(test_balloon_pages),
-		cmocka_unit_test(test_balloon_stats), cmocka_unit_test(test_balloon_numbers),
+		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_console_mmio),
+		cmocka_unit_test(test_console_back_pressure),
+		cmocka_unit_test(test_net_tx),
+		cmocka_unit_test(test_net_rx),
+		cmocka_unit_test(test_net_rx_merged),
+		cmocka_unit_test(test_net_rx_mmio),
+		cmocka_unit_test(test_net_control),
+		cmocka_unit_test(test_net_offloads),
+		cmocka_unit_test(test_net_refused),
+		cmocka_unit_test(test_balloon_pages),
+		cmocka_unit_test(test_balloon_stats),
+		cmocka_unit_test(test_balloon_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

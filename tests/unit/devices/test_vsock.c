@@ -50,7 +50,8 @@ static void vs_buffers(struct vs *s)
 	vd_run(&s->d);
 }
 
-static void vs_send(struct vs *s, unsigned op, uint32_t gport, uint32_t hport, const void *data, uint32_t len, uint32_t flags)
+static void vs_send(struct vs *s, unsigned op, uint32_t gport, uint32_t hport, const void *data, uint32_t len,
+		    uint32_t flags)
 {
 	uint8_t h[HDR] = {0};
 	store_le64(h, CID);
@@ -279,8 +280,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guest_connects), cmocka_unit_test(test_host_connects), cmocka_unit_test(test_credit),
-		cmocka_unit_test(test_reset_and_state), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_guest_connects), cmocka_unit_test(test_host_connects),
+		cmocka_unit_test(test_credit),         cmocka_unit_test(test_reset_and_state),
+		cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

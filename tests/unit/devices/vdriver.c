@@ -79,8 +79,11 @@ void vd_find(struct vd *d)
 	if (d->mmio) {
 		d->device = VD_MMIO + 0x100;
 	} else {
-		struct pci_windows w = {.mem32_addr = 0xc0000000, .mem32_size = 0x1000000, .mem64_addr = UINT64_C(1) << 32,
-					.mem64_size = 1 << 24, .line_gsi = {16, 17, 18, 19}};
+		struct pci_windows w = {.mem32_addr = 0xc0000000,
+					.mem32_size = 0x1000000,
+					.mem64_addr = UINT64_C(1) << 32,
+					.mem64_size = 1 << 24,
+					.line_gsi = {16, 17, 18, 19}};
 		struct err e = {0};
 		if (pci_host_assign(d->bus, &w, &e))
 			fprintf(stderr, "%s\n", e.text);
@@ -187,8 +190,8 @@ void vd_queue_setup(struct vd *d, unsigned n, uint64_t desc, uint64_t avail, uin
 		rig_store(r, d->common + 0x16, 2, n);
 	for (unsigned i = 0; i < 3; i++)
 		for (unsigned half = 0; half < 2; half++)
-			rig_store(r, d->mmio ? VD_MMIO + 0x80 + 16 * i + 4 * half : d->common + 0x20 + 8 * i + 4 * half, 4,
-			          (uint32_t)(addr[i] >> 32 * half));
+			rig_store(r, d->mmio ? VD_MMIO + 0x80 + 16 * i + 4 * half : d->common + 0x20 + 8 * i + 4 * half,
+				  4, (uint32_t)(addr[i] >> 32 * half));
 	if (d->mmio) {
 		mmio_out(d, 0x38, size);
 		mmio_out(d, 0x44, 1);
@@ -257,7 +260,8 @@ void vd_offer(struct vd *d, unsigned n, uint16_t head, const struct vd_buf *bufs
 {
 	struct vd_queue *q = &d->q[n];
 	for (unsigned i = 0; i < count; i++)
-		vd_desc(d, n, head + i, bufs[i].gpa, bufs[i].len, (bufs[i].write ? 2 : 0) | (i + 1 < count ? 1 : 0), head + i + 1);
+		vd_desc(d, n, head + i, bufs[i].gpa, bufs[i].len, (bufs[i].write ? 2 : 0) | (i + 1 < count ? 1 : 0),
+			head + i + 1);
 	vd_put(d, q->avail + 4 + 2 * (q->avail_idx % q->size), &head, 2);
 	q->avail_idx++;
 	vd_put(d, q->avail + 2, &q->avail_idx, 2);
