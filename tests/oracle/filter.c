@@ -15,7 +15,8 @@ static const uint8_t ext_allowed[] = {
 	ZYDIS_ISA_EXT_CLFSH, ZYDIS_ISA_EXT_F16C, ZYDIS_ISA_EXT_FMA, ZYDIS_ISA_EXT_LONGMODE, ZYDIS_ISA_EXT_LZCNT,
 	ZYDIS_ISA_EXT_MMX, ZYDIS_ISA_EXT_MOVBE, ZYDIS_ISA_EXT_PAUSE, ZYDIS_ISA_EXT_PCLMULQDQ, ZYDIS_ISA_EXT_RDWRFSGS,
 	ZYDIS_ISA_EXT_SHA, ZYDIS_ISA_EXT_SSE, ZYDIS_ISA_EXT_SSE2, ZYDIS_ISA_EXT_SSE3, ZYDIS_ISA_EXT_SSE4,
-	ZYDIS_ISA_EXT_SSSE3, ZYDIS_ISA_EXT_X87,
+	ZYDIS_ISA_EXT_SSSE3, ZYDIS_ISA_EXT_X87, ZYDIS_ISA_EXT_CLFLUSHOPT, ZYDIS_ISA_EXT_CLWB, ZYDIS_ISA_EXT_GFNI,
+	ZYDIS_ISA_EXT_VAES, ZYDIS_ISA_EXT_VPCLMULQDQ,
 };
 
 /* Instructions whose outcome belongs to the kernel or changes from run to run; control that leaves the process. */
@@ -53,6 +54,8 @@ bool filter_allows(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand 
 		return false;
 	if (zi->meta.isa_set == ZYDIS_ISA_SET_PREFETCHWT1 || zi->meta.category == ZYDIS_CATEGORY_VTX)
 		return false;
+	if (zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && zi->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+		return false; /* EVEX needs AVX-512 */
 	/* HLE would elide the lock and run the rest of the case as a transaction. */
 	if (zi->attributes & (ZYDIS_ATTRIB_HAS_XACQUIRE | ZYDIS_ATTRIB_HAS_XRELEASE))
 		return false;
@@ -140,6 +143,9 @@ unsigned filter_group(const ZydisDecodedInstruction *zi, const ZydisDecodedOpera
 	case ZYDIS_ISA_EXT_AES:
 	case ZYDIS_ISA_EXT_AVXAES:
 	case ZYDIS_ISA_EXT_PCLMULQDQ:
+	case ZYDIS_ISA_EXT_GFNI:
+	case ZYDIS_ISA_EXT_VAES:
+	case ZYDIS_ISA_EXT_VPCLMULQDQ:
 	case ZYDIS_ISA_EXT_SHA: return ORA_CRYPTO;
 	case ZYDIS_ISA_EXT_AVX:
 	case ZYDIS_ISA_EXT_AVX2:

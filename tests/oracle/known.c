@@ -7,7 +7,7 @@
 struct known {
 	const char *why;
 	uint32_t groups;      /* one of the case's instructions is of these, or */
-	uint16_t mnemonic[8]; /* is this */
+	uint16_t mnemonic[12]; /* is this */
 	/* Makes *soft as the processor has it where the difference is this one. */
 	void (*excuse)(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft);
 };
@@ -98,6 +98,12 @@ static void excuse_random_code(const struct ora_case *c, const struct ora_result
 		*soft = *native;
 }
 
+static void excuse_wrap(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (c->mode32 && native->vector == X86_PF && soft->vector == X86_PF && soft->cr2 - native->cr2 == 0x10000)
+		soft->cr2 = native->cr2;
+}
+
 /* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT that
  * is not there. */
 static void excuse_interrupt(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
@@ -111,7 +117,8 @@ static void excuse_interrupt(const struct ora_case *c, const struct ora_result *
 
 static void excuse_hole(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
-	if (native->vector != X86_PF || native->cr2 < UINT64_C(0x7fffffffff00) || native->cr2 >> 47 ||
+	bool hole = native->cr2 >= UINT64_C(0x7fffffffff00) && !(native->cr2 >> 47);
+	if (native->vector != X86_PF || (!hole && !c->mode32) ||
 	    (soft->vector != X86_GP && soft->vector != X86_SS_FAULT))
 		return;
 	soft->vector = native->vector;
@@ -121,7 +128,10 @@ static void excuse_hole(const struct ora_case *c, const struct ora_result *nativ
 
 static const struct known known[] = {
 	{ "which of two pages that fault is named belongs to the processor", 0,
-	  { ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR }, excuse_address },
+	  { ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR,
+	    ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
+	    ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64 }, excuse_address },
+	{ "a state area that runs over the end of 16-bit addresses", 1u << ORA_FPSTATE, { 0 }, excuse_wrap },
 	{ "which of two elements that fault is named belongs to the processor", 0,
 	  { ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_MNEMONIC_VMASKMOVPD },
 	  excuse_address },
@@ -141,9 +151,9 @@ static const struct known known[] = {
 	{ "an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, { 0 }, excuse_mmx_store },
 	{ "an x87 store that does not happen", 1u << ORA_X87, { 0 }, excuse_x87_store },
 	{ "alignment and segment checks of a state area or vector, which comes first",
-	  1u << ORA_FPSTATE | 1u << ORA_SSE | 1u << ORA_AVX | 1u << ORA_CRYPTO, { 0 }, excuse_order },
+	  1u << ORA_X87 | 1u << ORA_FPSTATE | 1u << ORA_SSE | 1u << ORA_AVX | 1u << ORA_CRYPTO, { 0 }, excuse_order },
 	{ "code that random stores made", UINT32_MAX, { 0 }, excuse_random_code },
-	{ "an operand that runs into the non-canonical hole: the processor writes it in parts", 1u << ORA_X87, { 0 },
+	{ "an operand that runs into the non-canonical hole or over a limit: the processor accesses it in parts", 1u << ORA_X87, { 0 },
 	  excuse_hole },
 };
 

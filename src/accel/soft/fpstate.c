@@ -365,12 +365,21 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	rfbm = requested(c);
 	lin = area_linear(c, i, fpstate_size(rfbm, false), 64, false);
 	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
-	ld_buf(c, lin, image, AVX_AT);
+	ld_buf(c, wrap(c, lin + HEADER_AT), image + HEADER_AT, HEADER_SIZE);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
 	if (rfbm & bv & STATE_AVX)
 		ld_buf(c, wrap(c, lin + AVX_AT), image + AVX_AT, AVX_SIZE);
-	mxcsr = load_le32(image + MXCSR_AT);
 	load_mxcsr = compacted ? rfbm & bv & STATE_SSE : rfbm & (STATE_SSE | STATE_AVX);
+	/* Only what is asked for is read. */
+	if (load_mxcsr)
+		ld_buf(c, wrap(c, lin + MXCSR_AT), image + MXCSR_AT, 4);
+	if (rfbm & bv & STATE_X87) {
+		ld_buf(c, lin, image, MXCSR_AT);
+		ld_buf(c, wrap(c, lin + ST_AT), image + ST_AT, XMM_AT - ST_AT);
+	}
+	if (rfbm & bv & STATE_SSE)
+		ld_buf(c, wrap(c, lin + XMM_AT), image + XMM_AT, 16 * xmm_count(c));
+	mxcsr = load_le32(image + MXCSR_AT);
 	if (load_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK))
 		cpu_gp0(c);
 	thunk_fpu_sync(c);

@@ -101,12 +101,13 @@ static void aad(struct soft_cpu *c, const struct insn *i)
 
 static void bound(struct soft_cpu *c, const struct insn *i)
 {
-	uint64_t lin = insn_linear(c, i, i->width * 2u, false);
+	uint64_t lin = insn_linear(c, i, i->width, false);
 	unsigned up = 64 - i->width * 8u;
 	int64_t v = (int64_t)(reg_get(c, i->reg, i->width) << up) >> up;
 	if (v < (int64_t)(ld(c, lin, i->width) << up) >> up)
 		cpu_fault(c, X86_BR); /* before the upper bound is read */
-	if (v > (int64_t)(ld(c, lin + i->width, i->width) << up) >> up)
+	lin = seg_linear(c, i->seg, insn_ea(c, i) + i->width, i->width, false);
+	if (v > (int64_t)(ld(c, lin, i->width) << up) >> up)
 		cpu_fault(c, X86_BR);
 }
 

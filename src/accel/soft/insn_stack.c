@@ -239,7 +239,8 @@ static void enter(struct soft_cpu *c, const struct insn *i)
 	}
 	if (level) {
 		depth += w;
-		stack_poke(c, depth, w, frame);
+		/* A 32-bit push to a 16-bit stack shows ESP's upper half. */
+		stack_poke(c, depth, w, c->stack_width == 2 ? (c->s.gpr[X86_RSP] & ~UINT64_C(0xffff)) | frame : frame);
 	}
 	/* The processor checks that the new top can be written (SDM 2A, ENTER). */
 	uint64_t top = (c->s.gpr[X86_RSP] - depth - i->imm) & width_mask(c->stack_width);

@@ -29,18 +29,20 @@ static uint64_t wrap(const struct soft_cpu *c, uint64_t lin)
 
 static void store_masked_bytes(struct soft_cpu *c, const struct insn *i, const uint8_t *v, const uint8_t *mask)
 {
-	uint64_t lin = insn_linear(c, i, i->width, true);
+	uint64_t ea = insn_ea(c, i), lin[2];
 
-	if (i->width == 16)
-		mmu_check_range(c, lin, 16);
-	mmu_check_align(c, lin, 8);
-	/* All of it must be writable, whatever the mask (SDM 2B, MASKMOVQ: implementation-dependent). */
-	if (i->width == 16)
-		probe_write(c, wrap(c, lin + 8), 8);
-	probe_write(c, lin, 8);
+	/* The halves are two operands, the upper comes first; addresses wrap. All of it must be writable, whatever the mask
+	 * (SDM 2B, MASKMOVQ: implementation-dependent). */
+	if (cpu_code64(c) && i->width == 16)
+		mmu_check_range(c, seg_linear(c, i->seg, ea, 16, true), 16);
+	for (unsigned n = i->width / 8; n-- > 0;) {
+		lin[n] = seg_linear(c, i->seg, (ea + 8 * n) & width_mask(i->asize), 8, true);
+		mmu_check_align(c, lin[n], 8);
+		probe_write(c, lin[n], 8);
+	}
 	for (unsigned n = 0; n < i->width; n++)
 		if (mask[n] & 0x80)
-			st8(c, wrap(c, lin + n), v[n]);
+			st8(c, wrap(c, lin[n / 8] + n % 8), v[n]);
 }
 
 static void fn_maskmovdqu(struct soft_cpu *c, const struct insn *i)
