@@ -27,7 +27,6 @@ struct run {
 	pid_t pid;
 	int to_guest;  /* write end of the child's standard input */
 	int signal_fd; /* SIGCHLD, SIGTERM, SIGINT, SIGHUP */
-	bool quit;     /* the person left with the escape key */
 };
 
 /* Beside this program, or where it was installed. */
@@ -78,12 +77,6 @@ static void explain(void)
 		return;
 }
 
-static void quit(struct run *r)
-{
-	r->quit = true;
-	kill(r->pid, SIGTERM);
-}
-
 /* What was typed, through the filter. A guest that reads slowly makes the terminal wait, nothing is lost. */
 static void pass_keys(struct run *r)
 {
@@ -99,7 +92,7 @@ static void pass_keys(struct run *r)
 	for (ssize_t k = 0; k < len; k++)
 		switch (terminal_key(&r->terminal, in[k])) {
 		case TERMINAL_PASS: out[n++] = in[k]; break;
-		case TERMINAL_QUIT: quit(r); break;
+		case TERMINAL_QUIT: kill(r->pid, SIGTERM); break;
 		case TERMINAL_HELP: explain(); break;
 		case TERMINAL_SWALLOW: break;
 		}
@@ -179,8 +172,6 @@ static int run_on_terminal(const char *path, char **argv)
 	terminal_raw(&r.terminal);
 	status = wait_for_end(&r);
 	terminal_restore(&r.terminal);
-	if (r.quit)
-		fprintf(stderr, "\npanal: the machine was switched off\n");
 	return status;
 }
 

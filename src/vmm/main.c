@@ -22,7 +22,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2 };
+enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
 
 struct vmm {
 	struct options opt;
@@ -34,6 +34,7 @@ struct vmm {
 	struct vm *vm;
 	struct loop_fd *signals;
 	int signal_fd;
+	int killed_by; /* SIGTERM or SIGINT ended the machine; 0: neither */
 	char helper_dir[PATH_MAX];
 };
 
@@ -63,8 +64,10 @@ static void on_signal(void *opaque, int fd, unsigned events)
 	struct vmm *m = opaque;
 	struct signalfd_siginfo info;
 
-	if (read(fd, &info, sizeof(info)) == sizeof(info))
-		vm_end(m->vm, VM_REQUEST_POWEROFF);
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	m->killed_by = (int)info.ssi_signo;
+	vm_end(m->vm, VM_REQUEST_POWEROFF);
 }
 
 static int watch_signals(struct vmm *m, struct err *e)
@@ -234,8 +237,14 @@ static void tear_down(struct vmm *m)
 }
 
 /* The exit status, with a line for what is not a plain power-off. */
-static int end_status(struct vm *vm)
+static int end_status(const struct vmm *m)
 {
+	const struct vm *vm = m->vm;
+
+	if (m->killed_by) {
+		log_line(LOG_WARNING, "the machine was switched off by %s", m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
+		return EXIT_SIGNAL + m->killed_by;
+	}
 	switch (vm->end_reason) {
 	case VM_REQUEST_POWEROFF:
 	case VM_REQUEST_RESET: return 0;
@@ -271,7 +280,7 @@ int main(int argc, char **argv)
 		status = EXIT_TROUBLE;
 	} else if (!m.opt.dry_run) {
 		loop_run(m.loop);
-		status = end_status(m.vm);
+		status = end_status(&m);
 	}
 	tear_down(&m);
 	return status;

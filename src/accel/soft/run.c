@@ -192,12 +192,21 @@ static void run_one(struct soft_cpu *c)
 		event_after_insn(c, tf);
 }
 
+/* The counter as others see it: at each call for attention, so a timer interrupt old at most. */
+static void publish(struct soft_cpu *c)
+{
+	atomic_store_explicit(&c->v->stats.instructions, c->instructions, memory_order_relaxed);
+}
+
 /* Between instructions: events by priority. False: leave guest code. */
 static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
 {
 	struct x86_events *ev = &c->s.ev;
-	if (unlikely(atomic_load_explicit(&c->v->attention, memory_order_relaxed)) && !take_attention(c, out))
-		return false;
+	if (unlikely(atomic_load_explicit(&c->v->attention, memory_order_relaxed))) {
+		publish(c);
+		if (!take_attention(c, out))
+			return false;
+	}
 	if (unlikely(ev->triple_fault)) {
 		*out = VCPU_EXIT_SHUTDOWN;
 		return false;
@@ -268,12 +277,11 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 		page_ack(c);
 	tsc_enter(c);
 	c->in_guest = true;
-	uint64_t before = c->instructions;
 	enum vcpu_exit out = run_frame(c);
 	thunk_fpu_sync(c); /* the state may be read from another thread now, and the FPU is this one's */
 	c->in_guest = false;
 	atomic_store(&p->active, false);
-	atomic_fetch_add_explicit(&v->stats.instructions, c->instructions - before, memory_order_relaxed);
+	publish(c);
 	atomic_fetch_add_explicit(&v->stats.exits, 1, memory_order_relaxed);
 	if (out == VCPU_EXIT_HALTED)
 		atomic_fetch_add_explicit(&v->stats.halts, 1, memory_order_relaxed);
