@@ -122,7 +122,7 @@ static int open_nets(struct vmm *m, struct err *e)
 		if (ret == 0 && bc->net[bc->net_count])
 			make_mac(bc->mac[bc->net_count++], m->opt.net[n], n);
 	}
-	return ret;
+	return ret < 0 ? err_wrap(e, "--net") : 0;
 }
 
 static int open_disks(struct vmm *m, struct err *e)

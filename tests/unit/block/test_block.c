@@ -63,7 +63,7 @@ static void on_done(struct blk_req *req)
 static int run(struct world *w, enum blk_op op, uint64_t offset, uint64_t len, void *buf, bool fua, bool unmap)
 {
 	/* In two segments of odd sizes. */
-	struct iovec iov[2] = {{buf, len / 2 + 3}, {(uint8_t *)buf + len / 2 + 3, len - len / 2 - 3}};
+	struct iovec iov[2] = {{buf, len / 2 + 3}, {buf ? (uint8_t *)buf + len / 2 + 3 : NULL, len - len / 2 - 3}};
 	struct blk_req r = {.op = op,
 			    .offset = offset,
 			    .len = len,

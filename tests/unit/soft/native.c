@@ -71,7 +71,8 @@ void native_init(void)
 	struct sigaction a = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
 	if (!page) {
-		stack_t st = { .ss_sp = malloc(1 << 16), .ss_size = 1 << 16 };
+		static uint8_t stack[1 << 16];
+		stack_t st = { .ss_sp = stack, .ss_size = sizeof(stack) };
 
 		sigaltstack(&st, NULL);
 		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
