@@ -107,7 +107,18 @@ const char *boot_kind(const struct boot *b)
 	return kinds[b->kind].name;
 }
 
+/* The files stay mapped for the next reset, their pages do not stay in memory. */
+static void release_pages(struct boot *b)
+{
+	image_release(&b->kernel);
+	for (unsigned n = 0; n < b->initrd_count; n++)
+		image_release(&b->initrd[n]);
+}
+
 int boot_install(struct boot *b, struct gmem *mem, const struct boot_layout *layout, struct x86_state *cpu, struct err *e)
 {
-	return kinds[b->kind].install(b, mem, layout, cpu, e);
+	int ret = kinds[b->kind].install(b, mem, layout, cpu, e);
+
+	release_pages(b);
+	return ret;
 }

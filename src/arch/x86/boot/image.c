@@ -53,3 +53,9 @@ void image_close(struct image *im)
 		munmap((void *)im->data, im->size);
 	*im = (struct image){ 0 };
 }
+
+void image_release(const struct image *im)
+{
+	if (im->data)
+		madvise((void *)im->data, im->size, MADV_DONTNEED);
+}

@@ -16,6 +16,8 @@ enum { IMAGE_SIZE_MAX = 1 << 30 };
 
 int image_open(struct image *im, const char *path, const char *what, struct err *e) ATTR_MUST_USE;
 void image_close(struct image *im);
+/* Gives the pages back to the host; the next access reads them again. */
+void image_release(const struct image *im);
 
 enum kernel_kind { KERNEL_BZIMAGE, KERNEL_ELF_LINUX, KERNEL_ELF_PVH, KERNEL_MULTIBOOT };
 
