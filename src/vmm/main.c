@@ -3,6 +3,7 @@
 #include "accel/select.h"
 #include "arch/x86/board.h"
 #include "base/log.h"
+#include "block/block.h"
 #include "control/control.h"
 #include "core/chardev.h"
 #include "core/loop.h"
@@ -227,9 +228,20 @@ static int build(struct vmm *m, struct err *e)
 	return ret;
 }
 
+/* Back ends that were opened before something else failed; with a machine they are its devices'. */
+static void close_back_ends(struct board_config *bc)
+{
+	for (unsigned n = 0; n < bc->disk_count; n++)
+		blk_close(bc->disk[n]);
+	for (unsigned n = 0; n < bc->net_count; n++)
+		net_close(bc->net[n]);
+}
+
 static void tear_down(struct vmm *m)
 {
 	control_destroy(m->control);
+	if (!m->vm)
+		close_back_ends(&m->board_config);
 	vm_destroy(m->vm);
 	chardev_close(m->serial);
 	loop_fd_remove(m->signals);
