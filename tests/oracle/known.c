@@ -98,6 +98,12 @@ static void excuse_random_code(const struct ora_case *c, const struct ora_result
 		*soft = *native;
 }
 
+static void excuse_mxcsr(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector == X86_GP || native->vector == X86_SS_FAULT)
+		memcpy(soft->out.fpu.fx + 24, native->out.fpu.fx + 24, 4);
+}
+
 static void excuse_wrap(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	if (c->mode32 && native->vector == X86_PF && soft->vector == X86_PF && soft->cr2 - native->cr2 == 0x10000)
@@ -141,6 +147,7 @@ static const struct known known[] = {
 	  { ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD, ZYDIS_MNEMONIC_VPGATHERQQ,
 	    ZYDIS_MNEMONIC_VGATHERDPS, ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD },
 	  excuse_gather },
+	{ "VCVTPS2PH sets its flags before its store faults", 0, { ZYDIS_MNEMONIC_VCVTPS2PH }, excuse_mxcsr },
 	{ "an 80-bit store across pages is done in two parts", 0, { ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP },
 	  excuse_half_store },
 	{ "LSL of the per-CPU descriptor shows the processor's number", 0, { ZYDIS_MNEMONIC_LSL }, excuse_cpu_number },

@@ -17,7 +17,8 @@ struct options {
 	uint64_t seed, count;
 	double seconds;
 	struct ora_wish wish;
-	bool verbose, self, count_native, no_known;
+	bool verbose, self, no_known;
+	unsigned rounds;
 	unsigned show; /* differing cases printed in full per instruction */
 	uint64_t replay[64];
 	unsigned replay_count;
@@ -50,6 +51,7 @@ static void usage(void)
 	     "  --only GROUPS  comma-separated: int lock branch stack string sys seg bmi mmx sse avx crypto x87 fpstate invalid\n"
 	     "  --mode32 P, --segmented P, --sequences P, --smc P\n"
 	     "                 percent of cases in 32-bit code, in 16- or 32-bit code with segments, of several instructions, in writable code\n"
+	     "  --rounds N     through the run loop, N times in a row, instead of the step API\n"
 	     "  --code HEX     these instruction bytes with random state\n"
 	     "  --replay SEED  one case by its seed (may be repeated; with the other options as in the run that found it)\n"
 	     "  --self         the processor against itself: tests this program\n"
@@ -86,6 +88,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 	static const struct option list[] = {
 		{ "seed", 1, NULL, 's' },   { "count", 1, NULL, 'c' },  { "seconds", 1, NULL, 't' }, { "only", 1, NULL, 'o' },
 		{ "mode32", 1, NULL, '3' }, { "sequences", 1, NULL, 'q' }, { "smc", 1, NULL, 'm' }, { "code", 1, NULL, 'x' }, { "segmented", 1, NULL, 'g' },
+		{ "rounds", 1, NULL, 'R' },
 		{ "replay", 1, NULL, 'r' }, { "self", 0, NULL, 'S' },   { "show", 1, NULL, 'w' },   { "verbose", 0, NULL, 'v' },
 		{ "no-known", 0, NULL, 'k' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
@@ -98,6 +101,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		case 't': o->seconds = atof(optarg); break;
 		case 'o': o->wish.groups = parse_groups(optarg); break;
 		case '3': o->wish.mode32_percent = (unsigned)atoi(optarg); break;
+		case 'R': o->rounds = (unsigned)atoi(optarg); break;
 		case 'g': o->wish.segmented_percent = (unsigned)atoi(optarg); break;
 		case 'q': o->wish.sequence_percent = (unsigned)atoi(optarg); break;
 		case 'm': o->wish.smc_percent = (unsigned)atoi(optarg); break;
@@ -265,7 +269,7 @@ int main(int argc, char **argv)
 		return 2;
 	int rc = ora_native_create(&run->native, &e);
 	if (!rc && !run->opt.self)
-		rc = ora_soft_create(&run->soft, &e);
+		rc = ora_soft_create(&run->soft, run->opt.rounds, &e);
 	if (!rc)
 		rc = run_all(run, &e);
 	if (rc)

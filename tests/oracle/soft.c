@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Runs cases on the soft CPU: a machine of one processor whose page tables show what the native child sees. */
+#include "accel/soft/soft.h"
 #include "accel/soft/step.h"
+#include "accel/soft/system.h"
 #include "base/bytes.h"
 #include "core/accel.h"
 #include "core/gmem.h"
@@ -16,11 +18,16 @@
 enum {
 	GPA_PML4 = 0x1000, GPA_PDPT = 0x2000, GPA_PD = 0x3000, GPA_PT = 0x4000, GPA_GDT = 0x5000, GPA_TSS = 0x6000,
 	GPA_PDPT_K = 0x7000, GPA_PD_K = 0x8000, GPA_PT_K = 0x9000, GPA_LDT = 0xa000,
+	GPA_IDT = 0xb000, GPA_HANDLER = 0xc000, GPA_STACK = 0xd000,
 	GPA_CODE = 0x10000, GPA_SMC = 0x14000, GPA_DATA = 0x18000, GPA_RO = GPA_DATA + ORA_DATA_SIZE, GPA_SIZE = 0x100000,
 };
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_AD = 0x60 };
 #define KERNEL_AT UINT64_C(0xffffff8000000000)
 #define PTE_NX (UINT64_C(1) << 63)
+
+/* Supervisor pages from KERNEL_AT on. */
+enum { K_GDT, K_TSS, K_LDT, K_IDT, K_HANDLER, K_STACK };
+enum { HANDLER_SIZE = 16, VECTORS = 32 };
 
 enum { STEP = 256, STEPS_MAX = 4000 };
 
@@ -33,7 +40,8 @@ struct ora_soft {
 	struct loop *loop;
 	struct vm *vm;
 	struct vcpu *v;
-	struct soft_step *step;
+	struct soft_step *step; /* NULL: through the run loop */
+	unsigned rounds;
 	struct x86_state base; /* what all cases share */
 	struct x86_cpuid cpuid[X86_CPUID_MAX];
 	uint8_t fill[ORA_DATA_SIZE > ORA_CODE_SIZE ? ORA_DATA_SIZE : ORA_CODE_SIZE];
@@ -84,9 +92,12 @@ static void make_tables(struct ora_soft *s)
 	put_entry(s, GPA_PML4, 511, GPA_PDPT_K | inner);
 	put_entry(s, GPA_PDPT_K, 0, GPA_PD_K | inner);
 	put_entry(s, GPA_PD_K, 0, GPA_PT_K | inner);
-	put_entry(s, GPA_PT_K, 0, GPA_GDT | PTE_P | PTE_W | PTE_AD);
-	put_entry(s, GPA_PT_K, 1, GPA_TSS | PTE_P | PTE_W | PTE_AD);
-	put_entry(s, GPA_PT_K, 2, GPA_LDT | PTE_P | PTE_W | PTE_AD);
+	static const uint16_t kernel[] = {
+		[K_GDT] = GPA_GDT, [K_TSS] = GPA_TSS, [K_LDT] = GPA_LDT, [K_IDT] = GPA_IDT, [K_HANDLER] = GPA_HANDLER,
+		[K_STACK] = GPA_STACK,
+	};
+	for (unsigned n = 0; n < COUNT_OF(kernel); n++)
+		put_entry(s, GPA_PT_K, n, kernel[n] | PTE_P | PTE_W | PTE_AD);
 	for (unsigned n = 0; n < ORA_LDT_COUNT; n++)
 		put_entry(s, GPA_LDT, n, ora_ldt_raw(&ora_ldt[n]));
 	map_pages(s, ORA_CODE_AT, GPA_CODE, ORA_CODE_SIZE, 0);
@@ -148,14 +159,33 @@ static int make_vm(struct ora_soft *s, struct err *e)
 	return 0;
 }
 
-int ora_soft_create(struct ora_soft **out, struct err *e)
+#define KERNEL_PAGE(n) (KERNEL_AT + (uint64_t)(n) * ORA_PAGE)
+#define STACK_TOP (KERNEL_PAGE(K_STACK) + ORA_PAGE)
+
+/* A gate for each exception, into a HLT of its own. */
+static void make_handlers(struct ora_soft *s)
+{
+	uint64_t top = STACK_TOP;
+	memset(s->fill, ORA_END_BYTE, ORA_PAGE);
+	must_write(s, GPA_HANDLER, s->fill, ORA_PAGE);
+	must_write(s, GPA_TSS + 4, &top, 8);
+	for (unsigned n = 0; n < VECTORS; n++) {
+		uint64_t at = KERNEL_PAGE(K_HANDLER) + n * HANDLER_SIZE;
+		put_entry(s, GPA_IDT, 2 * n, (at & 0xffff) | 0x10 << 16 | UINT64_C(0x8e00) << 32 | (at >> 16 & 0xffff) << 48);
+		put_entry(s, GPA_IDT, 2 * n + 1, at >> 32);
+	}
+	s->base.idtr = (struct x86_table){ .base = KERNEL_PAGE(K_IDT), .limit = VECTORS * 16 - 1 };
+}
+
+int ora_soft_create(struct ora_soft **out, unsigned rounds, struct err *e)
 {
 	struct ora_soft *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_errno(e, ENOMEM, "soft runner");
 	int rc = make_vm(s, e);
+	s->rounds = rounds;
 	if (!rc)
-		rc = soft_step_create(&s->step, s->v, e);
+		rc = rounds ? accel_soft.vm_prepare(s->vm, e) : soft_step_create(&s->step, s->v, e);
 	if (rc) {
 		ora_soft_destroy(s);
 		return rc;
@@ -163,7 +193,10 @@ int ora_soft_create(struct ora_soft **out, struct err *e)
 	make_tables(s);
 	make_state(&s->base);
 	*out = s;
-	return 0;
+	if (!rounds)
+		return 0;
+	make_handlers(s);
+	return accel_soft.set_state(s->v, &s->base, e);
 }
 
 void ora_soft_destroy(struct ora_soft *s)
@@ -229,6 +262,15 @@ static struct x86_seg segment(uint16_t sel)
 	}
 }
 
+/* Only when it is not there yet: a store would drop what is decoded. */
+static void put_code(struct ora_soft *s, uint64_t gpa, const struct ora_case *c)
+{
+	uint8_t old[ORA_CODE_MAX];
+	must_read(s, gpa, old, ora_code_fits(c));
+	if (memcmp(old, c->code, ora_code_fits(c)))
+		must_write(s, gpa, c->code, ora_code_fits(c));
+}
+
 static void put_case(struct ora_soft *s, const struct ora_case *c, struct x86_state *x)
 {
 	*x = s->base;
@@ -242,7 +284,17 @@ static void put_case(struct ora_soft *s, const struct ora_case *c, struct x86_st
 	put_fpu(&x->fpu, &c->in.fpu);
 	ora_data(c, s->fill);
 	must_write(s, GPA_DATA, s->fill, ORA_DATA_SIZE);
-	must_write(s, (c->smc ? GPA_SMC : GPA_CODE) + c->code_off, c->code, ora_code_fits(c));
+	put_code(s, (c->smc ? GPA_SMC : GPA_CODE) + c->code_off, c);
+}
+
+/* As it was before; untouched, so that what is decoded stays, when nothing was stored. */
+static void clean_smc(struct ora_soft *s)
+{
+	uint8_t now[ORA_CODE_SIZE];
+	must_read(s, GPA_SMC, now, sizeof(now));
+	memset(s->fill, ORA_END_BYTE, ORA_CODE_SIZE);
+	if (memcmp(now, s->fill, sizeof(now)))
+		must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
 }
 
 static void take_result(struct ora_soft *s, const struct ora_case *c, const struct x86_state *x, struct ora_result *r)
@@ -258,14 +310,60 @@ static void take_result(struct ora_soft *s, const struct ora_case *c, const stru
 	r->cr2 = r->vector == X86_PF ? x->cr2 : 0;
 	must_read(s, GPA_DATA, r->data, ORA_DATA_SIZE);
 	must_read(s, GPA_SMC, r->smc, ORA_CODE_SIZE);
-	memset(s->fill, ORA_END_BYTE, ORA_CODE_SIZE);
-	must_write(s, GPA_SMC, s->fill, ORA_CODE_SIZE);
+	clean_smc(s);
 	if (!c->smc)
 		must_write(s, GPA_CODE + c->code_off, s->fill, ora_code_fits(c));
 }
 
+/* From the handler's stack: what the exception found. */
+static void take_frame(struct ora_soft *s, struct x86_state *x, struct ora_result *r)
+{
+	static const uint32_t with_code = 1 << X86_DF | 1 << X86_TS | 1 << X86_NP | 1 << X86_SS_FAULT | 1 << X86_GP | 1 << X86_PF |
+	                                  1 << X86_AC;
+	uint64_t frame[6]; /* code, RIP, CS, RFLAGS, RSP, SS */
+	must_read(s, GPA_STACK + ORA_PAGE - sizeof(frame), frame, sizeof(frame));
+	r->vector = (uint8_t)((x->rip - KERNEL_PAGE(K_HANDLER)) / HANDLER_SIZE);
+	r->code = with_code >> r->vector & 1 ? (uint32_t)frame[0] : 0;
+	x->rip = frame[1];
+	x->rflags = frame[3];
+	x->gpr[X86_RSP] = frame[4];
+	x->seg[X86_CS].sel = (uint16_t)frame[2];
+	x->seg[X86_SS].sel = (uint16_t)frame[5];
+}
+
+/* What is translated and decoded stays from round to round, as in a loop of the guest. */
+static void run_rounds(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
+{
+	struct soft_cpu *cpu = &((struct soft_vcpu *)s->v->accel_data)->c;
+	struct x86_state x;
+	struct err e;
+	enum vcpu_exit out = VCPU_EXIT_ERROR;
+	for (unsigned n = 0; n < s->rounds; n++) {
+		put_case(s, c, &x);
+		x.idtr = s->base.idtr;
+		thunk_fpu_sync(cpu);
+		cpu->s = x;
+		cpu->dr6_pending = 0;
+		cpu_update_mode(cpu);
+		out = accel_soft.vcpu_run(s->v);
+		if (out != VCPU_EXIT_HALTED || accel_soft.get_state(s->v, &x, &e))
+			break;
+		if (n + 1 < s->rounds)
+			clean_smc(s);
+	}
+	r->valid = out == VCPU_EXIT_HALTED;
+	r->hung = !r->valid;
+	if (r->valid)
+		take_frame(s, &x, r);
+	take_result(s, c, &x, r);
+}
+
 void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
 {
+	if (!s->step) {
+		run_rounds(s, c, r);
+		return;
+	}
 	struct x86_state x;
 	struct soft_step_result step = { 0 };
 	put_case(s, c, &x);
