@@ -3,10 +3,14 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 static int64_t monotonic_ns(void)
@@ -154,6 +158,33 @@ static uint64_t khz_from_hypervisor(void)
 	return a;
 }
 
+/* The kernel's own factor from TSC to nanoseconds, which it shows to those who may count events (perf_event_open(2),
+ * "cap_user_time"): ns = tsc * time_mult >> time_shift. */
+static uint64_t khz_from_perf(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_DUMMY,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	const struct perf_event_mmap_page *page;
+	uint64_t khz = 0;
+
+	if (fd < 0)
+		return 0;
+	page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
+	if (page != MAP_FAILED) {
+		if (page->cap_user_time && page->time_mult && page->time_shift < 44)
+			khz = (UINT64_C(1000000) << page->time_shift) / page->time_mult;
+		munmap((void *)page, (size_t)sysconf(_SC_PAGESIZE));
+	}
+	close(fd);
+	return khz;
+}
+
 struct tsc_pair {
 	int64_t ns;
 	uint64_t tsc;
@@ -198,6 +229,8 @@ uint32_t host_tsc_khz(void)
 	khz = khz_from_leaf15();
 	if (!khz)
 		khz = khz_from_hypervisor();
+	if (!khz)
+		khz = khz_from_perf();
 	if (!khz)
 		khz = khz_measured();
 	uint32_t none = 0;
