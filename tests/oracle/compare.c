@@ -79,7 +79,8 @@ static void diff_fpu(struct diff *d, const struct ora_fpu *in, const struct ora_
 	}
 }
 
-static void diff_memory(struct diff *d, const char *name, uint64_t at, const uint8_t *native, const uint8_t *soft, unsigned len)
+static void diff_memory(struct diff *d, const char *name, uint64_t at, const uint8_t *native, const uint8_t *soft,
+			unsigned len)
 {
 	unsigned shown = 0;
 	for (unsigned n = 0; n < len; n++) {

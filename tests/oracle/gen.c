@@ -68,7 +68,8 @@ static unsigned put_prefixes(struct rng *r, bool mode32, unsigned group, uint8_t
 static unsigned put_vex(struct rng *r, bool mode32, uint8_t *to)
 {
 	uint8_t v = rng_percent(r, 30) ? 15 : rng_below(r, 16), pp = rng_below(r, 4), l = rng_below(r, 2);
-	uint8_t r_not = mode32 ? 1 : rng_below(r, 2), x_not = mode32 ? 1 : rng_below(r, 2), b_not = mode32 ? 1 : rng_below(r, 2);
+	uint8_t r_not = mode32 ? 1 : rng_below(r, 2), x_not = mode32 ? 1 : rng_below(r, 2),
+		b_not = mode32 ? 1 : rng_below(r, 2);
 	if (mode32)
 		v |= 8; /* vvvv bit 3 clear is LES/LDS space only for C5; keep to registers that exist */
 	if (rng_percent(r, 35)) {
@@ -254,7 +255,9 @@ static uint64_t want_offset(struct gen *g, const struct decoded *d, const ZydisD
 	uint64_t *base = m->segment == ZYDIS_REGISTER_FS ? &g->c->in.fs_base
 	                 : m->segment == ZYDIS_REGISTER_GS ? &g->c->in.gs_base : NULL;
 	/* Which one by number: ES to GS are in encoding order in both lists. */
-	unsigned seg = m->segment >= ZYDIS_REGISTER_ES && m->segment <= ZYDIS_REGISTER_GS ? m->segment - ZYDIS_REGISTER_ES : X86_DS;
+	unsigned seg = m->segment >= ZYDIS_REGISTER_ES && m->segment <= ZYDIS_REGISTER_GS
+			       ? m->segment - ZYDIS_REGISTER_ES
+			       : X86_DS;
 	if (!base || ora_ldt_of(g->c->in.sel[seg]))
 		return target - ora_seg_base(g->c->in.sel[seg]);
 	bool narrow = d->zi.address_width < 64 || g->c->mode32;
@@ -409,7 +412,8 @@ static void help_stack(struct gen *g, const struct decoded *d)
 		plant(g, stack_top(g), d->zi.operand_width / 8, pick_target(g));
 	if (d->zi.mnemonic == ZYDIS_MNEMONIC_POPF || d->zi.mnemonic == ZYDIS_MNEMONIC_POPFD ||
 	    d->zi.mnemonic == ZYDIS_MNEMONIC_POPFQ)
-		plant(g, stack_top(g), d->zi.operand_width / 8, value_int(&g->r) & (rng_percent(&g->r, 80) ? ~(uint64_t)X86_FLAG_TF : UINT64_MAX));
+		plant(g, stack_top(g), d->zi.operand_width / 8,
+		      value_int(&g->r) & (rng_percent(&g->r, 80) ? ~(uint64_t)X86_FLAG_TF : UINT64_MAX));
 }
 
 static bool uses_stack(const struct decoded *d)
@@ -445,8 +449,8 @@ static void help_load(struct gen *g, const struct decoded *d)
 
 static uint16_t pick_selector(struct gen *g)
 {
-	static const uint16_t useful[] = { 0, 3, 0x10, 0x18, 0x1b, 0x23, 0x23, 0x23, 0x2b, 0x2b, 0x2b, 0x28, 0x29, 0x33, 0x33, 0x33,
-		                           0x30, 0x32, 0x3b, 0x63, 0x6b, 0x83, 0x2f };
+	static const uint16_t useful[] = {0,    3,    0x10, 0x18, 0x1b, 0x23, 0x23, 0x23, 0x2b, 0x2b, 0x2b, 0x28,
+					  0x29, 0x33, 0x33, 0x33, 0x30, 0x32, 0x3b, 0x63, 0x6b, 0x83, 0x2f};
 	uint16_t random = (uint16_t)rng_next(&g->r);
 	/* Not the system descriptors at 0x40 to 0x5f and the per-CPU one at 0x78: their contents are the kernel's. */
 	if (!(random & 4) && random < 0x80 && random >= 0x40)
@@ -584,7 +588,8 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 		n = len < INSN_BYTES ? len : INSN_BYTES;
 	}
 	/* The mask of components must be ours: nothing may be before it in the case. */
-	if (group == ORA_FPSTATE && c->insn_count && (d.zi.meta.category == ZYDIS_CATEGORY_XSAVE || d.zi.meta.category == ZYDIS_CATEGORY_XSAVEOPT))
+	if (group == ORA_FPSTATE && c->insn_count &&
+	    (d.zi.meta.category == ZYDIS_CATEGORY_XSAVE || d.zi.meta.category == ZYDIS_CATEGORY_XSAVEOPT))
 		return false;
 	if (!n || !(groups & 1u << group) || c->code_len + n > ORA_CODE_MAX - INSN_BYTES)
 		return false;
@@ -606,8 +611,8 @@ static bool add_insn(struct gen *g, const uint8_t *bytes, unsigned len, uint32_t
 /* What may be loaded into a data segment register without a fault. */
 static uint16_t data_selector(struct gen *g, bool stack)
 {
-	static const uint8_t data[] = { ORA_LDT_DATA16, ORA_LDT_DATA16, ORA_LDT_DATA32, ORA_LDT_DOWN16, ORA_LDT_DOWN32, ORA_LDT_ODD,
-		                        ORA_LDT_READ_ONLY, ORA_LDT_CODE16 };
+	static const uint8_t data[] = {ORA_LDT_DATA16, ORA_LDT_DATA16, ORA_LDT_DATA32,    ORA_LDT_DOWN16,
+				       ORA_LDT_DOWN32, ORA_LDT_ODD,    ORA_LDT_READ_ONLY, ORA_LDT_CODE16};
 	if (rng_percent(&g->r, 15))
 		return 0x2b;
 	if (!stack && rng_percent(&g->r, 3))
@@ -620,7 +625,9 @@ static void random_segments(struct gen *g)
 	struct ora_state *in = &g->c->in;
 	for (unsigned n = 0; n < 6; n++)
 		in->sel[n] = data_selector(g, n == X86_SS);
-	in->sel[X86_CS] = ORA_LDT_SEL(g->c->code16 ? ORA_LDT_CODE16 : rng_percent(&g->r, 80) ? ORA_LDT_CODE32 : ORA_LDT_EXEC_ONLY);
+	in->sel[X86_CS] = ORA_LDT_SEL(g->c->code16             ? ORA_LDT_CODE16
+				      : rng_percent(&g->r, 80) ? ORA_LDT_CODE32
+							       : ORA_LDT_EXEC_ONLY);
 	in->fs_base = ora_seg_base(in->sel[X86_FS]);
 	in->gs_base = ora_seg_base(in->sel[X86_GS]);
 	in->gpr[X86_RSP] -= ora_seg_base(in->sel[X86_SS]);

@@ -110,8 +110,8 @@ static void excuse_wrap(const struct ora_case *c, const struct ora_result *nativ
 		soft->cr2 = native->cr2;
 }
 
-/* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT that
- * is not there. */
+/* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT
+ * that is not there. */
 static void excuse_interrupt(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
 	if ((native->vector == X86_BP || native->vector == X86_OF) && soft->vector == X86_GP &&
@@ -133,35 +133,49 @@ static void excuse_hole(const struct ora_case *c, const struct ora_result *nativ
 }
 
 static const struct known known[] = {
-	{ "which of two pages that fault is named belongs to the processor", 0,
-	  { ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR,
-	    ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
-	    ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64 }, excuse_address },
-	{ "a state area that runs over the end of 16-bit addresses", 1u << ORA_FPSTATE, { 0 }, excuse_wrap },
-	{ "which of two elements that fault is named belongs to the processor", 0,
-	  { ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_MNEMONIC_VMASKMOVPD },
-	  excuse_address },
-	{ "an opcode that does not exist: the length, and so the bytes that are fetched, are the processor's", 1u << ORA_INVALID,
-	  { 0 }, excuse_invalid },
-	{ "a gather that faults midway while single-stepping traps first", 0,
-	  { ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD, ZYDIS_MNEMONIC_VPGATHERQQ,
-	    ZYDIS_MNEMONIC_VGATHERDPS, ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD },
-	  excuse_gather },
-	{ "VCVTPS2PH sets its flags before its store faults", 0, { ZYDIS_MNEMONIC_VCVTPS2PH }, excuse_mxcsr },
-	{ "an 80-bit store across pages is done in two parts", 0, { ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP },
-	  excuse_half_store },
-	{ "LSL of the per-CPU descriptor shows the processor's number", 0, { ZYDIS_MNEMONIC_LSL }, excuse_cpu_number },
-	{ "a repeated string instruction that overwrites itself", 0,
-	  { ZYDIS_MNEMONIC_MOVSB, ZYDIS_MNEMONIC_MOVSW, ZYDIS_MNEMONIC_MOVSD, ZYDIS_MNEMONIC_MOVSQ, ZYDIS_MNEMONIC_STOSB,
-	    ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD, ZYDIS_MNEMONIC_STOSQ }, excuse_self_store },
-	{ "software interrupts are not the oracle's", UINT32_MAX, { 0 }, excuse_interrupt },
-	{ "an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, { 0 }, excuse_mmx_store },
-	{ "an x87 store that does not happen", 1u << ORA_X87, { 0 }, excuse_x87_store },
-	{ "alignment and segment checks of a state area or vector, which comes first",
-	  1u << ORA_X87 | 1u << ORA_FPSTATE | 1u << ORA_SSE | 1u << ORA_AVX | 1u << ORA_CRYPTO, { 0 }, excuse_order },
-	{ "code that random stores made", UINT32_MAX, { 0 }, excuse_random_code },
-	{ "an operand that runs into the non-canonical hole or over a limit: the processor accesses it in parts", 1u << ORA_X87, { 0 },
-	  excuse_hole },
+	{"which of two pages that fault is named belongs to the processor",
+	 0,
+	 {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR,
+	  ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
+	  ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64},
+	 excuse_address},
+	{"a state area that runs over the end of 16-bit addresses", 1u << ORA_FPSTATE, {0}, excuse_wrap},
+	{"which of two elements that fault is named belongs to the processor",
+	 0,
+	 {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_MNEMONIC_VMASKMOVPD},
+	 excuse_address},
+	{"an opcode that does not exist: the length, and so the bytes that are fetched, are the processor's",
+	 1u << ORA_INVALID,
+	 {0},
+	 excuse_invalid},
+	{"a gather that faults midway while single-stepping traps first",
+	 0,
+	 {ZYDIS_MNEMONIC_VPGATHERDD, ZYDIS_MNEMONIC_VPGATHERDQ, ZYDIS_MNEMONIC_VPGATHERQD, ZYDIS_MNEMONIC_VPGATHERQQ,
+	  ZYDIS_MNEMONIC_VGATHERDPS, ZYDIS_MNEMONIC_VGATHERDPD, ZYDIS_MNEMONIC_VGATHERQPS, ZYDIS_MNEMONIC_VGATHERQPD},
+	 excuse_gather},
+	{"VCVTPS2PH sets its flags before its store faults", 0, {ZYDIS_MNEMONIC_VCVTPS2PH}, excuse_mxcsr},
+	{"an 80-bit store across pages is done in two parts",
+	 0,
+	 {ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP},
+	 excuse_half_store},
+	{"LSL of the per-CPU descriptor shows the processor's number", 0, {ZYDIS_MNEMONIC_LSL}, excuse_cpu_number},
+	{"a repeated string instruction that overwrites itself",
+	 0,
+	 {ZYDIS_MNEMONIC_MOVSB, ZYDIS_MNEMONIC_MOVSW, ZYDIS_MNEMONIC_MOVSD, ZYDIS_MNEMONIC_MOVSQ, ZYDIS_MNEMONIC_STOSB,
+	  ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD, ZYDIS_MNEMONIC_STOSQ},
+	 excuse_self_store},
+	{"software interrupts are not the oracle's", UINT32_MAX, {0}, excuse_interrupt},
+	{"an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, {0}, excuse_mmx_store},
+	{"an x87 store that does not happen", 1u << ORA_X87, {0}, excuse_x87_store},
+	{"alignment and segment checks of a state area or vector, which comes first",
+	 1u << ORA_X87 | 1u << ORA_FPSTATE | 1u << ORA_SSE | 1u << ORA_AVX | 1u << ORA_CRYPTO,
+	 {0},
+	 excuse_order},
+	{"code that random stores made", UINT32_MAX, {0}, excuse_random_code},
+	{"an operand that runs into the non-canonical hole or over a limit: the processor accesses it in parts",
+	 1u << ORA_X87,
+	 {0},
+	 excuse_hole},
 };
 
 bool known_difference(const struct ora_case *c, const struct ora_result *native, const struct ora_result *soft)

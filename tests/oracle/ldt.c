@@ -26,7 +26,8 @@ uint16_t ora_ldt_attr(const struct ora_ldt *d)
 uint64_t ora_ldt_raw(const struct ora_ldt *d)
 {
 	uint64_t base = d->base, attr = ora_ldt_attr(d);
-	return (d->limit & 0xffff) | (base & 0xffffff) << 16 | attr << 40 | (uint64_t)(d->limit >> 16 & 15) << 48 | base >> 24 << 56;
+	return (d->limit & 0xffff) | (base & 0xffffff) << 16 | attr << 40 | (uint64_t)(d->limit >> 16 & 15) << 48 |
+	       base >> 24 << 56;
 }
 
 const struct ora_ldt *ora_ldt_of(uint16_t sel)

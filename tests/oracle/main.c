@@ -48,12 +48,15 @@ static void usage(void)
 	     "  --seed N       where to start (default 1)\n"
 	     "  --count N      cases (default 100000; 0: until the time is up)\n"
 	     "  --seconds S    at most so long\n"
-	     "  --only GROUPS  comma-separated: int lock branch stack string sys seg bmi mmx sse avx crypto x87 fpstate invalid\n"
+	     "  --only GROUPS  comma-separated: int lock branch stack string sys seg bmi mmx sse avx crypto x87 "
+	     "fpstate invalid\n"
 	     "  --mode32 P, --segmented P, --sequences P, --smc P\n"
-	     "                 percent of cases in 32-bit code, in 16- or 32-bit code with segments, of several instructions, in writable code\n"
+	     "                 percent of cases in 32-bit code, in 16- or 32-bit code with segments, of several "
+	     "instructions, in writable code\n"
 	     "  --rounds N     through the run loop, N times in a row, instead of the step API\n"
 	     "  --code HEX     these instruction bytes with random state\n"
-	     "  --replay SEED  one case by its seed (may be repeated; with the other options as in the run that found it)\n"
+	     "  --replay SEED  one case by its seed (may be repeated; with the other options as in the run that found "
+	     "it)\n"
 	     "  --self         the processor against itself: tests this program\n"
 	     "  --show N       cases printed in full per instruction (default 1)\n"
 	     "  --no-known     known differences fail too\n"
@@ -86,11 +89,12 @@ static unsigned parse_hex(const char *text, uint8_t *to, unsigned max)
 static bool parse_options(struct options *o, int argc, char **argv)
 {
 	static const struct option list[] = {
-		{ "seed", 1, NULL, 's' },   { "count", 1, NULL, 'c' },  { "seconds", 1, NULL, 't' }, { "only", 1, NULL, 'o' },
-		{ "mode32", 1, NULL, '3' }, { "sequences", 1, NULL, 'q' }, { "smc", 1, NULL, 'm' }, { "code", 1, NULL, 'x' }, { "segmented", 1, NULL, 'g' },
-		{ "rounds", 1, NULL, 'R' },
-		{ "replay", 1, NULL, 'r' }, { "self", 0, NULL, 'S' },   { "show", 1, NULL, 'w' },   { "verbose", 0, NULL, 'v' },
-		{ "no-known", 0, NULL, 'k' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{"seed", 1, NULL, 's'},   {"count", 1, NULL, 'c'},   {"seconds", 1, NULL, 't'},
+		{"only", 1, NULL, 'o'},   {"mode32", 1, NULL, '3'},  {"sequences", 1, NULL, 'q'},
+		{"smc", 1, NULL, 'm'},    {"code", 1, NULL, 'x'},    {"segmented", 1, NULL, 'g'},
+		{"rounds", 1, NULL, 'R'}, {"replay", 1, NULL, 'r'},  {"self", 0, NULL, 'S'},
+		{"show", 1, NULL, 'w'},   {"verbose", 0, NULL, 'v'}, {"no-known", 0, NULL, 'k'},
+		{"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0},
 	};
 	int k;
 	*o = (struct options){ .seed = 1, .count = 100000, .show = 1, .wish = { .groups = (1u << ORA_GROUP_COUNT) - 1 } };
@@ -143,7 +147,8 @@ static void print_case(const struct ora_case *c, const struct ora_result *a, con
 	print_outcome("soft", b);
 }
 
-static void judge(struct run *run, const struct ora_case *c, const struct ora_result *native, const struct ora_result *soft)
+static void judge(struct run *run, const struct ora_case *c, const struct ora_result *native,
+		  const struct ora_result *soft)
 {
 	struct tally *t = &run->t;
 	t->cases++;

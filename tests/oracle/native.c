@@ -317,7 +317,8 @@ int ora_native_create(struct ora_native **out, struct err *e)
 	struct ora_native *n = calloc(1, sizeof(*n));
 	if (!n)
 		return err_errno(e, ENOMEM, "native runner");
-	n->sh = mmap(SHARED_AT, sizeof(*n->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	n->sh = mmap(SHARED_AT, sizeof(*n->sh), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (n->sh != SHARED_AT) {
 		free(n);
 		return err_errno(e, errno, "cannot map the memory shared with the native runner");
@@ -339,8 +340,8 @@ void ora_native_destroy(struct ora_native *n)
 	free(n);
 }
 
-int ora_native_run(struct ora_native *nat, const struct ora_case *cases, unsigned count, const struct ora_result **results,
-                   struct err *e)
+int ora_native_run(struct ora_native *nat, const struct ora_case *cases, unsigned count,
+		   const struct ora_result **results, struct err *e)
 {
 	struct shared *sh = nat->sh;
 	memcpy(sh->in, cases, count * sizeof(*cases));

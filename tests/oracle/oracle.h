@@ -91,8 +91,19 @@ static inline uint64_t ora_window(const struct ora_case *c)
 }
 
 /* ---- ldt.c ---- */
-enum { ORA_LDT_CODE16, ORA_LDT_CODE32, ORA_LDT_EXEC_ONLY, ORA_LDT_DATA16, ORA_LDT_DATA32, ORA_LDT_READ_ONLY, ORA_LDT_DOWN16,
-       ORA_LDT_DOWN32, ORA_LDT_ODD, ORA_LDT_ABSENT, ORA_LDT_COUNT };
+enum {
+	ORA_LDT_CODE16,
+	ORA_LDT_CODE32,
+	ORA_LDT_EXEC_ONLY,
+	ORA_LDT_DATA16,
+	ORA_LDT_DATA32,
+	ORA_LDT_READ_ONLY,
+	ORA_LDT_DOWN16,
+	ORA_LDT_DOWN32,
+	ORA_LDT_ODD,
+	ORA_LDT_ABSENT,
+	ORA_LDT_COUNT
+};
 struct ora_ldt {
 	uint32_t base, limit;
 	uint8_t contents; /* 0 data, 1 expand-down data, 2 code */
@@ -113,8 +124,24 @@ static inline unsigned ora_code_fits(const struct ora_case *c)
 }
 
 /* ---- gen.c ---- */
-enum ora_group { ORA_INT, ORA_LOCK, ORA_BRANCH, ORA_STACK, ORA_STRING, ORA_SYS, ORA_SEG, ORA_BMI, ORA_MMX, ORA_SSE, ORA_AVX,
-	         ORA_CRYPTO, ORA_X87, ORA_FPSTATE, ORA_INVALID, ORA_GROUP_COUNT };
+enum ora_group {
+	ORA_INT,
+	ORA_LOCK,
+	ORA_BRANCH,
+	ORA_STACK,
+	ORA_STRING,
+	ORA_SYS,
+	ORA_SEG,
+	ORA_BMI,
+	ORA_MMX,
+	ORA_SSE,
+	ORA_AVX,
+	ORA_CRYPTO,
+	ORA_X87,
+	ORA_FPSTATE,
+	ORA_INVALID,
+	ORA_GROUP_COUNT
+};
 extern const char *const ora_group_name[ORA_GROUP_COUNT];
 
 /* What kinds of cases are wanted. */
@@ -152,8 +179,8 @@ int ora_native_run(struct ora_native *nat, const struct ora_case *cases, unsigne
 
 /* ---- soft.c ---- */
 struct ora_soft;
-/* rounds 0: through the step API, which starts with empty translations. Else through the run loop, so often in a row with
- * all that is cached kept: exceptions go through the IDT into a handler that halts. */
+/* rounds 0: through the step API, which starts with empty translations. Else through the run loop, so often in a row
+ * with all that is cached kept: exceptions go through the IDT into a handler that halts. */
 int ora_soft_create(struct ora_soft **out, unsigned rounds, struct err *e) ATTR_MUST_USE;
 void ora_soft_destroy(struct ora_soft *s);
 void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r);

@@ -318,8 +318,8 @@ static void take_result(struct ora_soft *s, const struct ora_case *c, const stru
 /* From the handler's stack: what the exception found. */
 static void take_frame(struct ora_soft *s, struct x86_state *x, struct ora_result *r)
 {
-	static const uint32_t with_code = 1 << X86_DF | 1 << X86_TS | 1 << X86_NP | 1 << X86_SS_FAULT | 1 << X86_GP | 1 << X86_PF |
-	                                  1 << X86_AC;
+	static const uint32_t with_code =
+		1 << X86_DF | 1 << X86_TS | 1 << X86_NP | 1 << X86_SS_FAULT | 1 << X86_GP | 1 << X86_PF | 1 << X86_AC;
 	uint64_t frame[6]; /* code, RIP, CS, RFLAGS, RSP, SS */
 	must_read(s, GPA_STACK + ORA_PAGE - sizeof(frame), frame, sizeof(frame));
 	r->vector = (uint8_t)((x->rip - KERNEL_PAGE(K_HANDLER)) / HANDLER_SIZE);
