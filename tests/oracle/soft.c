@@ -109,7 +109,7 @@ static void make_tables(struct ora_soft *s)
 	/* The kernel's GDT as far as user code can tell: kernel code and data, 32-bit user code, user data, user code. */
 	static const uint64_t gdt[] = {
 		0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff,
-		0x00affb000000ffff, 0, 0, 0, 0, 0, 0, 0, 0, 0x0000f50000000000, /* the last: per-CPU number */
+		0x00affb000000ffff, 0, 0, 0, 0, 0, 0, 0, 0, 0x0040f50000000000, /* the last: per-CPU number */
 	};
 	static const uint16_t no_io_map = 0xffff;
 	must_write(s, GPA_GDT, gdt, sizeof(gdt));

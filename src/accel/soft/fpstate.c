@@ -366,6 +366,11 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	lin = area_linear(c, i, fpstate_size(rfbm, false), 64, false);
 	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
 	ld_buf(c, wrap(c, lin + HEADER_AT), image + HEADER_AT, HEADER_SIZE);
+	/* Then whether the rest is there, before what the header says. */
+	if (rfbm & STATE_X87)
+		probe_read(c, lin, 1);
+	else if (rfbm & (STATE_SSE | STATE_AVX))
+		probe_read(c, wrap(c, lin + MXCSR_AT), 4);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
 	if (rfbm & bv & STATE_AVX)
 		ld_buf(c, wrap(c, lin + AVX_AT), image + AVX_AT, AVX_SIZE);

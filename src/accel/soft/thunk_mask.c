@@ -98,7 +98,7 @@ static void check_elements(struct soft_cpu *c, const struct insn *i, const uint8
 
 	for (unsigned n = 0; n < i->width / size; n++)
 		if (element_on(mask, n, size))
-			mmu_check_range(c, seg_linear(c, i->seg, ea + n * size, size, write), size);
+			mmu_check_range(c, seg_linear(c, i->seg, wrap(c, ea + n * size), size, write), size);
 }
 
 static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
@@ -114,7 +114,7 @@ static void fn_vmaskmov_load(struct soft_cpu *c, const struct insn *i)
 	check_elements(c, i, mask, ea, false);
 	for (unsigned n = 0; n < i->width / size; n++)
 		if (element_on(mask, n, size))
-			load_element(c, i, ea + n * size, size, v + n * size);
+			load_element(c, i, wrap(c, ea + n * size), size, v + n * size);
 	vec_set(c, i->reg, v, i->width);
 }
 
@@ -131,7 +131,7 @@ static void fn_vmaskmov_store(struct soft_cpu *c, const struct insn *i)
 	check_elements(c, i, mask, ea, true);
 	for (unsigned n = 0; n < count; n++)
 		if (element_on(mask, n, size)) {
-			lin[n] = seg_linear(c, i->seg, ea + n * size, size, true);
+			lin[n] = seg_linear(c, i->seg, wrap(c, ea + n * size), size, true);
 			probe_element(c, lin[n], size);
 		}
 	for (unsigned n = 0; n < count; n++)
