@@ -23,6 +23,9 @@
 #define ATTR_PACKED __attribute__((packed))
 #define ATTR_ALIGNED(n) __attribute__((aligned(n)))
 
+/* After the last call of a function: keeps its frame alive over that call, which a tail call would not. */
+#define KEEP_FRAME() __asm__ volatile("")
+
 /* A C++ compiler may include any public header. */
 #ifdef __cplusplus
 #define PANAL_BEGIN_DECLS extern "C" {

@@ -264,7 +264,9 @@ static __attribute__((noinline)) enum vcpu_exit run_frame(struct soft_cpu *volat
 		run_fault_state(c);
 		event_fault(c);
 	}
-	return run_guarded(c);
+	enum vcpu_exit out = run_guarded(c);
+	KEEP_FRAME(); /* faults jump back into it */
+	return out;
 }
 
 static enum vcpu_exit soft_vcpu_run(struct vcpu *v)

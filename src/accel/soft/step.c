@@ -100,6 +100,7 @@ static __attribute__((noinline)) void step_frame(struct soft_step *volatile p)
 		p->result->executed++;
 	}
 	step_loop(p);
+	KEEP_FRAME(); /* faults jump back into it */
 }
 
 void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r)
