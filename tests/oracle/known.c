@@ -25,7 +25,9 @@ static void excuse_address(const struct ora_case *c, const struct ora_result *na
 
 static void excuse_invalid(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
-	if (soft->vector != X86_UD || (native->vector != X86_GP && native->vector != X86_PF))
+	bool longer = soft->vector == X86_UD && (native->vector == X86_GP || native->vector == X86_PF);
+	bool shorter = native->vector == X86_UD && soft->vector == X86_PF && soft->code & X86_PF_I;
+	if (!longer && !shorter)
 		return;
 	soft->vector = native->vector;
 	soft->code = native->code;
@@ -106,8 +108,16 @@ static void excuse_mxcsr(const struct ora_case *c, const struct ora_result *nati
 
 static void excuse_wrap(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
-	if (c->mode32 && native->vector == X86_PF && soft->vector == X86_PF && soft->cr2 - native->cr2 == 0x10000)
+	uint64_t apart = soft->cr2 - native->cr2;
+	if (native->vector == X86_PF && soft->vector == X86_PF && (apart == 0x10000 || apart == UINT64_C(1) << 32))
 		soft->cr2 = native->cr2;
+}
+
+/* XSAVE and its kin with an empty mask write a part of the header only; the whole area is looked at here. */
+static void excuse_empty_mask(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (!(c->in.gpr[X86_RAX] & 7) && soft->vector == X86_PF)
+		*soft = *native;
 }
 
 /* A jump found an INT3, INT1 or INTO among the bytes of another instruction: the soft CPU delivers it through an IDT
@@ -139,7 +149,8 @@ static const struct known known[] = {
 	  ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
 	  ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64},
 	 excuse_address},
-	{"a state area that runs over the end of 16-bit addresses", 1u << ORA_FPSTATE, {0}, excuse_wrap},
+	{"a state area that runs over the end of 16- or 32-bit addresses", 1u << ORA_FPSTATE, {0}, excuse_wrap},
+	{"the page of a state area of which nothing is asked for", 1u << ORA_FPSTATE, {0}, excuse_empty_mask},
 	{"which of two elements that fault is named belongs to the processor",
 	 0,
 	 {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_MNEMONIC_VMASKMOVPD},
