@@ -28,6 +28,9 @@ struct control_target {
 	struct vm *vm;
 	void (*power_button)(void *opaque);
 	void (*quit)(void *opaque);
+	/* The guest's memory in bytes; false when the machine has no balloon. */
+	bool (*balloon_set)(void *opaque, uint64_t bytes);
+	bool (*balloon_get)(void *opaque, uint64_t *bytes);
 	void *opaque;
 };
 

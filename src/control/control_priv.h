@@ -44,7 +44,7 @@ json_t *command_answer(struct control *c, const struct control_target *target, b
 json_t *command_greeting(void);
 json_t *command_version(void);
 
-/* control_meta.c, control_machine.c, control_cpu.c */
+/* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);
 json_t *cmd_query_commands(struct command_call *call, struct err *e);
@@ -56,5 +56,7 @@ json_t *cmd_system_powerdown(struct command_call *call, struct err *e);
 json_t *cmd_system_reset(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
+json_t *cmd_balloon(struct command_call *call, struct err *e);
+json_t *cmd_query_balloon(struct command_call *call, struct err *e);
 
 #endif

@@ -54,6 +54,16 @@ static void press_power(void *opaque)
 	board_power_button(((struct vmm *)opaque)->board);
 }
 
+static bool balloon_set(void *opaque, uint64_t bytes)
+{
+	return board_balloon_set(((struct vmm *)opaque)->board, bytes);
+}
+
+static bool balloon_get(void *opaque, uint64_t *bytes)
+{
+	return board_balloon_get(((struct vmm *)opaque)->board, bytes);
+}
+
 static void quit(void *opaque)
 {
 	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_POWEROFF);
@@ -181,7 +191,14 @@ static int make_machine(struct vmm *m, struct err *e)
 
 static int open_control(struct vmm *m, struct err *e)
 {
-	const struct control_target target = { .vm = m->vm, .power_button = press_power, .quit = quit, .opaque = m };
+	const struct control_target target = {
+		.vm = m->vm,
+		.power_button = press_power,
+		.quit = quit,
+		.balloon_set = balloon_set,
+		.balloon_get = balloon_get,
+		.opaque = m,
+	};
 
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }

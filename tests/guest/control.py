@@ -111,6 +111,29 @@ def power_button():
             expect(m.wait(30) == 0, "power-off: status is not 0")
 
 
+def balloon():
+    """The guest gives memory to the host when asked, and takes it back."""
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "qmp")
+        with boot("cloud-amd64", "--control", path, "--balloon") as m:
+            m.expect(r"switches the machine off", 180)
+            m.expect(r"/ # ", 60)
+            q = Qmp(path)
+            q.execute("qmp_capabilities")
+            for size in (256 << 20, 512 << 20):
+                expect(q.execute("balloon", value=size) == {"return": {}, "id": 7}, "balloon")
+                deadline = time.monotonic() + 60
+                while (actual := q.execute("query-balloon")["return"]["actual"]) != size:
+                    expect(time.monotonic() < deadline, f"the guest has {actual} bytes, asked for {size}")
+                    time.sleep(0.2)
+                out, _ = m.run("grep MemTotal /proc/meminfo", 30)
+                kib = int(out.split()[1])
+                expect(kib < size >> 10 and kib > (size >> 10) - (120 << 10), f"MemTotal {kib} KiB at {size} bytes")
+            expect("error" in q.execute("balloon", value="much"), "a size that is no number was taken")
+            q.execute("quit")
+            expect(m.wait(30) == 0, "quit: status is not 0")
+
+
 def broken_messages():
     bad = [b"{\n", b"]]]\n", b"nonsense\n", b"{\"execute\": 5}\n", b"{\"execute\": \"nothing\"}\n", b"[" * 100, b"\"" + b"a" * 70000,
            b"{\"execute\": \"stop\", \"arguments\": []}\n", b"\x00\xff\xfe\n", b"{\"execute\":\"stop\",\"execute\":\"cont\"}\n", b""]
@@ -138,4 +161,5 @@ def broken_messages():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([("life", life), ("power button", power_button), ("broken messages", broken_messages)]))
+    sys.exit(run_tests([("life", life), ("power button", power_button), ("balloon", balloon),
+                        ("broken messages", broken_messages)]))

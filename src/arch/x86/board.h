@@ -49,5 +49,9 @@ struct board_config {
 int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
+/* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */
+bool board_balloon_set(struct board *b, uint64_t bytes);
+/* The memory that the guest has now, in bytes. False: the board has no balloon. */
+bool board_balloon_get(struct board *b, uint64_t *bytes);
 
 #endif

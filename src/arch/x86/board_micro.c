@@ -22,6 +22,7 @@
 #include "core/vm.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/pci/pci_host.h"
+#include "devices/virtio/balloon.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -395,4 +396,25 @@ int board_micro_create(struct vm *vm, const struct board_config *cfg, struct boa
 void board_power_button(struct board *b)
 {
 	pm_power_button(b->pm);
+}
+
+bool board_balloon_set(struct board *b, uint64_t bytes)
+{
+	uint64_t total = gmem_total(b->vm->mem);
+
+	if (!b->virtio.balloon)
+		return false;
+	virtio_balloon_set_target(b->virtio.balloon, bytes < total ? total - bytes : 0);
+	return true;
+}
+
+bool board_balloon_get(struct board *b, uint64_t *bytes)
+{
+	struct virtio_balloon_info info;
+
+	if (!b->virtio.balloon)
+		return false;
+	virtio_balloon_query(b->virtio.balloon, &info);
+	*bytes = gmem_total(b->vm->mem) - info.actual;
+	return true;
 }

@@ -66,7 +66,7 @@ static int add_balloon(struct board_virtio *bv, struct err *e)
 	struct virtio_balloon_config c = { 0 };
 	int ret = next_place(bv, &c.place, e);
 
-	return ret < 0 ? ret : virtio_balloon_create(bv->vm, &c, NULL, e);
+	return ret < 0 ? ret : virtio_balloon_create(bv->vm, &c, &bv->balloon, e);
 }
 
 static int add_rng(struct board_virtio *bv, struct err *e)
