@@ -21,11 +21,14 @@
 #include <unistd.h>
 
 enum { EXIT_NO_ENGINE = 127, EXIT_SIGNALLED = 128 };
+enum { KEYS_MAX = 64 << 10 }; /* typed ahead, beside what the pipe holds */
 
 struct run {
 	struct terminal terminal;
 	pid_t pid;
-	int to_guest;  /* write end of the child's standard input */
+	int to_guest;  /* write end of the child's standard input, non-blocking; -1: closed */
+	size_t waiting; /* keys for which the pipe has no room yet */
+	char keys[KEYS_MAX];
 	int signal_fd; /* SIGCHLD, SIGTERM, SIGINT, SIGHUP */
 };
 
@@ -77,29 +80,56 @@ static void explain(void)
 		return;
 }
 
-/* What was typed, through the filter. A guest that reads slowly makes the terminal wait, nothing is lost. */
+static void close_input(struct run *r)
+{
+	if (r->to_guest >= 0)
+		close(r->to_guest);
+	r->to_guest = -1;
+	r->waiting = 0;
+}
+
+static void flush_keys(struct run *r)
+{
+	ssize_t len = write(r->to_guest, r->keys, r->waiting);
+
+	if (len > 0) {
+		r->waiting -= (size_t)len;
+		memmove(r->keys, r->keys + len, r->waiting);
+	} else if (len < 0 && errno != EAGAIN && errno != EINTR) {
+		close_input(r);
+	}
+}
+
+/* A guest that reads nothing must not keep a person from leaving: the escape key is heeded even when no other key can
+ * be kept any more; those are answered with the bell. */
+static void keep_key(struct run *r, char key)
+{
+	if (r->waiting < KEYS_MAX)
+		r->keys[r->waiting++] = key;
+	else if (write(STDERR_FILENO, "\a", 1) < 0)
+		return;
+}
+
+/* What was typed, through the filter. */
 static void pass_keys(struct run *r)
 {
-	char in[256], out[256];
+	char in[256];
 	ssize_t len = read(STDIN_FILENO, in, sizeof(in));
-	size_t n = 0;
 
 	if (len <= 0) {
-		close(r->to_guest);
-		r->to_guest = -1;
+		if (len == 0 || errno != EINTR)
+			close_input(r);
 		return;
 	}
 	for (ssize_t k = 0; k < len; k++)
 		switch (terminal_key(&r->terminal, in[k])) {
-		case TERMINAL_PASS: out[n++] = in[k]; break;
+		case TERMINAL_PASS: keep_key(r, in[k]); break;
 		case TERMINAL_QUIT: kill(r->pid, SIGTERM); break;
 		case TERMINAL_HELP: explain(); break;
 		case TERMINAL_SWALLOW: break;
 		}
-	if (n && write(r->to_guest, out, n) < 0 && errno != EAGAIN) {
-		close(r->to_guest);
-		r->to_guest = -1;
-	}
+	if (r->waiting)
+		flush_keys(r);
 }
 
 /* True when the engine ended; *status is what wait gave. */
@@ -120,16 +150,22 @@ static int wait_for_end(struct run *r)
 	int status = 0;
 
 	for (;;) {
-		struct pollfd p[2] = {
+		struct pollfd p[3] = {
 			{ .fd = r->signal_fd, .events = POLLIN },
 			{ .fd = r->to_guest >= 0 ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = r->waiting ? r->to_guest : -1, .events = POLLOUT },
 		};
 
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 3, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			break;
+		}
 		if ((p[0].revents & POLLIN) && serve_signal(r, &status))
 			break;
-		if (p[1].revents)
+		if (p[2].revents)
+			flush_keys(r);
+		if (p[1].revents && r->to_guest >= 0)
 			pass_keys(r);
 	}
 	if (WIFEXITED(status))
@@ -157,7 +193,7 @@ static int run_on_terminal(const char *path, char **argv)
 	struct run r = { .signal_fd = watch_signals() };
 	int input[2], status;
 
-	if (r.signal_fd < 0 || pipe2(input, O_CLOEXEC) < 0) {
+	if (r.signal_fd < 0 || pipe2(input, O_CLOEXEC) < 0 || fcntl(input[1], F_SETFL, O_NONBLOCK) < 0) {
 		fprintf(stderr, "panal: cannot prepare the machine's input: %s\n", strerror(errno));
 		return 1;
 	}

@@ -132,6 +132,10 @@ int elf_inspect(const uint8_t *data, size_t size, const char *what, struct elf_i
 
 static int load_segment(const uint8_t *data, const struct segment *s, const char *what, struct gmem *mem, struct err *e)
 {
+	int ret = image_check_place(s->paddr, s->memsz, what, e);
+
+	if (ret < 0)
+		return ret;
 	if (gmem_write(mem, s->paddr, data + s->offset, s->filesz) < 0 ||
 	    gmem_fill(mem, s->paddr + s->filesz, 0, s->memsz - s->filesz) < 0)
 		return err_set(e, -E2BIG, "%s needs memory up to %llu MiB; give the machine more with --memory", what,

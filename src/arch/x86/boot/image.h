@@ -38,7 +38,12 @@ enum {
 	BOOT_ZERO_PAGE = 0x7000,
 	BOOT_PAGE_TABLES = 0x9000, /* to 0xf000: PML4, PDPT, four PDs */
 	BOOT_CMDLINE = 0x20000,    /* up to 64 KiB */
+	BOOT_TABLES_END = BOOT_CMDLINE + BOOT_CMDLINE_MAX + 1,
+	BOOT_RESERVED = 0x9fc00, /* from here to 1 MiB the machine has no usable RAM, but its ACPI tables */
+	BOOT_HIGH = 0x100000,
 };
+/* -EINVAL for a kernel that would lie on the tables above. size > 0. */
+int image_check_place(uint64_t addr, uint64_t size, const char *what, struct err *e) ATTR_MUST_USE;
 
 /* ---- elf.c ---- */
 struct elf_info {

@@ -26,6 +26,9 @@ int initrd_place(struct boot *b, struct gmem *mem, uint64_t floor, uint64_t limi
 		               (unsigned long long)(total >> 20) + 1, (unsigned long long)((floor + total) >> 20) + 2);
 	*addr = at;
 	for (unsigned n = 0; n < b->initrd_count; n++) {
+		/* The gap is zeros at every reset, whatever the guest left there: Linux skips those only. */
+		if (gmem_fill(mem, at, 0, round_up(at, 4) - at) < 0)
+			return err_set(e, -E2BIG, "initrd %s does not fit into memory", b->initrd[n].path);
 		at = round_up(at, 4);
 		if (gmem_write(mem, at, b->initrd[n].data, b->initrd[n].size) < 0)
 			return err_set(e, -E2BIG, "initrd %s does not fit into memory", b->initrd[n].path);

@@ -12,6 +12,8 @@
 enum {
 	SETUP_MAGIC = 0x53726448, /* "HdrS" */
 	SETUP_AT = 0x1f1,
+	JUMP_AT = 0x201, /* the distance of the jump at 0x200, counted from 0x202 */
+	JUMP_END = 0x202,
 	PROTOCOL_MIN = 0x206,     /* 2.06 brought the command line's size; Linux 2.6.22 */
 	PROTOCOL_PAYLOAD = 0x208,
 	PROTOCOL_INIT_SIZE = 0x20a,
@@ -20,6 +22,9 @@ enum {
 	LOADER_UNDEFINED = 0xff,
 	KERNEL_ALIGN_MIN = 0x200000,
 };
+
+/* The identity page tables of the entry end here. */
+#define PREF_ADDRESS_MAX UINT64_C(0xffffffff)
 
 bool linux_is_bzimage(const uint8_t *data, size_t size)
 {
@@ -35,12 +40,23 @@ struct bzimage {
 	size_t payload_size;
 };
 
+/* The header ends where its own jump leads to (boot.rst, "1.3 Details of header fields"): older ones are shorter. What
+ * lies behind is code and must not reach the zero page. */
+static size_t setup_header_size(const struct image *im)
+{
+	size_t len = JUMP_END - SETUP_AT + im->data[JUMP_AT];
+
+	if (len > sizeof(struct setup_header))
+		len = sizeof(struct setup_header);
+	return len < im->size - SETUP_AT ? len : im->size - SETUP_AT;
+}
+
 static int parse(const struct image *im, struct bzimage *bz, struct err *e)
 {
-	size_t setup;
+	size_t setup, len = setup_header_size(im);
 
 	memset(bz, 0, sizeof(*bz));
-	memcpy(&bz->hdr, im->data + SETUP_AT, sizeof(bz->hdr));
+	memcpy(&bz->hdr, im->data + SETUP_AT, len);
 	if (bz->hdr.version < PROTOCOL_MIN || !(bz->hdr.loadflags & LOADED_HIGH))
 		return err_set(e, -EINVAL, "kernel %s speaks boot protocol %u.%02u; 2.06 or later (Linux 2.6.22) is needed", im->path,
 		               bz->hdr.version >> 8, bz->hdr.version & 0xff);
@@ -132,6 +148,8 @@ static int install_unpacked(struct boot *b, struct gmem *mem, const struct boot_
 		ret = elf_load(elf, size, b->kernel.path, mem, e);
 	if (ret == 0)
 		ret = put_params(b, mem, l, hdr, info.high, e);
+	if (ret == 0 && (info.entry < info.low || info.entry >= info.high || info.entry > UINT32_MAX))
+		ret = err_set(e, -EINVAL, "kernel %s: its entry lies outside of what it loads", b->kernel.path);
 	if (ret == 0)
 		ret = enter(mem, cpu, info.is64, info.entry, e);
 	return ret;
@@ -145,8 +163,12 @@ static int install_packed(struct boot *b, struct gmem *mem, const struct boot_la
 	int ret;
 
 	/* The decompressor moves the kernel to its preferred address and needs init_size bytes from there. */
-	if (bz->hdr.version >= PROTOCOL_INIT_SIZE && bz->hdr.pref_address + bz->hdr.init_size > end)
-		end = bz->hdr.pref_address + bz->hdr.init_size;
+	if (bz->hdr.version >= PROTOCOL_INIT_SIZE) {
+		if (bz->hdr.pref_address > PREF_ADDRESS_MAX)
+			return err_set(e, -EINVAL, "kernel %s wants to be at an address where no memory can be", b->kernel.path);
+		if (bz->hdr.pref_address + bz->hdr.init_size > end)
+			end = bz->hdr.pref_address + bz->hdr.init_size;
+	}
 	if (end > l->low_top || gmem_write(mem, LOAD_HIGH_AT, bz->code, bz->code_size) < 0)
 		return err_set(e, -E2BIG, "kernel %s needs %llu MiB of memory to unpack; give the machine more with --memory",
 		               b->kernel.path, (unsigned long long)(end >> 20) + 1);

@@ -80,11 +80,20 @@ static int load_kludge(struct boot *b, struct gmem *mem, const struct mb_header 
 	if (h->load_end_addr && (h->load_end_addr < h->load_addr || !range_inside(skip, len, b->kernel.size)))
 		return err_set(e, -EINVAL, "kernel %s is truncated: its Multiboot header promises %llu bytes", b->kernel.path,
 		               (unsigned long long)(skip + len));
+	if (image_check_place(h->load_addr, len, b->kernel.path, e) < 0)
+		return -EINVAL;
 	bss = h->bss_end_addr > h->load_addr + len ? h->bss_end_addr - (h->load_addr + len) : 0;
 	if (gmem_write(mem, h->load_addr, b->kernel.data + skip, len) < 0 || gmem_fill(mem, h->load_addr + len, 0, bss) < 0)
 		return err_set(e, -E2BIG, "kernel %s does not fit into memory; give the machine more with --memory", b->kernel.path);
 	*end = h->load_addr + len + bss;
 	return 0;
+}
+
+static int check_entry(const struct boot *b, uint64_t entry, uint64_t low, uint64_t high, struct err *e)
+{
+	if (entry >= low && entry < high)
+		return 0;
+	return err_set(e, -EINVAL, "kernel %s: its entry lies outside of what it loads", b->kernel.path);
 }
 
 static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64_t *end, struct err *e)
@@ -97,23 +106,31 @@ static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64
 	if (at < 0 || (h.flags & FLAGS_MUST))
 		return err_set(e, -EINVAL, "kernel %s asks for Multiboot features 0x%x that do not exist", b->kernel.path, h.flags);
 	if (h.flags & FLAG_KLUDGE) {
+		if ((uint64_t)at + sizeof(h) > b->kernel.size)
+			return err_set(e, -EINVAL, "kernel %s is truncated within its Multiboot header", b->kernel.path);
+		ret = load_kludge(b, mem, &h, at, end, e);
 		*entry = h.entry_addr;
-		return load_kludge(b, mem, &h, at, end, e);
+		return ret < 0 ? ret : check_entry(b, *entry, h.load_addr, *end, e);
 	}
 	ret = elf_inspect(b->kernel.data, b->kernel.size, b->kernel.path, &info, e);
 	if (ret < 0)
 		return ret;
+	if (info.high > UINT32_MAX)
+		return err_set(e, -EINVAL, "kernel %s lies above 4 GiB, where a Multiboot loader does not reach", b->kernel.path);
 	*entry = info.entry;
 	*end = info.high;
-	return elf_load(b->kernel.data, b->kernel.size, b->kernel.path, mem, e);
+	ret = check_entry(b, info.entry, info.low, info.high, e);
+	return ret < 0 ? ret : elf_load(b->kernel.data, b->kernel.size, b->kernel.path, mem, e);
 }
 
-static int place_modules(struct boot *b, struct gmem *mem, uint64_t end, struct mb_block *s, struct err *e)
+static int place_modules(struct boot *b, struct gmem *mem, uint64_t end, uint64_t low_top, struct mb_block *s,
+                         struct err *e)
 {
-	uint64_t at = round_up(end, GMEM_PAGE);
+	uint64_t at = round_up(end < BOOT_HIGH ? BOOT_HIGH : end, GMEM_PAGE);
 
 	for (unsigned n = 0; n < b->initrd_count; n++) {
-		if (gmem_write(mem, at, b->initrd[n].data, b->initrd[n].size) < 0)
+		if (at + b->initrd[n].size > low_top ||
+		    gmem_write(mem, at, b->initrd[n].data, b->initrd[n].size) < 0)
 			return err_set(e, -E2BIG, "module %s does not fit into memory; give the machine more with --memory",
 			               b->initrd[n].path);
 		s->module[n] = (struct mb_module){ .start = (uint32_t)at, .end = (uint32_t)(at + b->initrd[n].size) };
@@ -148,7 +165,7 @@ int multiboot_install(struct boot *b, struct gmem *mem, const struct boot_layout
 	int ret = load_kernel(b, mem, &entry, &end, e);
 
 	if (ret == 0)
-		ret = place_modules(b, mem, end, &s, e);
+		ret = place_modules(b, mem, end, l->low_top, &s, e);
 	if (ret == 0)
 		ret = entry_write_gdt(mem, false, e);
 	if (ret < 0)

@@ -127,6 +127,8 @@ int payload_unpack(const uint8_t *data, size_t size, uint8_t **out, size_t *out_
 		return err_set(e, -ENOMEM, "no memory to unpack a kernel of %zu bytes", room);
 	*out_size = room;
 	ret = f->unpack(data, size, buf, out_size);
+	if (ret == 0 && *out_size != room)
+		ret = -EINVAL;
 	if (ret < 0) {
 		free(buf);
 		return err_set(e, ret, "the kernel's %s payload is damaged", f->name);
