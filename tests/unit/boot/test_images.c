@@ -270,7 +270,7 @@ static void test_payloads(void **state)
 		/* Damaged in the middle, cut, and with sizes that lie. */
 		memset(packed + len / 2, 0xa5, 200);
 		bzimage_make(f, packed, len);
-		if (packers[n] != pack_lz4) /* has no sum over the contents */
+		if (packers[n] == pack_gzip || packers[n] == pack_xz) /* the others have no sum over the contents */
 			assert_refused(&b, f, -EINVAL);
 		bzimage_make(f, packed, len / 3);
 		assert_refused(&b, f, -EINVAL);
