@@ -69,12 +69,12 @@ class Machine:
 
     def run(self, command, timeout=60):
         """Runs a shell command in the guest; gives its output and status."""
-        mark = f"done{time.monotonic_ns() % 1000003}"
-        self.send(f"{command}; echo {mark[:4]}''{mark[4:]} $?\n")
-        begin = self.at
-        found = self.expect(mark + r" (\d+)", timeout)
-        output = self.text[begin:found.start()]
-        return output.split("\n", 1)[-1].replace("\r", ""), int(found.group(1))
+        number = time.monotonic_ns() % 1000003
+        # The two quotes keep the echo of the command line apart from its output.
+        self.send(f"echo be''gin{number}; {command}; echo e''nd{number} $?\n")
+        begin = self.expect(f"begin{number}\r?\n", timeout).end()
+        found = self.expect(rf"end{number} (\d+)", timeout)
+        return self.text[begin:found.start()].replace("\r", ""), int(found.group(1))
 
     def wait(self, timeout):
         """Waits for the process to end; gives its exit status."""
