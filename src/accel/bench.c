@@ -38,7 +38,8 @@ __asm__(".pushsection .rodata\n"
         "mov %cr3, %rax\n mov %rax, %cr3\n"
         "out %al, $0x80\n jmp bench_start\n"
         "bench_end:\n .popsection\n");
-extern const uint8_t bench_start[] __attribute__((visibility("hidden"))), bench_end[] __attribute__((visibility("hidden")));
+extern const uint8_t bench_start[] __attribute__((visibility("hidden"))),
+	bench_end[] __attribute__((visibility("hidden")));
 
 struct bench {
 	struct loop *loop;
@@ -110,8 +111,12 @@ static int cpu_set(struct bench *b, struct err *e)
 	s.cr4 = X86_CR4_PAE;
 	s.efer = X86_EFER_LME | X86_EFER_LMA;
 	for (unsigned n = X86_ES; n <= X86_GS; n++)
-		s.seg[n] = (struct x86_seg){ .limit = 0xffffffff, .sel = 16, .attr = X86_AR_G | X86_AR_DB | X86_AR_P | X86_AR_S | 3 };
-	s.seg[X86_CS] = (struct x86_seg){ .limit = 0xffffffff, .sel = 8, .attr = X86_AR_G | X86_AR_L | X86_AR_P | X86_AR_S | 11 };
+		s.seg[n] = (struct x86_seg){ .limit = 0xffffffff,
+					     .sel = 16,
+					     .attr = X86_AR_G | X86_AR_DB | X86_AR_P | X86_AR_S | 3 };
+	s.seg[X86_CS] = (struct x86_seg){ .limit = 0xffffffff,
+					  .sel = 8,
+					  .attr = X86_AR_G | X86_AR_L | X86_AR_P | X86_AR_S | 11 };
 	s.rip = BENCH_CODE;
 	s.gpr[X86_RSI] = BENCH_DATA;
 	s.gpr[X86_RDI] = BENCH_PD + 8;
@@ -122,13 +127,16 @@ static int cpu_set(struct bench *b, struct err *e)
 static int machine_make(struct bench *b, const struct accel_ops *accel, const char *options, struct err *e)
 {
 	struct vm_config cfg = { .accel = accel, .accel_options = options };
-	struct region port = { .space = REGION_PORT, .addr = BENCH_PORT, .size = 1, .name = "bench", .ops = &port_ops, .opaque = b };
+	struct region port = {
+		.space = REGION_PORT, .addr = BENCH_PORT, .size = 1, .name = "bench", .ops = &port_ops, .opaque = b
+	};
 	struct region_handle *h;
 	int r = loop_create(&b->loop, NULL, e);
 	if (r < 0)
 		return r;
 	cfg.loop = b->loop;
-	if ((r = vm_create(&b->vm, &cfg, e)) < 0 || (r = gmem_add_ram(b->vm->mem, 0, BENCH_RAM, "bench", false, e)) < 0 ||
+	if ((r = vm_create(&b->vm, &cfg, e)) < 0 ||
+	    (r = gmem_add_ram(b->vm->mem, 0, BENCH_RAM, "bench", false, e)) < 0 ||
 	    (r = vm_add_vcpu(b->vm, 0, &b->v, e)) < 0 || (r = region_attach(b->vm->regions, &port, &h, e)) < 0)
 		return r;
 	r = accel->cpuid(b->vm, b->cpuid, X86_CPUID_MAX, e);
@@ -178,7 +186,8 @@ static int machine_run(struct bench *b, struct err *e)
 	if (why == VCPU_EXIT_ERROR)
 		return err_set(e, -EIO, "%s", b->vm->fault.text);
 	if (why != VCPU_EXIT_ATTENTION)
-		return err_set(e, -EIO, "the measuring program ended in %s", why == VCPU_EXIT_SHUTDOWN ? "a triple fault" : "a halt");
+		return err_set(e, -EIO, "the measuring program ended in %s",
+			       why == VCPU_EXIT_SHUTDOWN ? "a triple fault" : "a halt");
 	return 0;
 }
 
@@ -186,8 +195,8 @@ static int result(const struct bench *b, struct accel_speed *out, struct err *e)
 {
 	uint64_t rounds = b->rounds - (b->begin_rounds ? b->begin_rounds : 1);
 	if (b->rounds < 2 || b->last_ns <= b->begin_ns)
-		return err_set(e, -ETIMEDOUT, "fewer than %d kernel-mode instructions came about in %d ms", 2 * BENCH_ROUND_INSNS,
-		               ACCEL_BENCH_LIMIT_MS);
+		return err_set(e, -ETIMEDOUT, "fewer than %d kernel-mode instructions came about in %d ms",
+			       2 * BENCH_ROUND_INSNS, ACCEL_BENCH_LIMIT_MS);
 	out->instructions = rounds * BENCH_ROUND_INSNS;
 	out->ns = b->last_ns - b->begin_ns;
 	out->per_second = out->instructions * UINT64_C(1000000000) / out->ns;

@@ -19,7 +19,8 @@ enum { ACCEL_BENCH_MS = 8, ACCEL_BENCH_LIMIT_MS = 100 };
  * about ACCEL_BENCH_MS; never longer than ACCEL_BENCH_LIMIT_MS. Any thread; takes one more thread for the time.
  * Errors: what the accelerator says, -ETIMEDOUT when too little came about in the time.
  */
-int accel_bench(const struct accel_ops *accel, const char *options, struct accel_speed *out, struct err *e) ATTR_MUST_USE;
+int accel_bench(const struct accel_ops *accel, const char *options, struct accel_speed *out,
+		struct err *e) ATTR_MUST_USE;
 
 /* The loop's unprivileged part on the host's own processor. */
 void accel_bench_native(struct accel_speed *out);

@@ -31,8 +31,10 @@ static const struct accel_ops *fastest(void)
 		return &accel_kvm;
 	}
 	bool take_kvm = kvm.per_second > soft.per_second;
-	log_line(LOG_INFO, "accelerator: %s, the faster here at kernel-mode code: kvm %.1f, soft %.1f million instructions per second",
-	         take_kvm ? "kvm" : "soft", millions(&kvm), millions(&soft));
+	log_line(LOG_INFO,
+		 "accelerator: %s, the faster here at kernel-mode code: kvm %.1f, soft %.1f million instructions per "
+		 "second",
+		 take_kvm ? "kvm" : "soft", millions(&kvm), millions(&soft));
 	return take_kvm ? &accel_kvm : &accel_soft;
 }
 
@@ -51,7 +53,9 @@ int accel_select(const char *text, const struct accel_ops **out, const char **op
 	*options = comma ? comma + 1 : NULL;
 	if (named(text, len, "auto")) {
 		if (comma)
-			return err_set(e, -EINVAL, "--accel auto takes no options; name the accelerator: kvm,%s or soft,%s", comma + 1, comma + 1);
+			return err_set(e, -EINVAL,
+				       "--accel auto takes no options; name the accelerator: kvm,%s or soft,%s",
+				       comma + 1, comma + 1);
 		*out = fastest();
 		return 0;
 	}

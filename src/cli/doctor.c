@@ -22,8 +22,8 @@ static void print_json(const struct doctor_report *r, FILE *out)
 	json_t *lines = json_array();
 	for (unsigned n = 0; n < r->count; n++) {
 		const struct doctor_line *l = &r->line[n];
-		json_array_append_new(lines, json_pack("{s:s, s:s, s:s, s:s}", "id", l->id, "status", status_name[l->status], "text", l->text,
-		                                       "remedy", l->remedy));
+		json_array_append_new(lines, json_pack("{s:s, s:s, s:s, s:s}", "id", l->id, "status",
+						       status_name[l->status], "text", l->text, "remedy", l->remedy));
 	}
 	json_t *all = json_pack("{s:b, s:o}", "can-run", r->can_run, "checks", lines);
 	json_dumpf(all, out, JSON_INDENT(2));
@@ -56,7 +56,8 @@ static void usage(FILE *out)
 {
 	fputs("usage: panal doctor [--json]\n"
 	      "Says what of this host a machine can use, and what to do where something is missing.\n"
-	      "Exit status: 0 when a machine can run here with some accelerator, 1 when not, 2 for a wrong command line.\n",
+	      "Exit status: 0 when a machine can run here with some accelerator, 1 when not, 2 for a wrong command "
+	      "line.\n",
 	      out);
 }
 

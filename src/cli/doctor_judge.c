@@ -6,9 +6,10 @@
 #include <stdarg.h>
 #include <string.h>
 
-static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt, ...)
-	ATTR_PRINTF(4, 5);
-static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt, ...)
+static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt,
+				...) ATTR_PRINTF(4, 5);
+static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt,
+				...)
 {
 	struct doctor_line *l = &r->line[r->count < DOCTOR_LINE_MAX - 1 ? r->count++ : DOCTOR_LINE_MAX - 1];
 	va_list ap;
@@ -33,27 +34,35 @@ static void remedy(struct doctor_line *l, const char *fmt, ...)
 static void no_device(const struct doctor_kvm *k, struct doctor_line *l)
 {
 	if (k->module_intel || k->module_amd || k->module_other)
-		remedy(l, "the KVM module is loaded, so the device node is missing: ask for it in this container (--device /dev/kvm), "
-		          "or have udev or mknod make it");
+		remedy(l, "the KVM module is loaded, so the device node is missing: ask for it in this container "
+			  "(--device /dev/kvm), "
+			  "or have udev or mknod make it");
 	else if (k->virtual_machine)
-		remedy(l, "this host is itself a virtual machine: have its administrator switch nested virtualization on, then "
-		          "modprobe kvm_intel or kvm_amd; until then --accel soft is what runs");
+		remedy(l, "this host is itself a virtual machine: have its administrator switch nested virtualization "
+			  "on, then "
+			  "modprobe kvm_intel or kvm_amd; until then --accel soft is what runs");
 	else
-		remedy(l, "load the module: modprobe kvm_intel or kvm_amd; when dmesg says \"disabled by bios\", switch VT-x or SVM on in "
-		          "the firmware setup; until then --accel soft is what runs");
+		remedy(l, "load the module: modprobe kvm_intel or kvm_amd; when dmesg says \"disabled by bios\", "
+			  "switch VT-x or SVM on in "
+			  "the firmware setup; until then --accel soft is what runs");
 }
 
 static void no_permission(const struct doctor_kvm *k, struct doctor_line *l)
 {
 	if (k->user_in_group)
-		remedy(l, "you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule withholds it (see the audit log)",
+		remedy(l,
+		       "you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule withholds "
+		       "it (see the audit log)",
 		       k->group);
 	else if (k->group[0] && strcmp(k->group, "root"))
-		remedy(l, "ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the console, systemd-logind "
-		          "gives it by uaccess",
+		remedy(l,
+		       "ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the console, "
+		       "systemd-logind "
+		       "gives it by uaccess",
 		       k->group, k->group);
 	else
-		remedy(l, "ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG kvm USER");
+		remedy(l, "ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG "
+			  "kvm USER");
 }
 
 static bool judge_device(const struct doctor_kvm *k, struct doctor_report *r)
@@ -63,7 +72,9 @@ static bool judge_device(const struct doctor_kvm *k, struct doctor_report *r)
 	case 0: line(r, DOCTOR_OK, "kvm-device", "/dev/kvm opens"); return true;
 	case ENOENT: no_device(k, line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm does not exist")); return false;
 	case EACCES:
-	case EPERM: no_permission(k, line(r, DOCTOR_WARN, "kvm-device", "no permission to open /dev/kvm")); return false;
+	case EPERM:
+		no_permission(k, line(r, DOCTOR_WARN, "kvm-device", "no permission to open /dev/kvm"));
+		return false;
 	default:
 		l = line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm cannot be opened (%s)", strerror(k->open_error));
 		remedy(l, "load the module (modprobe kvm_intel or kvm_amd) and read dmesg for why it refuses");
@@ -80,8 +91,10 @@ static void judge_rivals(const struct doctor_kvm *k, struct doctor_report *r)
 	}
 	bool hurts = k->create_vm_error > 0 || k->create_vcpu_error > 0;
 	struct doctor_line *l = line(r, hurts ? DOCTOR_FAIL : DOCTOR_WARN, "kvm-rivals", "%s is loaded%s", rival,
-	                             hurts ? " and seems to hold the processor's virtualization" : "; its machines and KVM's may exclude each other");
-	remedy(l, "stop its machines; if that does not help: modprobe -r %s", k->module_vbox ? "vboxnetflt vboxnetadp vboxdrv" : "vmmon");
+				     hurts ? " and seems to hold the processor's virtualization"
+					   : "; its machines and KVM's may exclude each other");
+	remedy(l, "stop its machines; if that does not help: modprobe -r %s",
+	       k->module_vbox ? "vboxnetflt vboxnetadp vboxdrv" : "vmmon");
 }
 
 static bool judge_create(const struct doctor_kvm *k, struct doctor_report *r)
@@ -98,7 +111,8 @@ static bool judge_create(const struct doctor_kvm *k, struct doctor_report *r)
 		line(r, DOCTOR_OK, "kvm-machine", "a machine and a virtual processor were made");
 		return true;
 	}
-	l = line(r, DOCTOR_FAIL, "kvm-machine", "KVM refuses a %s (%s)", k->create_vm_error ? "machine" : "virtual processor", strerror(error));
+	l = line(r, DOCTOR_FAIL, "kvm-machine", "KVM refuses a %s (%s)",
+		 k->create_vm_error ? "machine" : "virtual processor", strerror(error));
 	if (error == EBUSY)
 		remedy(l, "another hypervisor holds the processor's virtualization: stop it (see kvm-rivals)");
 	else if (error == ENOMEM)
@@ -119,11 +133,13 @@ static void judge_speed(const struct doctor_facts *f, struct doctor_report *r)
 		return;
 	}
 	bool slow = s->kvm < s->soft;
-	l = line(r, slow ? DOCTOR_WARN : DOCTOR_OK, "kvm-speed", "%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)",
-	         (double)s->kvm / 1e6, percent, (double)s->native / 1e6);
+	l = line(r, slow ? DOCTOR_WARN : DOCTOR_OK, "kvm-speed",
+		 "%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)", (double)s->kvm / 1e6,
+		 percent, (double)s->native / 1e6);
 	if (slow)
-		remedy(l, "this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at auto; for full speed use a "
-		          "host with VT-x or SVM (nested virtualization) exposed");
+		remedy(l, "this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at auto; "
+			  "for full speed use a "
+			  "host with VT-x or SVM (nested virtualization) exposed");
 }
 
 static void judge_extensions(const struct doctor_kvm *k, struct doctor_report *r)
@@ -136,9 +152,11 @@ static void judge_extensions(const struct doctor_kvm *k, struct doctor_report *r
 	}
 	/* irqchip, ioeventfd, irqfd, msi: without them each interrupt and each doorbell costs an exit */
 	bool enough = k->ext[0] && k->ext[2] && k->ext[3] && k->ext[4];
-	struct doctor_line *l = line(r, enough ? DOCTOR_OK : DOCTOR_WARN, "kvm-extensions", "%s%s%s", have, lack[0] ? "; not offered: " : "", lack);
+	struct doctor_line *l = line(r, enough ? DOCTOR_OK : DOCTOR_WARN, "kvm-extensions", "%s%s%s", have,
+				     lack[0] ? "; not offered: " : "", lack);
 	if (!enough)
-		remedy(l, "machines run with our own interrupt controllers, more slowly; a newer host kernel has these");
+		remedy(l,
+		       "machines run with our own interrupt controllers, more slowly; a newer host kernel has these");
 }
 
 static void judge_nested_paging(const struct doctor_kvm *k, struct doctor_report *r)
@@ -147,9 +165,10 @@ static void judge_nested_paging(const struct doctor_kvm *k, struct doctor_report
 	if (k->nested_paging == 1)
 		line(r, DOCTOR_OK, "nested-paging", "%s is on", k->module_amd ? "NPT" : "EPT");
 	else if (k->nested_paging == 0) {
-		l = line(r, DOCTOR_WARN, "nested-paging", "%s is off: each page-table change of a guest costs an exit", k->module_amd ? "NPT" : "EPT");
-		remedy(l, "modprobe -r %s && modprobe %s %s=1", k->module_amd ? "kvm_amd" : "kvm_intel", k->module_amd ? "kvm_amd" : "kvm_intel",
-		       k->module_amd ? "npt" : "ept");
+		l = line(r, DOCTOR_WARN, "nested-paging", "%s is off: each page-table change of a guest costs an exit",
+			 k->module_amd ? "NPT" : "EPT");
+		remedy(l, "modprobe -r %s && modprobe %s %s=1", k->module_amd ? "kvm_amd" : "kvm_intel",
+		       k->module_amd ? "kvm_amd" : "kvm_intel", k->module_amd ? "npt" : "ept");
 	} else {
 		l = line(r, DOCTOR_WARN, "nested-paging", "this host's KVM module does not tell%s",
 		         k->module_other ? " (it is neither kvm_intel nor kvm_amd)" : "");
@@ -173,7 +192,8 @@ static bool judge_kvm(const struct doctor_facts *f, struct doctor_report *r)
 static bool judge_soft(const struct doctor_speed *s, struct doctor_report *r)
 {
 	if (s->soft) {
-		line(r, DOCTOR_OK, "soft-cpu", "the soft CPU runs: %.1f million kernel-mode instructions per second", (double)s->soft / 1e6);
+		line(r, DOCTOR_OK, "soft-cpu", "the soft CPU runs: %.1f million kernel-mode instructions per second",
+		     (double)s->soft / 1e6);
 		return true;
 	}
 	struct doctor_line *l = line(r, DOCTOR_FAIL, "soft-cpu", "the soft CPU does not run: %s", s->soft_error);
@@ -191,22 +211,27 @@ static void judge_iommu(const struct doctor_host_facts *h, struct doctor_report 
 		return;
 	}
 	struct doctor_line *l = line(r, DOCTOR_WARN, "iommu", "no IOMMU groups: no device can be passed through");
-	remedy(l, "only if you want that: switch VT-d or AMD-Vi on in the firmware setup, and boot with intel_iommu=on on Intel");
+	remedy(l, "only if you want that: switch VT-d or AMD-Vi on in the firmware setup, and boot with intel_iommu=on "
+		  "on Intel");
 }
 
 static void judge_huge_pages(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (!h->thp[0] || strstr(h->thp, "[never]")) {
-		l = line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s", h->thp[0] ? "off" : "not in this kernel");
+		l = line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s",
+			 h->thp[0] ? "off" : "not in this kernel");
 		remedy(l, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
 	} else if (!h->thp_shmem[0] || strstr(h->thp_shmem, "[never]") || strstr(h->thp_shmem, "[deny]")) {
-		l = line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are on, but not for shared memory, of which guest memory is made");
+		l = line(r, DOCTOR_WARN, "huge-pages",
+			 "transparent huge pages are on, but not for shared memory, of which guest memory is made");
 		remedy(l, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled");
 	} else
-		line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s; for shared memory: %s", h->thp, h->thp_shmem);
-	line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s", (unsigned long long)h->hugetlb_total,
-	     (unsigned long long)h->hugetlb_kib, (unsigned long long)h->hugetlb_free,
+		line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s; for shared memory: %s", h->thp,
+		     h->thp_shmem);
+	line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s",
+	     (unsigned long long)h->hugetlb_total, (unsigned long long)h->hugetlb_kib,
+	     (unsigned long long)h->hugetlb_free,
 	     h->hugetlb_total ? "" : " (not needed; sysctl vm.nr_hugepages=N reserves some)");
 }
 
@@ -216,11 +241,13 @@ static void judge_tun(const struct doctor_host_facts *h, struct doctor_report *r
 	if (h->tun_open_error) {
 		l = line(r, DOCTOR_WARN, "tun", "/dev/net/tun cannot be opened (%s)", strerror(h->tun_open_error));
 		remedy(l, "%s; user networking (--net user) needs none of it",
-		       h->tun_open_error == ENOENT ? "modprobe tun" : "ask the administrator for access to /dev/net/tun");
+		       h->tun_open_error == ENOENT ? "modprobe tun"
+						   : "ask the administrator for access to /dev/net/tun");
 	} else if (h->tun_create_error) {
 		l = line(r, DOCTOR_WARN, "tun", "a tap interface cannot be made (%s)", strerror(h->tun_create_error));
-		remedy(l, "have the administrator make one for you (ip tuntap add dev tap0 mode tap user USER) and use --net tap=tap0; user "
-		          "networking (--net user) needs none of it");
+		remedy(l, "have the administrator make one for you (ip tuntap add dev tap0 mode tap user USER) and use "
+			  "--net tap=tap0; user "
+			  "networking (--net user) needs none of it");
 	} else
 		line(r, DOCTOR_OK, "tun", "tap interfaces can be made");
 }
@@ -231,7 +258,9 @@ static void judge_io_uring(const struct doctor_host_facts *h, struct doctor_repo
 		line(r, DOCTOR_OK, "io-uring", "io_uring works");
 		return;
 	}
-	struct doctor_line *l = line(r, DOCTOR_WARN, "io-uring", "io_uring is refused (%s); disks use threads, more slowly", strerror(h->io_uring_error));
+	struct doctor_line *l =
+		line(r, DOCTOR_WARN, "io-uring", "io_uring is refused (%s); disks use threads, more slowly",
+		     strerror(h->io_uring_error));
 	remedy(l, "sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup in its seccomp profile");
 }
 
@@ -239,7 +268,8 @@ static void judge_confinement(const struct doctor_host_facts *h, struct doctor_r
 {
 	struct doctor_line *l;
 	if (h->userns_error) {
-		l = line(r, DOCTOR_WARN, "user-namespaces", "a user namespace cannot be made (%s)", strerror(h->userns_error));
+		l = line(r, DOCTOR_WARN, "user-namespaces", "a user namespace cannot be made (%s)",
+			 strerror(h->userns_error));
 		remedy(l, "sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces=N; on Ubuntu also "
 		          "kernel.apparmor_restrict_unprivileged_userns=0");
 	} else
@@ -247,11 +277,14 @@ static void judge_confinement(const struct doctor_host_facts *h, struct doctor_r
 	if (h->landlock_abi)
 		line(r, DOCTOR_OK, "landlock", "Landlock ABI %d", h->landlock_abi);
 	else {
-		l = line(r, DOCTOR_WARN, "landlock", "no Landlock: a machine's process is not kept from files that it does not need");
+		l = line(r, DOCTOR_WARN, "landlock",
+			 "no Landlock: a machine's process is not kept from files that it does not need");
 		remedy(l, "boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK");
 	}
 	if (h->seccomp_error) {
-		l = line(r, DOCTOR_WARN, "seccomp", "no seccomp filters (%s): a machine's process may make any system call", strerror(h->seccomp_error));
+		l = line(r, DOCTOR_WARN, "seccomp",
+			 "no seccomp filters (%s): a machine's process may make any system call",
+			 strerror(h->seccomp_error));
 		remedy(l, "run a kernel with CONFIG_SECCOMP_FILTER");
 	} else
 		line(r, DOCTOR_OK, "seccomp", "seccomp filters work");
@@ -262,8 +295,10 @@ static void judge_memory(const struct doctor_host_facts *h, struct doctor_report
 	struct doctor_line *l;
 	unsigned long long free_mib = h->mem_available_kib >> 10, all_mib = h->mem_total_kib >> 10;
 	if (h->overcommit == 2) {
-		l = line(r, DOCTOR_WARN, "memory", "%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is charged at start",
-		         free_mib, all_mib);
+		l = line(r, DOCTOR_WARN, "memory",
+			 "%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is charged at "
+			 "start",
+			 free_mib, all_mib);
 		remedy(l, "sysctl vm.overcommit_memory=0, or keep the sum of all machines below the commit limit");
 	} else if (free_mib < 256) {
 		l = line(r, DOCTOR_WARN, "memory", "only %llu of %llu MiB available", free_mib, all_mib);
@@ -283,9 +318,10 @@ void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
 	judge_io_uring(&f->host, r);
 	judge_confinement(&f->host, r);
 	judge_memory(&f->host, r);
-	const char *which = kvm && soft ? (f->speed.kvm > f->speed.soft ? "KVM is the faster accelerator here" : "the soft CPU is the faster accelerator here")
-	                    : kvm       ? "with KVM"
-	                                : "with the soft CPU";
+	const char *which = kvm && soft ? (f->speed.kvm > f->speed.soft ? "KVM is the faster accelerator here"
+									: "the soft CPU is the faster accelerator here")
+			    : kvm       ? "with KVM"
+					: "with the soft CPU";
 	if (r->can_run)
 		line(r, DOCTOR_OK, "verdict", "machines can run on this host: %s", which);
 	else

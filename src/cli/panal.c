@@ -30,7 +30,8 @@ static int help_main(int argc, char **argv)
 	puts("usage: panal COMMAND [options]\n");
 	for (size_t n = 0; n < COUNT_OF(commands); n++)
 		printf("  %-10s %s\n", commands[n].name, commands[n].help);
-	puts("\npanal COMMAND --help tells more. Example: panal run --kernel vmlinuz --initrd initrd.img --append console=ttyS0");
+	puts("\npanal COMMAND --help tells more. Example: panal run --kernel vmlinuz --initrd initrd.img --append "
+	     "console=ttyS0");
 	return 0;
 }
 

@@ -170,7 +170,8 @@ static int wait_for_end(struct run *r)
 	}
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	fprintf(stderr, "panal: the machine's process was killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	fprintf(stderr, "panal: the machine's process was killed by signal %d (%s)\n", WTERMSIG(status),
+		strsignal(WTERMSIG(status)));
 	return EXIT_SIGNALLED + WTERMSIG(status);
 }
 

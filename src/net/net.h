@@ -14,7 +14,8 @@ struct net;
 enum { NET_FRAME_MAX = 65535 + 14 + 4, NET_IOV_MAX = 256, NET_VNET_HDR = 12 };
 
 /* What the card gives the backend. recv returns false when the card has no room for another frame: the backend stops
- * reading until net_rx_ready. This frame was taken, or is lost; it is not offered again. iov[0] begins with a virtio_net_hdr (NET_VNET_HDR bytes, virtio 1.2, 5.1.6) when offloads are on. */
+ * reading until net_rx_ready. This frame was taken, or is lost; it is not offered again. iov[0] begins with a
+ * virtio_net_hdr (NET_VNET_HDR bytes, virtio 1.2, 5.1.6) when offloads are on. */
 struct net_client {
 	bool (*recv)(void *opaque, const struct iovec *iov, unsigned count);
 	void (*tx_ready)(void *opaque); /* after net_send gave false */
@@ -40,10 +41,14 @@ struct net {
 };
 
 /* spec: "user,forward=tcp:2222:22", "tap=NAME", "none" (*out = NULL). helper_dir: where panal-net-user lives. */
-int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir, struct err *e) ATTR_MUST_USE;
+int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir,
+	     struct err *e) ATTR_MUST_USE;
 void net_close(struct net *n); /* NULL is allowed */
 
-static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count) { return n->ops->send(n, iov, count); }
+static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)
+{
+	return n->ops->send(n, iov, count);
+}
 static inline void net_rx_ready(struct net *n) { if (n->ops->rx_ready) n->ops->rx_ready(n); }
 
 #endif

@@ -39,5 +39,7 @@ int net_forward_parse(struct net_forward *f, const char *text, struct err *e)
 		goto bad;
 	return 0;
 bad:
-	return err_set(e, -EINVAL, "forward \"%s\" is not of the form tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT, e.g. tcp:2222:22", text);
+	return err_set(e, -EINVAL,
+		       "forward \"%s\" is not of the form tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT, e.g. tcp:2222:22",
+		       text);
 }

@@ -34,7 +34,8 @@ struct net_fd {
 	const char *what; /* for messages */
 	uint8_t frame[NET_VNET_HDR + NET_FRAME_MAX];
 };
-int net_fd_start(struct net_fd *n, int fd, unsigned header, struct loop *loop, const char *what, struct err *e) ATTR_MUST_USE;
+int net_fd_start(struct net_fd *n, int fd, unsigned header, struct loop *loop, const char *what,
+		 struct err *e) ATTR_MUST_USE;
 void net_fd_stop(struct net_fd *n); /* closes fd */
 bool net_fd_send(struct net *n, const struct iovec *iov, unsigned count);
 void net_fd_rx_ready(struct net *n);

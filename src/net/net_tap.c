@@ -63,9 +63,10 @@ static int attach(int fd, const char *name, struct err *e)
 	if (ioctl(fd, TUNSETIFF, &req) < 0) {
 		if (errno == EPERM)
 			return err_set(e, -EPERM,
-			               "no right to use tap interface %s; create it for this user first: ip tuntap add dev %s mode tap "
-			               "user $USER",
-			               name, name);
+				       "no right to use tap interface %s; create it for this user first: ip tuntap add "
+				       "dev %s mode tap "
+				       "user $USER",
+				       name, name);
 		return err_errno(e, errno, "cannot use tap interface %s%s", name,
 		                 errno == EBUSY ? " (another program has it open)" : "");
 	}
@@ -91,8 +92,9 @@ int net_tap_open(struct net **out, const struct opts *o, struct loop *loop, cons
 	if (ret == 0) {
 		n->net.ops = &tap_ops;
 		n->net.offloads = BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |
-		                  BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |
-		                  BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN);
+				  BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
+				  BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |
+				  BIT(VIRTIO_NET_F_GUEST_ECN);
 		ret = net_fd_start(n, fd, NET_VNET_HDR, loop, "the tap interface", e);
 	}
 	if (ret < 0) {

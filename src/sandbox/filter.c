@@ -41,110 +41,114 @@ struct permission {
 
 static const struct permission table[] = {
 	/* memory */
-	{ SCMP_SYS(brk), ALL, ANY },               /* malloc */
-	{ SCMP_SYS(munmap), ALL, ANY },            /* free of large blocks, ends of threads */
-	{ SCMP_SYS(mremap), ALL, ANY },            /* realloc of large blocks */
-	{ SCMP_SYS(madvise), ALL, ANY },           /* balloon, free page reporting, stacks of ended threads */
+	{ SCMP_SYS(brk), ALL, ANY },                      /* malloc */
+	{ SCMP_SYS(munmap), ALL, ANY },                   /* free of large blocks, ends of threads */
+	{ SCMP_SYS(mremap), ALL, ANY },                   /* realloc of large blocks */
+	{ SCMP_SYS(madvise), ALL, ANY },                  /* balloon, free page reporting, stacks of ended threads */
 	{ SCMP_SYS(mmap), ALL, { 2, PROT_EXEC, 0 } },     /* malloc, stacks; executable: below, where asked for */
 	{ SCMP_SYS(mprotect), ALL, { 2, PROT_EXEC, 0 } }, /* malloc's arenas, guard pages of stacks */
-	{ SCMP_SYS(memfd_create), P | V, ANY },    /* code memory of the soft CPU, made when first needed */
-	{ SCMP_SYS(ftruncate), ALL, ANY },         /* its size; raw images grow */
-	{ SCMP_SYS(msync), P | I, ANY },           /* mapped images */
+	{ SCMP_SYS(memfd_create), P | V, ANY },           /* code memory of the soft CPU, made when first needed */
+	{ SCMP_SYS(ftruncate), ALL, ANY },                /* its size; raw images grow */
+	{ SCMP_SYS(msync), P | I, ANY },                  /* mapped images */
 
 	/* threads and their time */
-	{ SCMP_SYS(futex), ALL, ANY },             /* mutexes, conditions */
-	{ SCMP_SYS(clone), ALL, { 0, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD } }, /* new threads, never processes */
-	{ SCMP_SYS(set_robust_list), ALL, ANY },   /* a thread's beginning */
-	{ SCMP_SYS(rseq), ALL, ANY },              /* a thread's beginning */
-	{ SCMP_SYS(set_tid_address), ALL, ANY },   /* a thread's beginning */
-	{ SCMP_SYS(exit), ALL, ANY },              /* a thread's end */
-	{ SCMP_SYS(exit_group), ALL, ANY },        /* the process's end */
-	{ SCMP_SYS(gettid), ALL, ANY },            /* whom to kick */
-	{ SCMP_SYS(getpid), ALL, ANY },            /* whom to kick */
-	{ SCMP_SYS(sched_yield), ALL, ANY },       /* short waits */
-	{ SCMP_SYS(sched_getaffinity), ALL, ANY }, /* glibc: how many arenas */
-	{ SCMP_SYS(clock_gettime), ALL, ANY },     /* where the vDSO cannot */
-	{ SCMP_SYS(clock_nanosleep), ALL, ANY },   /* sleeping */
-	{ SCMP_SYS(nanosleep), ALL, ANY },         /* sleeping */
-	{ SCMP_SYS(restart_syscall), ALL, ANY },   /* sleeping on after a stop */
-	{ SCMP_SYS(membarrier), ALL, ANY },        /* the translator's code patching */
-	{ SCMP_SYS(getcpu), ALL, ANY },            /* glibc: sched_getcpu */
+	{ SCMP_SYS(futex), ALL, ANY }, /* mutexes, conditions */
+	{ SCMP_SYS(clone),
+	  ALL,
+	  { 0, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD } }, /* new threads, never processes */
+	{ SCMP_SYS(set_robust_list), ALL, ANY },                     /* a thread's beginning */
+	{ SCMP_SYS(rseq), ALL, ANY },                                /* a thread's beginning */
+	{ SCMP_SYS(set_tid_address), ALL, ANY },                     /* a thread's beginning */
+	{ SCMP_SYS(exit), ALL, ANY },                                /* a thread's end */
+	{ SCMP_SYS(exit_group), ALL, ANY },                          /* the process's end */
+	{ SCMP_SYS(gettid), ALL, ANY },                              /* whom to kick */
+	{ SCMP_SYS(getpid), ALL, ANY },                              /* whom to kick */
+	{ SCMP_SYS(sched_yield), ALL, ANY },                         /* short waits */
+	{ SCMP_SYS(sched_getaffinity), ALL, ANY },                   /* glibc: how many arenas */
+	{ SCMP_SYS(clock_gettime), ALL, ANY },                       /* where the vDSO cannot */
+	{ SCMP_SYS(clock_nanosleep), ALL, ANY },                     /* sleeping */
+	{ SCMP_SYS(nanosleep), ALL, ANY },                           /* sleeping */
+	{ SCMP_SYS(restart_syscall), ALL, ANY },                     /* sleeping on after a stop */
+	{ SCMP_SYS(membarrier), ALL, ANY },                          /* the translator's code patching */
+	{ SCMP_SYS(getcpu), ALL, ANY },                              /* glibc: sched_getcpu */
 
 	/* signals */
-	{ SCMP_SYS(rt_sigprocmask), ALL, ANY },    /* a thread's beginning; the kick signal */
-	{ SCMP_SYS(rt_sigaction), ALL, ANY },      /* the soft CPU's faults; abort */
-	{ SCMP_SYS(rt_sigreturn), ALL, ANY },      /* the end of every handler */
-	{ SCMP_SYS(sigaltstack), ALL, ANY },       /* the soft CPU's faults */
+	{ SCMP_SYS(rt_sigprocmask), ALL, ANY }, /* a thread's beginning; the kick signal */
+	{ SCMP_SYS(rt_sigaction), ALL, ANY },   /* the soft CPU's faults; abort */
+	{ SCMP_SYS(rt_sigreturn), ALL, ANY },   /* the end of every handler */
+	{ SCMP_SYS(sigaltstack), ALL, ANY },    /* the soft CPU's faults */
 
 	/* descriptors that are open already */
-	{ SCMP_SYS(read), ALL, ANY },              /* eventfds, timers, chardevs, tap */
-	{ SCMP_SYS(write), ALL, ANY },             /* eventfds, chardevs, tap, log lines */
-	{ SCMP_SYS(readv), ALL, ANY },             /* tap */
-	{ SCMP_SYS(writev), ALL, ANY },            /* tap */
-	{ SCMP_SYS(pread64), ALL, ANY },           /* images without io_uring */
-	{ SCMP_SYS(pwrite64), ALL, ANY },          /* images without io_uring */
-	{ SCMP_SYS(preadv), ALL, ANY },            /* images without io_uring */
-	{ SCMP_SYS(pwritev), ALL, ANY },           /* images without io_uring */
-	{ SCMP_SYS(preadv2), ALL, ANY },           /* images without io_uring */
-	{ SCMP_SYS(pwritev2), ALL, ANY },          /* images without io_uring */
-	{ SCMP_SYS(fsync), ALL, ANY },             /* a guest's flush */
-	{ SCMP_SYS(fdatasync), ALL, ANY },         /* a guest's flush */
-	{ SCMP_SYS(fallocate), ALL, ANY },         /* discard and write-zeroes on images; discarded guest memory */
-	{ SCMP_SYS(lseek), ALL, ANY },             /* sizes, holes */
-	{ SCMP_SYS(fstat), ALL, ANY },             /* sizes; stdio */
-	{ SCMP_SYS(newfstatat), P, ANY },          /* glibc's fstat is fstatat(fd, "") */
-	{ SCMP_SYS(fcntl), ALL, ANY },             /* non-blocking, locks of images */
-	{ SCMP_SYS(close), ALL, ANY },             /* the end of anything */
-	{ SCMP_SYS(io_uring_enter), ALL, ANY },    /* images with io_uring; the ring exists already */
+	{ SCMP_SYS(read), ALL, ANY },           /* eventfds, timers, chardevs, tap */
+	{ SCMP_SYS(write), ALL, ANY },          /* eventfds, chardevs, tap, log lines */
+	{ SCMP_SYS(readv), ALL, ANY },          /* tap */
+	{ SCMP_SYS(writev), ALL, ANY },         /* tap */
+	{ SCMP_SYS(pread64), ALL, ANY },        /* images without io_uring */
+	{ SCMP_SYS(pwrite64), ALL, ANY },       /* images without io_uring */
+	{ SCMP_SYS(preadv), ALL, ANY },         /* images without io_uring */
+	{ SCMP_SYS(pwritev), ALL, ANY },        /* images without io_uring */
+	{ SCMP_SYS(preadv2), ALL, ANY },        /* images without io_uring */
+	{ SCMP_SYS(pwritev2), ALL, ANY },       /* images without io_uring */
+	{ SCMP_SYS(fsync), ALL, ANY },          /* a guest's flush */
+	{ SCMP_SYS(fdatasync), ALL, ANY },      /* a guest's flush */
+	{ SCMP_SYS(fallocate), ALL, ANY },      /* discard and write-zeroes on images; discarded guest memory */
+	{ SCMP_SYS(lseek), ALL, ANY },          /* sizes, holes */
+	{ SCMP_SYS(fstat), ALL, ANY },          /* sizes; stdio */
+	{ SCMP_SYS(newfstatat), P, ANY },       /* glibc's fstat is fstatat(fd, "") */
+	{ SCMP_SYS(fcntl), ALL, ANY },          /* non-blocking, locks of images */
+	{ SCMP_SYS(close), ALL, ANY },          /* the end of anything */
+	{ SCMP_SYS(io_uring_enter), ALL, ANY }, /* images with io_uring; the ring exists already */
 
 	/* waiting */
-	{ SCMP_SYS(epoll_create1), P, ANY },       /* loops of devices that come later */
-	{ SCMP_SYS(epoll_ctl), ALL, ANY },         /* loops */
-	{ SCMP_SYS(epoll_wait), ALL, ANY },        /* loops */
-	{ SCMP_SYS(epoll_pwait), ALL, ANY },       /* loops */
-	{ SCMP_SYS(eventfd2), P | V, ANY },        /* queues that a guest activates */
-	{ SCMP_SYS(timerfd_create), P, ANY },      /* loops of devices that come later */
-	{ SCMP_SYS(timerfd_settime), ALL, ANY },   /* timers; a vCPU arms them too */
-	{ SCMP_SYS(poll), ALL, ANY },              /* short waits for one descriptor */
-	{ SCMP_SYS(ppoll), ALL, ANY },             /* short waits for one descriptor */
+	{ SCMP_SYS(epoll_create1), P, ANY },     /* loops of devices that come later */
+	{ SCMP_SYS(epoll_ctl), ALL, ANY },       /* loops */
+	{ SCMP_SYS(epoll_wait), ALL, ANY },      /* loops */
+	{ SCMP_SYS(epoll_pwait), ALL, ANY },     /* loops */
+	{ SCMP_SYS(eventfd2), P | V, ANY },      /* queues that a guest activates */
+	{ SCMP_SYS(timerfd_create), P, ANY },    /* loops of devices that come later */
+	{ SCMP_SYS(timerfd_settime), ALL, ANY }, /* timers; a vCPU arms them too */
+	{ SCMP_SYS(poll), ALL, ANY },            /* short waits for one descriptor */
+	{ SCMP_SYS(ppoll), ALL, ANY },           /* short waits for one descriptor */
 
 	/* sockets that are open already */
-	{ SCMP_SYS(accept4), P, ANY },             /* control clients */
-	{ SCMP_SYS(sendmsg), ALL, ANY },           /* network frames to the helper, control replies */
-	{ SCMP_SYS(recvmsg), ALL, ANY },           /* network frames, control commands with descriptors */
-	{ SCMP_SYS(sendto), ALL, ANY },            /* network frames to the helper */
-	{ SCMP_SYS(recvfrom), ALL, ANY },          /* network frames from the helper */
-	{ SCMP_SYS(sendmmsg), ALL, ANY },          /* several frames at once */
-	{ SCMP_SYS(recvmmsg), ALL, ANY },          /* several frames at once */
-	{ SCMP_SYS(shutdown), P | I, ANY },        /* the end of a client or of the helper */
-	{ SCMP_SYS(getsockopt), P, ANY },          /* who the control client is */
+	{ SCMP_SYS(accept4), P, ANY },      /* control clients */
+	{ SCMP_SYS(sendmsg), ALL, ANY },    /* network frames to the helper, control replies */
+	{ SCMP_SYS(recvmsg), ALL, ANY },    /* network frames, control commands with descriptors */
+	{ SCMP_SYS(sendto), ALL, ANY },     /* network frames to the helper */
+	{ SCMP_SYS(recvfrom), ALL, ANY },   /* network frames from the helper */
+	{ SCMP_SYS(sendmmsg), ALL, ANY },   /* several frames at once */
+	{ SCMP_SYS(recvmmsg), ALL, ANY },   /* several frames at once */
+	{ SCMP_SYS(shutdown), P | I, ANY }, /* the end of a client or of the helper */
+	{ SCMP_SYS(getsockopt), P, ANY },   /* who the control client is */
 
 	/* devices, by command */
-	{ SCMP_SYS(ioctl), ALL, { 1, 0xff00, KVMIO << 8 } },    /* KVM */
-	{ SCMP_SYS(ioctl), P, IOCTL(TCGETS) },                  /* the terminal: its mode */
-	{ SCMP_SYS(ioctl), P, IOCTL(TCSETS) },                  /* the terminal: raw, and back at the end */
-	{ SCMP_SYS(ioctl), P, IOCTL(TCSETSW) },                 /* the terminal: raw, and back at the end */
-	{ SCMP_SYS(ioctl), P, IOCTL(TCSETSF) },                 /* the terminal: raw, and back at the end */
-	{ SCMP_SYS(ioctl), P, IOCTL(TIOCGWINSZ) },              /* the terminal's size */
-	{ SCMP_SYS(ioctl), ALL, IOCTL(FIONBIO) },               /* non-blocking */
-	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETOFFLOAD) },         /* tap: offloads that the guest negotiated */
-	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETVNETHDRSZ) },       /* tap: header size that the guest negotiated */
-	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKDISCARD) },            /* block devices: a guest's discard */
-	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKZEROOUT) },            /* block devices: a guest's write-zeroes */
+	{ SCMP_SYS(ioctl), ALL, { 1, 0xff00, KVMIO << 8 } }, /* KVM */
+	{ SCMP_SYS(ioctl), P, IOCTL(TCGETS) },               /* the terminal: its mode */
+	{ SCMP_SYS(ioctl), P, IOCTL(TCSETS) },               /* the terminal: raw, and back at the end */
+	{ SCMP_SYS(ioctl), P, IOCTL(TCSETSW) },              /* the terminal: raw, and back at the end */
+	{ SCMP_SYS(ioctl), P, IOCTL(TCSETSF) },              /* the terminal: raw, and back at the end */
+	{ SCMP_SYS(ioctl), P, IOCTL(TIOCGWINSZ) },           /* the terminal's size */
+	{ SCMP_SYS(ioctl), ALL, IOCTL(FIONBIO) },            /* non-blocking */
+	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETOFFLOAD) },      /* tap: offloads that the guest negotiated */
+	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETVNETHDRSZ) },    /* tap: header size that the guest negotiated */
+	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKDISCARD) },         /* block devices: a guest's discard */
+	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKZEROOUT) },         /* block devices: a guest's write-zeroes */
 
 	/* the rest */
-	{ SCMP_SYS(getrandom), ALL, ANY },                      /* virtio-rng; glibc's malloc */
-	{ SCMP_SYS(prctl), P, { 0, UINT32_MAX, PR_SET_NAME } }, /* names of threads */
+	{ SCMP_SYS(getrandom), ALL, ANY },                              /* virtio-rng; glibc's malloc */
+	{ SCMP_SYS(prctl), P, { 0, UINT32_MAX, PR_SET_NAME } },         /* names of threads */
 	{ SCMP_SYS(prctl), P, { 0, UINT32_MAX, PR_SET_NO_NEW_PRIVS } }, /* a thread narrows itself */
 	{ SCMP_SYS(prctl), P, { 0, UINT32_MAX, PR_GET_NO_NEW_PRIVS } }, /* libseccomp asks before it loads */
-	{ SCMP_SYS(seccomp), P, ANY },                          /* a thread narrows itself */
-	{ SCMP_SYS(wait4), P, ANY },                            /* the network helper's end */
-	{ SCMP_SYS(uname), P, ANY },                            /* libseccomp */
+	{ SCMP_SYS(seccomp), P, ANY },                                  /* a thread narrows itself */
+	{ SCMP_SYS(wait4), P, ANY },                                    /* the network helper's end */
+	{ SCMP_SYS(uname), P, ANY },                                    /* libseccomp */
 };
 
 /* With exec_memory. */
 static const struct permission exec_table[] = {
-	{ SCMP_SYS(mmap), ALL, { 2, PROT_EXEC | PROT_WRITE, PROT_EXEC } },     /* translated code, mapped once more writable */
+	{ SCMP_SYS(mmap),
+	  ALL,
+	  { 2, PROT_EXEC | PROT_WRITE, PROT_EXEC } }, /* translated code, mapped once more writable */
 	{ SCMP_SYS(mprotect), ALL, { 2, PROT_EXEC | PROT_WRITE, PROT_EXEC } }, /* translated code after it is written */
 };
 
@@ -176,8 +180,9 @@ static int add(scmp_filter_ctx ctx, const struct permission *p, unsigned count, 
 		if (p[n].when.arg == NO_ARG)
 			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, p[n].call, 0);
 		else
-			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, p[n].call, 1,
-			                     SCMP_CMP(p[n].when.arg, SCMP_CMP_MASKED_EQ, p[n].when.mask, p[n].when.value));
+			r = seccomp_rule_add(
+				ctx, SCMP_ACT_ALLOW, p[n].call, 1,
+				SCMP_CMP(p[n].when.arg, SCMP_CMP_MASKED_EQ, p[n].when.mask, p[n].when.value));
 		if (r < 0)
 			return r;
 	}
@@ -187,7 +192,8 @@ static int add(scmp_filter_ctx ctx, const struct permission *p, unsigned count, 
 /* A signal may go to this process only; its number is known only now. */
 static int add_kick(scmp_filter_ctx ctx)
 {
-	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
 static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
@@ -229,7 +235,10 @@ int filter_enter(const struct sandbox_config *cfg, struct err *e)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP)
-		return err_set(e, -ENOTSUP, "sandbox: this kernel takes no seccomp filter (%s): run one with CONFIG_SECCOMP_FILTER, or switch "
-		                            "the sandbox off", strerror(-r));
+		return err_set(e, -ENOTSUP,
+			       "sandbox: this kernel takes no seccomp filter (%s): run one with CONFIG_SECCOMP_FILTER, "
+			       "or switch "
+			       "the sandbox off",
+			       strerror(-r));
 	return r < 0 ? err_errno(e, -r, "sandbox: cannot load the list of system calls") : 0;
 }

@@ -41,7 +41,9 @@ static uint64_t all_rights(int abi)
 
 static size_t ruleset_size(int abi)
 {
-	return abi >= 6 ? sizeof(struct ruleset) : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
+	return abi >= 6   ? sizeof(struct ruleset)
+	       : abi >= 4 ? offsetof(struct ruleset, scoped)
+			  : offsetof(struct ruleset, net);
 }
 
 static int allow(int ruleset, const char *path, uint64_t rights, struct err *e)
@@ -53,7 +55,8 @@ static int allow(int ruleset, const char *path, uint64_t rights, struct err *e)
 	int r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 	/* what only directories have is refused for a file */
 	if (r < 0 && errno == EINVAL) {
-		rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
+		rule.allowed_access &=
+			LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
 		r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 	}
 	if (r < 0)
@@ -87,7 +90,8 @@ static int rules(int ruleset, const struct sandbox_config *cfg, int abi, struct 
 {
 	uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 	/* no executing, and no device nodes, wherever it is */
-	uint64_t write = all_rights(abi) & ~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK);
+	uint64_t write = all_rights(abi) & ~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+						       LANDLOCK_ACCESS_FS_MAKE_BLOCK);
 	int r = allow_all(ruleset, cfg->read_paths, read, e);
 	if (r == 0)
 		r = allow_all(ruleset, cfg->write_paths, write, e);
@@ -103,8 +107,10 @@ int landlock_enter(const struct sandbox_config *cfg, struct err *e)
 	int abi = sandbox_landlock_abi();
 	if (abi == 0) {
 		if (cfg->read_paths || cfg->write_paths)
-			return err_set(e, -ENOTSUP, "sandbox: files are to stay reachable by name, but this kernel has no Landlock to keep the "
-			                            "others away: boot it with lsm=landlock,..., or switch the sandbox off");
+			return err_set(e, -ENOTSUP,
+				       "sandbox: files are to stay reachable by name, but this kernel has no Landlock "
+				       "to keep the "
+				       "others away: boot it with lsm=landlock,..., or switch the sandbox off");
 		return 0;
 	}
 	struct ruleset set = {

@@ -10,7 +10,8 @@
 int sandbox_enter(const struct sandbox_config *cfg, struct err *e)
 {
 	int r = 0;
-	/* what an unprivileged process owes the kernel before it may filter itself; also: no setuid program gains anything */
+	/* what an unprivileged process owes the kernel before it may filter itself; also: no setuid program gains
+	 * anything */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, errno, "sandbox: cannot set no_new_privs");
 	if (cfg->kind == SANDBOX_PROCESS)

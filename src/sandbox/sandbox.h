@@ -33,8 +33,8 @@ struct sandbox_config {
 	/* Files and directories that may still be opened by name, NULL-terminated; NULL: none. For PROCESS only. */
 	const char *const *read_paths;
 	const char *const *write_paths;
-	/* Files that may be removed by name at the end: sockets that this process made. NULL-terminated, or NULL. Landlock
-	 * knows directories only: it is removal in their directories that stays allowed. */
+	/* Files that may be removed by name at the end: sockets that this process made. NULL-terminated, or NULL.
+	 * Landlock knows directories only: it is removal in their directories that stays allowed. */
 	const char *const *remove_paths;
 	/* Unix sockets may be made and connected: virtio-vsock, whose guest chooses when. */
 	bool unix_sockets;

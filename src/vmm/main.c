@@ -271,7 +271,8 @@ static int end_status(const struct vmm *m)
 	const struct vm *vm = m->vm;
 
 	if (m->killed_by) {
-		log_line(LOG_WARNING, "the machine was switched off by %s", m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
+		log_line(LOG_WARNING, "the machine was switched off by %s",
+			 m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
 		return EXIT_SIGNAL + m->killed_by;
 	}
 	switch (vm->end_reason) {
@@ -279,7 +280,8 @@ static int end_status(const struct vmm *m)
 	case VM_REQUEST_RESET: return 0;
 	case VM_REQUEST_DEBUG_EXIT: return (int)(atomic_load(&vm->debug_exit) << 1 | 1) & 0xff;
 	case VM_REQUEST_TRIPLE_FAULT:
-		log_line(LOG_ERROR, "the guest's processor shut down (triple fault): its kernel is broken or not made for this machine");
+		log_line(LOG_ERROR, "the guest's processor shut down (triple fault): its kernel is broken or not made "
+				    "for this machine");
 		return EXIT_TROUBLE;
 	case VM_REQUEST_ERROR: log_line(LOG_ERROR, "%s", vm->fault.text); return EXIT_TROUBLE;
 	default: return EXIT_TROUBLE;

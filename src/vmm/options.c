@@ -87,14 +87,16 @@ static int set_cpus(struct options *o, const char *value, struct err *e)
 	count = opts_number(&k, "count", sockets * (cores ? cores : 1) * threads);
 	opts_free(&k);
 	if (count < 1 || count > VCPU_MAX)
-		return err_set(e, -EINVAL, "%llu vCPUs are not possible; 1 to %d are", (unsigned long long)count, VCPU_MAX);
+		return err_set(e, -EINVAL, "%llu vCPUs are not possible; 1 to %d are", (unsigned long long)count,
+			       VCPU_MAX);
 	if (sockets < 1 || sockets > VCPU_MAX || threads < 1 || threads > VCPU_MAX || cores > VCPU_MAX)
 		return err_set(e, -EINVAL, "sockets, cores and threads go from 1 to %d", VCPU_MAX);
 	if (!cores)
 		cores = (count + sockets * threads - 1) / (sockets * threads);
 	if (sockets * cores * threads != count)
-		return err_set(e, -EINVAL, "%llu sockets x %llu cores x %llu threads are not %llu vCPUs", (unsigned long long)sockets,
-		               (unsigned long long)cores, (unsigned long long)threads, (unsigned long long)count);
+		return err_set(e, -EINVAL, "%llu sockets x %llu cores x %llu threads are not %llu vCPUs",
+			       (unsigned long long)sockets, (unsigned long long)cores, (unsigned long long)threads,
+			       (unsigned long long)count);
 	o->cpus = (unsigned)count;
 	o->topology = (struct x86_topology){ (unsigned)sockets, (unsigned)cores, (unsigned)threads };
 	return 0;
@@ -126,15 +128,18 @@ struct option {
 #define FLAG(member) .flag = offsetof(struct options, member) + 1
 
 static const struct option table[] = {
-	{ "--kernel", "FILE", .set = set_kernel, .help = "kernel: Linux bzImage, ELF, PVH or Multiboot 1 (also as the first argument)" },
+	{ "--kernel", "FILE", .set = set_kernel,
+	  .help = "kernel: Linux bzImage, ELF, PVH or Multiboot 1 (also as the first argument)" },
 	{ "--initrd", "FILE", .set = add_initrd, .help = "initial ramdisk; may be repeated, they are joined" },
 	{ "--append", "TEXT", .set = set_append, .help = "kernel command line" },
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
 	{ "--disk", "PATH[,format=raw][,readonly]", .set = add_disk, .help = "disk; may be repeated" },
-	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net, .help = "network card; may be repeated" },
-	{ "--accel", "auto|kvm|soft", TEXT(accel), .help = "what runs the guest's code (auto: the faster, by measurement)" },
+	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net,
+	  .help = "network card; may be repeated" },
+	{ "--accel", "auto|kvm|soft", TEXT(accel),
+	  .help = "what runs the guest's code (auto: the faster, by measurement)" },
 	{ "--board", "micro", .set = set_board, .help = "the machine" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
@@ -215,6 +220,6 @@ void options_help(const char *program)
 {
 	printf("usage: %s [KERNEL] [options]\n\n", program);
 	for (size_t n = 0; n < COUNT_OF(table); n++)
-		printf("  %s%s%s\n        %s\n", table[n].name, table[n].value ? " " : "", table[n].value ? table[n].value : "",
-		       table[n].help);
+		printf("  %s%s%s\n        %s\n", table[n].name, table[n].value ? " " : "",
+		       table[n].value ? table[n].value : "", table[n].help);
 }

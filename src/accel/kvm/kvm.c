@@ -20,10 +20,13 @@ static int kvm_usable(struct err *e)
 	int vm = ioctl(fd, KVM_CREATE_VM, 0);
 	int r = 0;
 	if (vm < 0)
-		r = err_errno(e, errno, "KVM refuses to make a machine (does another hypervisor hold the processor's virtualization?)");
+		r = err_errno(
+			e, errno,
+			"KVM refuses to make a machine (does another hypervisor hold the processor's virtualization?)");
 	else if (!o.user_memory || !o.immediate_exit)
-		r = err_set(e, -ENOTSUP, "this kernel's KVM is too old: it lacks %s; run Linux 4.11 or later, or use --accel soft",
-		            o.user_memory ? "immediate_exit" : "user memory");
+		r = err_set(e, -ENOTSUP,
+			    "this kernel's KVM is too old: it lacks %s; run Linux 4.11 or later, or use --accel soft",
+			    o.user_memory ? "immediate_exit" : "user memory");
 	if (vm >= 0)
 		close(vm);
 	close(fd);
@@ -83,7 +86,10 @@ static void msr_exits_enable(struct kvm_machine *m)
 	uint8_t none = 0;
 	struct kvm_msr_filter f = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
-		.ranges[0] = { .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, .nmsrs = 1, .base = 0x6e0, .bitmap = &none },
+		.ranges[0] = { .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			       .nmsrs = 1,
+			       .base = 0x6e0,
+			       .bitmap = &none },
 	};
 	m->msr_exits = ioctl(m->fd, KVM_X86_SET_MSR_FILTER, &f) == 0;
 }
@@ -107,13 +113,17 @@ static int machine_open(struct kvm_machine *m, struct err *e)
 		return m->dev_fd;
 	kvm_probe_offer(m->dev_fd, &m->offer);
 	if (!m->offer.user_memory || !m->offer.immediate_exit)
-		return err_set(e, -ENOTSUP, "this kernel's KVM is too old; run Linux 4.11 or later, or use --accel soft");
+		return err_set(e, -ENOTSUP,
+			       "this kernel's KVM is too old; run Linux 4.11 or later, or use --accel soft");
 	m->run_size = ioctl(m->dev_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (m->run_size < (int)sizeof(struct kvm_run))
-		return err_set(e, -ENOTSUP, "KVM's run structure has %d bytes, at least %zu are needed", m->run_size, sizeof(struct kvm_run));
+		return err_set(e, -ENOTSUP, "KVM's run structure has %d bytes, at least %zu are needed", m->run_size,
+			       sizeof(struct kvm_run));
 	m->fd = ioctl(m->dev_fd, KVM_CREATE_VM, 0);
 	if (m->fd < 0)
-		return err_errno(e, errno, "KVM refuses to make a machine (does another hypervisor hold the processor's virtualization?)");
+		return err_errno(
+			e, errno,
+			"KVM refuses to make a machine (does another hypervisor hold the processor's virtualization?)");
 	return 0;
 }
 
@@ -197,8 +207,8 @@ static int vcpu_map(struct kvm_cpu *k, struct err *e)
 	struct kvm_machine *m = k->m;
 	k->fd = ioctl(m->fd, KVM_CREATE_VCPU, (unsigned long)k->v->apic_id);
 	if (k->fd < 0 && errno == EINVAL)
-		return err_set(e, -EINVAL, "KVM refuses vCPU %u with APIC id %u: this kernel takes at most %d vCPUs", k->v->index,
-		               k->v->apic_id, m->offer.max_vcpus);
+		return err_set(e, -EINVAL, "KVM refuses vCPU %u with APIC id %u: this kernel takes at most %d vCPUs",
+			       k->v->index, k->v->apic_id, m->offer.max_vcpus);
 	if (k->fd < 0)
 		return err_errno(e, errno, "KVM refuses vCPU %u", k->v->index);
 	k->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);

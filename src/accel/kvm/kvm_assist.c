@@ -48,7 +48,8 @@ static unsigned insn_bytes(const struct kvm_cpu *k)
 {
 	const struct kvm_run *run = k->run;
 	unsigned size = run->emulation_failure.insn_size;
-	if (run->emulation_failure.ndata < 3 || !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+	if (run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
 		return 0;
 	return size > sizeof(run->emulation_failure.insn_bytes) ? sizeof(run->emulation_failure.insn_bytes) : size;
 }
@@ -89,8 +90,10 @@ static bool give_up(struct kvm_cpu *k, const struct x86_state *s)
 	char bytes[64];
 	insn_text(k, bytes, sizeof(bytes));
 	atomic_fetch_add(&k->m->assist_failed, 1);
-	return kvm_fault(k, "neither KVM nor the soft CPU can execute the instruction at %04x:%#llx (bytes: %s); please report it",
-	                 s->seg[X86_CS].sel, (unsigned long long)s->rip, bytes);
+	return kvm_fault(
+		k,
+		"neither KVM nor the soft CPU can execute the instruction at %04x:%#llx (bytes: %s); please report it",
+		s->seg[X86_CS].sel, (unsigned long long)s->rip, bytes);
 }
 
 /* Without KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM has queued #UD besides telling us. */
@@ -122,7 +125,8 @@ bool kvm_assist(struct kvm_cpu *k, bool *shutdown)
 		after->mp = X86_MP_HALTED;
 	if (kvm_state_set_changed(k, before, after, &e) < 0)
 		return kvm_fault(k, "after the soft CPU executed an instruction: %s", e.text);
-	atomic_store_explicit(&k->v->stats.assisted, atomic_load_explicit(&k->v->stats.assisted, memory_order_relaxed) + 1,
-	                      memory_order_relaxed);
+	atomic_store_explicit(&k->v->stats.assisted,
+			      atomic_load_explicit(&k->v->stats.assisted, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	return true;
 }

@@ -114,7 +114,8 @@ static void chips_reset(void *impl)
 	if (c->m->irqchip)
 		apic_base_reset(c->m);
 	if (!chips_copy(c->m, &c->power_on, true))
-		log_limited(&c->m->log_limit, LOG_WARNING, "KVM refused part of the reset of its interrupt controllers");
+		log_limited(&c->m->log_limit, LOG_WARNING,
+			    "KVM refused part of the reset of its interrupt controllers");
 }
 
 static void chips_destroy(void *impl)
@@ -133,7 +134,8 @@ static int chips_after_load(void *obj, uint16_t version, struct err *e)
 {
 	struct chips *c = obj;
 	if (!chips_copy(c->m, &c->state, true))
-		return err_set(e, -EINVAL, "KVM refuses the saved state of its interrupt controllers (saved by another kernel?)");
+		return err_set(e, -EINVAL,
+			       "KVM refuses the saved state of its interrupt controllers (saved by another kernel?)");
 	c->m->kvmclock_ns = c->state.kvmclock_ns;
 	return 0;
 }

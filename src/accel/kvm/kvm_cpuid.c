@@ -55,7 +55,8 @@ static struct kvm_cpuid2 *supported_read(struct kvm_machine *m, struct err *e)
 		int cause = errno;
 		free(t);
 		if (cause != E2BIG) {
-			err_errno(e, cause, "KVM does not tell which processor features it offers (KVM_GET_SUPPORTED_CPUID)");
+			err_errno(e, cause,
+				  "KVM does not tell which processor features it offers (KVM_GET_SUPPORTED_CPUID)");
 			return NULL;
 		}
 	}

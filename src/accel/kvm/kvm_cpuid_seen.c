@@ -34,7 +34,8 @@ __asm__(".pushsection .rodata\n"
         "mov %eax, 8(%rsi)\n mov %ebx, 12(%rsi)\n mov %ecx, 16(%rsi)\n mov %edx, 20(%rsi)\n"
         "add $24, %rsi\n dec %r8d\n jnz 1b\n hlt\n"
         "seen_end:\n .popsection\n");
-extern const uint8_t seen_start[] __attribute__((visibility("hidden"))), seen_end[] __attribute__((visibility("hidden")));
+extern const uint8_t seen_start[] __attribute__((visibility("hidden"))),
+	seen_end[] __attribute__((visibility("hidden")));
 
 struct seen {
 	uint32_t leaf, subleaf, eax, ebx, ecx, edx;
@@ -98,8 +99,12 @@ static bool scratch_start(struct scratch *s, const struct kvm_cpuid2 *table, uns
 	r.cr3 = SEEN_PML4;
 	r.cr4 = X86_CR4_PAE;
 	r.efer = X86_EFER_LME | X86_EFER_LMA;
-	r.cs = (struct kvm_segment){ .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1 };
-	r.ds = (struct kvm_segment){ .limit = UINT32_MAX, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1 };
+	r.cs = (struct kvm_segment){
+		.limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+	};
+	r.ds = (struct kvm_segment){
+		.limit = UINT32_MAX, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+	};
 	r.es = r.ss = r.fs = r.gs = r.ds;
 	return ioctl(s->vcpu, KVM_SET_SREGS, &r) == 0 && ioctl(s->vcpu, KVM_SET_REGS, &g) == 0;
 }

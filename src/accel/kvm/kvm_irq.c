@@ -17,7 +17,9 @@ int kvm_irq_create(struct kvm_machine *m, bool wanted, struct err *e)
 	if (!wanted || !m->offer.irqchip || !m->offer.signal_msi || m->offer.irq_routing < KVM_GSI_COUNT * 2)
 		return 0;
 	if (ioctl(m->fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return err_errno(e, errno, "KVM refuses interrupt controllers in the kernel; --accel kvm,irqchip=off uses our own");
+		return err_errno(
+			e, errno,
+			"KVM refuses interrupt controllers in the kernel; --accel kvm,irqchip=off uses our own");
 	m->irqchip = true;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	m->pit = m->offer.pit2 && ioctl(m->fd, KVM_CREATE_PIT2, &pit) == 0;
@@ -94,7 +96,9 @@ void kvm_irq_msi(struct vm *vm, uint64_t addr, uint32_t data)
 
 static int irqfd_set(struct kvm_machine *m, unsigned n, int event_fd, bool add)
 {
-	struct kvm_irqfd q = { .fd = (uint32_t)event_fd, .gsi = KVM_GSI_COUNT + n, .flags = add ? 0 : KVM_IRQFD_FLAG_DEASSIGN };
+	struct kvm_irqfd q = { .fd = (uint32_t)event_fd,
+			       .gsi = KVM_GSI_COUNT + n,
+			       .flags = add ? 0 : KVM_IRQFD_FLAG_DEASSIGN };
 	return ioctl(m->fd, KVM_IRQFD, &q) < 0 ? -errno : 0;
 }
 

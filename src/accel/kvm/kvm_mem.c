@@ -25,7 +25,8 @@ int kvm_mem_prepare(struct kvm_machine *m, struct err *e)
 {
 	unsigned count = gmem_block_count(m->vm->mem);
 	if (m->offer.nr_memslots && (int)count > m->offer.nr_memslots)
-		return err_set(e, -ENOSPC, "the machine has %u memory blocks, this kernel's KVM takes %d", count, m->offer.nr_memslots);
+		return err_set(e, -ENOSPC, "the machine has %u memory blocks, this kernel's KVM takes %d", count,
+			       m->offer.nr_memslots);
 	for (unsigned n = 0; n < count; n++) {
 		const struct gmem_block *b = gmem_block(m->vm->mem, n);
 		int r = slot_set(m, n, 0);
@@ -78,7 +79,8 @@ void kvm_mem_dirty_sync(struct vm *vm, bool enable)
 		if (enable == m->dirty_log)
 			continue;
 		if (slot_set(m, n, enable ? KVM_MEM_LOG_DIRTY_PAGES : 0) < 0 && enable)
-			log_limited(&m->log_limit, LOG_WARNING, "KVM refuses a dirty log for memory block %u; all its pages count as written", n);
+			log_limited(&m->log_limit, LOG_WARNING,
+				    "KVM refuses a dirty log for memory block %u; all its pages count as written", n);
 	}
 	m->dirty_log = enable;
 }
@@ -94,8 +96,9 @@ static void doorbell(void *opaque, const struct region_doorbell *bell, bool adde
 		.addr = bell->addr,
 		.len = bell->width,
 		.fd = bell->event_fd,
-		.flags = (bell->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) | (bell->space == REGION_PORT ? KVM_IOEVENTFD_FLAG_PIO : 0) |
-		         (added ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+		.flags = (bell->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) |
+			 (bell->space == REGION_PORT ? KVM_IOEVENTFD_FLAG_PIO : 0) |
+			 (added ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 	if (ioctl(m->fd, KVM_IOEVENTFD, &io) == 0 && added)
 		atomic_fetch_add(&m->doorbells, 1);

@@ -12,8 +12,10 @@ static int open_failed(struct err *e, int cause)
 	switch (cause) {
 	case ENOENT:
 		return err_set(e, -ENOENT,
-		               "/dev/kvm does not exist: load the module (modprobe kvm_intel or kvm_amd), switch virtualization on "
-		               "in the firmware setup, or give this virtual machine nested virtualization; else use --accel soft");
+			       "/dev/kvm does not exist: load the module (modprobe kvm_intel or kvm_amd), switch "
+			       "virtualization on "
+			       "in the firmware setup, or give this virtual machine nested virtualization; else use "
+			       "--accel soft");
 	case EACCES:
 	case EPERM:
 		return err_set(e, -EACCES,
@@ -21,9 +23,10 @@ static int open_failed(struct err *e, int cause)
 		               "(usermod -aG kvm USER, then log in again); else use --accel soft");
 	case ENODEV:
 	case ENXIO:
-		return err_set(e, -ENODEV,
-		               "/dev/kvm exists but no KVM module answers: load kvm_intel or kvm_amd and see dmesg for why it "
-		               "refused; else use --accel soft");
+		return err_set(
+			e, -ENODEV,
+			"/dev/kvm exists but no KVM module answers: load kvm_intel or kvm_amd and see dmesg for why it "
+			"refused; else use --accel soft");
 	default:
 		return err_errno(e, cause, "cannot open /dev/kvm (use --accel soft to go on without)");
 	}
@@ -36,9 +39,11 @@ int kvm_open(struct err *e)
 		return open_failed(e, errno);
 	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		int r = version < 0 ? err_errno(e, errno, "/dev/kvm does not answer KVM_GET_API_VERSION; it is not KVM")
-		                    : err_set(e, -ENOTSUP, "KVM API version %d, this program speaks %d: run a kernel of 2.6.22 or later",
-		                              version, KVM_API_VERSION);
+		int r = version < 0
+				? err_errno(e, errno, "/dev/kvm does not answer KVM_GET_API_VERSION; it is not KVM")
+				: err_set(e, -ENOTSUP,
+					  "KVM API version %d, this program speaks %d: run a kernel of 2.6.22 or later",
+					  version, KVM_API_VERSION);
 		close(fd);
 		return r;
 	}

@@ -39,7 +39,9 @@ int kvm_kick_install(struct err *e)
 {
 	struct sigaction act = { .sa_handler = kick_arrived, .sa_flags = SA_RESTART };
 	sigemptyset(&act.sa_mask);
-	return sigaction(kick_signal(), &act, NULL) < 0 ? err_errno(e, errno, "cannot install the signal that kicks vCPUs") : 0;
+	return sigaction(kick_signal(), &act, NULL) < 0
+		       ? err_errno(e, errno, "cannot install the signal that kicks vCPUs")
+		       : 0;
 }
 
 void kvm_cpu_kick(struct vcpu *v)
@@ -88,8 +90,9 @@ static void where(struct kvm_cpu *k, char *buf, size_t size)
 	struct kvm_sregs s = { 0 };
 	(void)ioctl(k->fd, KVM_GET_REGS, &r);
 	(void)ioctl(k->fd, KVM_GET_SREGS, &s);
-	snprintf(buf, size, "at CS:RIP %04x:%#llx, CR0 %#llx, CR3 %#llx, EFER %#llx, CPL %u", s.cs.selector, (unsigned long long)r.rip,
-	         (unsigned long long)s.cr0, (unsigned long long)s.cr3, (unsigned long long)s.efer, s.ss.dpl);
+	snprintf(buf, size, "at CS:RIP %04x:%#llx, CR0 %#llx, CR3 %#llx, EFER %#llx, CPL %u", s.cs.selector,
+		 (unsigned long long)r.rip, (unsigned long long)s.cr0, (unsigned long long)s.cr3,
+		 (unsigned long long)s.efer, s.ss.dpl);
 }
 
 static bool fail_entry(struct kvm_cpu *k)
@@ -99,10 +102,12 @@ static bool fail_entry(struct kvm_cpu *k)
 	unsigned long long reason = k->run->fail_entry.hardware_entry_failure_reason;
 	const char *hint = "see dmesg of the host";
 	if (reason == 0x80000021)
-		hint = "the processor refuses this guest state; an Intel processor without unrestricted guest mode refuses "
+		hint = "the processor refuses this guest state; an Intel processor without unrestricted guest mode "
+		       "refuses "
 		       "real-mode states: use --accel soft";
 	else if (reason == 7 || reason == 8)
-		hint = "the processor's virtualization refuses KVM's own settings; is another hypervisor active on this host?";
+		hint = "the processor's virtualization refuses KVM's own settings; is another hypervisor active on "
+		       "this host?";
 	return kvm_fault(k, "the processor did not enter the guest (reason %#llx) %s: %s", reason, at, hint);
 }
 
@@ -117,7 +122,8 @@ static bool internal_error(struct kvm_cpu *k)
 	char at[160];
 	where(k, at, sizeof(at));
 	unsigned sub = k->run->internal.suberror;
-	return kvm_fault(k, "KVM internal error %u (%s) %s; try --accel soft", sub, sub < COUNT_OF(name) && name[sub] ? name[sub] : "unknown", at);
+	return kvm_fault(k, "KVM internal error %u (%s) %s; try --accel soft", sub,
+			 sub < COUNT_OF(name) && name[sub] ? name[sub] : "unknown", at);
 }
 
 static bool run_failed(struct kvm_cpu *k, int cause)
@@ -125,7 +131,8 @@ static bool run_failed(struct kvm_cpu *k, int cause)
 	char at[160];
 	where(k, at, sizeof(at));
 	if (cause == EFAULT)
-		return kvm_fault(k, "KVM could not reach guest memory %s; is the host out of memory or huge pages?", at);
+		return kvm_fault(k, "KVM could not reach guest memory %s; is the host out of memory or huge pages?",
+				 at);
 	if (cause == EIO || cause == EINVAL || cause == ENOEXEC)
 		return kvm_fault(k, "KVM_RUN failed (%s) %s; try --accel soft", strerror(cause), at);
 	return kvm_fault(k, "KVM_RUN failed (%s) %s", strerror(cause), at);
@@ -206,7 +213,9 @@ static void system_event(struct kvm_cpu *k)
 	case KVM_SYSTEM_EVENT_SHUTDOWN: vm_request(vm, VM_REQUEST_POWEROFF); break;
 	case KVM_SYSTEM_EVENT_RESET: vm_request(vm, VM_REQUEST_RESET); break;
 	case KVM_SYSTEM_EVENT_CRASH: vm_request(vm, VM_REQUEST_PANIC); break;
-	default: log_limited(&k->m->log_limit, LOG_WARNING, "KVM reports system event %u", k->run->system_event.type); break;
+	default:
+		log_limited(&k->m->log_limit, LOG_WARNING, "KVM reports system event %u", k->run->system_event.type);
+		break;
 	}
 }
 
@@ -325,7 +334,8 @@ static enum next handle_exit(struct kvm_cpu *k)
 	count(&k->v->stats.exits);
 	if (reason < KVM_EXIT_KINDS)
 		count(&k->exit_count[reason]);
-	k->completing = reason == KVM_EXIT_IO || reason == KVM_EXIT_MMIO || reason == KVM_EXIT_X86_RDMSR || reason == KVM_EXIT_X86_WRMSR;
+	k->completing = reason == KVM_EXIT_IO || reason == KVM_EXIT_MMIO || reason == KVM_EXIT_X86_RDMSR ||
+			reason == KVM_EXIT_X86_WRMSR;
 	switch (reason) {
 	case KVM_EXIT_IO: exit_io(k); return GO_ON;
 	case KVM_EXIT_MMIO: exit_mmio(k); return GO_ON;
@@ -340,7 +350,9 @@ static enum next handle_exit(struct kvm_cpu *k)
 	case KVM_EXIT_SHUTDOWN: return LEAVE_SHUTDOWN;
 	case KVM_EXIT_INTERNAL_ERROR: return exit_emulation(k);
 	case KVM_EXIT_FAIL_ENTRY: fail_entry(k); return LEAVE_ERROR;
-	default: kvm_fault(k, "KVM left the guest for reason %u, which this program does not know", reason); return LEAVE_ERROR;
+	default:
+		kvm_fault(k, "KVM left the guest for reason %u, which this program does not know", reason);
+		return LEAVE_ERROR;
 	}
 }
 

@@ -18,10 +18,12 @@
 
 /* In encoding order. */
 static const uint16_t gpr_offset[X86_GPR_COUNT] = {
-	offsetof(struct kvm_regs, rax), offsetof(struct kvm_regs, rcx), offsetof(struct kvm_regs, rdx), offsetof(struct kvm_regs, rbx),
-	offsetof(struct kvm_regs, rsp), offsetof(struct kvm_regs, rbp), offsetof(struct kvm_regs, rsi), offsetof(struct kvm_regs, rdi),
-	offsetof(struct kvm_regs, r8),  offsetof(struct kvm_regs, r9),  offsetof(struct kvm_regs, r10), offsetof(struct kvm_regs, r11),
-	offsetof(struct kvm_regs, r12), offsetof(struct kvm_regs, r13), offsetof(struct kvm_regs, r14), offsetof(struct kvm_regs, r15),
+	offsetof(struct kvm_regs, rax), offsetof(struct kvm_regs, rcx), offsetof(struct kvm_regs, rdx),
+	offsetof(struct kvm_regs, rbx), offsetof(struct kvm_regs, rsp), offsetof(struct kvm_regs, rbp),
+	offsetof(struct kvm_regs, rsi), offsetof(struct kvm_regs, rdi), offsetof(struct kvm_regs, r8),
+	offsetof(struct kvm_regs, r9),  offsetof(struct kvm_regs, r10), offsetof(struct kvm_regs, r11),
+	offsetof(struct kvm_regs, r12), offsetof(struct kvm_regs, r13), offsetof(struct kvm_regs, r14),
+	offsetof(struct kvm_regs, r15),
 };
 
 static int failed(struct kvm_cpu *k, struct err *e, const char *what)
@@ -52,8 +54,9 @@ static int regs_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
 /* ---- system registers ---- */
 
 static const uint16_t seg_offset[X86_SEG_COUNT] = {
-	offsetof(struct kvm_sregs, es), offsetof(struct kvm_sregs, cs), offsetof(struct kvm_sregs, ss),  offsetof(struct kvm_sregs, ds),
-	offsetof(struct kvm_sregs, fs), offsetof(struct kvm_sregs, gs), offsetof(struct kvm_sregs, ldt), offsetof(struct kvm_sregs, tr),
+	offsetof(struct kvm_sregs, es),  offsetof(struct kvm_sregs, cs), offsetof(struct kvm_sregs, ss),
+	offsetof(struct kvm_sregs, ds),  offsetof(struct kvm_sregs, fs), offsetof(struct kvm_sregs, gs),
+	offsetof(struct kvm_sregs, ldt), offsetof(struct kvm_sregs, tr),
 };
 
 static struct x86_seg seg_from_kvm(const struct kvm_segment *k)
@@ -63,8 +66,9 @@ static struct x86_seg seg_from_kvm(const struct kvm_segment *k)
 		.limit = k->limit,
 		.sel = k->selector,
 		.attr = (k->type & 0xfu) | (k->s ? X86_AR_S : 0u) | (uint32_t)(k->dpl & 3) << X86_AR_DPL_SHIFT |
-		        (k->present ? X86_AR_P : 0u) | (k->avl ? X86_AR_AVL : 0u) | (k->l ? X86_AR_L : 0u) | (k->db ? X86_AR_DB : 0u) |
-		        (k->g ? X86_AR_G : 0u) | (k->unusable || !k->present ? X86_AR_UNUSABLE : 0u),
+			(k->present ? X86_AR_P : 0u) | (k->avl ? X86_AR_AVL : 0u) | (k->l ? X86_AR_L : 0u) |
+			(k->db ? X86_AR_DB : 0u) | (k->g ? X86_AR_G : 0u) |
+			(k->unusable || !k->present ? X86_AR_UNUSABLE : 0u),
 	};
 }
 
@@ -143,8 +147,8 @@ unsigned kvm_xsave_bytes(const struct kvm_machine *m)
 static uint8_t *component(const struct kvm_cpu *k, unsigned n, unsigned bytes)
 {
 	unsigned size, offset, c, d;
-	if (!__get_cpuid_count(0xd, n, &size, &offset, &c, &d) || size < bytes || offset < XSAVE_LEGACY + XSAVE_HEADER ||
-	    !range_inside(offset, bytes, k->xsave_size))
+	if (!__get_cpuid_count(0xd, n, &size, &offset, &c, &d) || size < bytes ||
+	    offset < XSAVE_LEGACY + XSAVE_HEADER || !range_inside(offset, bytes, k->xsave_size))
 		return NULL;
 	return (uint8_t *)k->xsave + offset;
 }
@@ -153,7 +157,8 @@ static uint8_t *component(const struct kvm_cpu *k, unsigned n, unsigned bytes)
 static void pieces(uint8_t *image, uint8_t *state, unsigned stride, unsigned bytes, unsigned count, bool out)
 {
 	for (unsigned n = 0; n < count; n++)
-		memcpy(out ? image + n * bytes : state + n * stride, out ? state + n * stride : image + n * bytes, bytes);
+		memcpy(out ? image + n * bytes : state + n * stride, out ? state + n * stride : image + n * bytes,
+		       bytes);
 }
 
 /* The components beyond FXSAVE: out = into the image. The image's absent components are in their reset state. */
@@ -424,7 +429,8 @@ static int msrs_get(struct kvm_cpu *k, struct x86_state *s, uint8_t flags, struc
 	unsigned count = msrs_list(k, list, row, flags);
 	int r = kvm_msrs_read(k, list, count);
 	if (r != (int)count)
-		return err_set(e, r < 0 ? r : -EIO, "KVM: cannot read MSR %#x of vCPU %u", list[r < 0 ? 0 : r].index, k->v->index);
+		return err_set(e, r < 0 ? r : -EIO, "KVM: cannot read MSR %#x of vCPU %u", list[r < 0 ? 0 : r].index,
+			       k->v->index);
 	for (unsigned n = 0; n < count; n++)
 		store_le64((char *)s + msr_table[row[n]].offset, list[n].data);
 	return 0;
@@ -432,7 +438,8 @@ static int msrs_get(struct kvm_cpu *k, struct x86_state *s, uint8_t flags, struc
 
 /* old: write only what differs from it; NULL: all. An MSR that refuses the value is passed over when it holds zero
  * (a feature that this vCPU does not have), else it is an error. */
-static int msrs_set(struct kvm_cpu *k, const struct x86_state *old, const struct x86_state *s, uint8_t flags, struct err *e)
+static int msrs_set(struct kvm_cpu *k, const struct x86_state *old, const struct x86_state *s, uint8_t flags,
+		    struct err *e)
 {
 	struct kvm_msr_entry all[KVM_MSR_MAX], list[KVM_MSR_MAX];
 	uint8_t row[KVM_MSR_MAX];
@@ -451,8 +458,10 @@ static int msrs_set(struct kvm_cpu *k, const struct x86_state *old, const struct
 		if (at == count)
 			break;
 		if (list[at].data)
-			return err_set(e, -EINVAL, "KVM refuses %#llx for MSR %#x of vCPU %u (a CPU state that this host cannot carry)",
-			               (unsigned long long)list[at].data, list[at].index, k->v->index);
+			return err_set(
+				e, -EINVAL,
+				"KVM refuses %#llx for MSR %#x of vCPU %u (a CPU state that this host cannot carry)",
+				(unsigned long long)list[at].data, list[at].index, k->v->index);
 		at++;
 	}
 	return 0;
@@ -524,7 +533,8 @@ static int events_set(struct kvm_cpu *k, const struct x86_state *s, struct err *
 		.interrupt = {
 			.injected = x->interrupt_pending,
 			.nr = x->interrupt_vector,
-			.shadow = (x->sti_shadow ? KVM_X86_SHADOW_INT_STI : 0) | (x->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0),
+			.shadow = (x->sti_shadow ? KVM_X86_SHADOW_INT_STI : 0) |
+			          (x->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0),
 		},
 		.nmi = { .pending = x->nmi_pending, .masked = x->nmi_blocked },
 		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
@@ -546,9 +556,10 @@ static int mp_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 	struct kvm_mp_state mp;
 	if (ioctl(k->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return failed(k, e, "cannot read the run state");
-	s->mp = mp.mp_state == KVM_MP_STATE_HALTED                                                          ? X86_MP_HALTED
-	        : mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED ? X86_MP_WAIT_SIPI
-	                                                                                                 : X86_MP_RUNNABLE;
+	s->mp = mp.mp_state == KVM_MP_STATE_HALTED ? X86_MP_HALTED
+		: mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED
+			? X86_MP_WAIT_SIPI
+			: X86_MP_RUNNABLE;
 	return 0;
 }
 
@@ -649,8 +660,9 @@ int kvm_state_get_light(struct kvm_cpu *k, struct x86_state *s, bool general, st
 static bool sregs_differ(const struct x86_state *a, const struct x86_state *b)
 {
 	return memcmp(a->seg, b->seg, sizeof(a->seg)) || memcmp(&a->gdtr, &b->gdtr, sizeof(a->gdtr)) ||
-	       memcmp(&a->idtr, &b->idtr, sizeof(a->idtr)) || a->cr0 != b->cr0 || a->cr2 != b->cr2 || a->cr3 != b->cr3 ||
-	       a->cr4 != b->cr4 || a->cr8 != b->cr8 || a->efer != b->efer || a->apic_base != b->apic_base;
+	       memcmp(&a->idtr, &b->idtr, sizeof(a->idtr)) || a->cr0 != b->cr0 || a->cr2 != b->cr2 ||
+	       a->cr3 != b->cr3 || a->cr4 != b->cr4 || a->cr8 != b->cr8 || a->efer != b->efer ||
+	       a->apic_base != b->apic_base;
 }
 
 int kvm_state_set_changed(struct kvm_cpu *k, const struct x86_state *old, const struct x86_state *s, struct err *e)

@@ -169,7 +169,9 @@ static int add_irqchip(struct board *b, struct pvclock *pvclock, struct err *e)
 		return ret;
 	b->msi = apic_bus_msi(bus);
 	for (unsigned n = 0; n < vm->vcpu_count; n++) {
-		struct lapic_config lc = { .bus = bus, .vcpu = vm->vcpu[n], .virtual_wire = n == 0, .pvclock = pvclock };
+		struct lapic_config lc = {
+			.bus = bus, .vcpu = vm->vcpu[n], .virtual_wire = n == 0, .pvclock = pvclock
+		};
 
 		ret = lapic_create(vm, lc, &lapic, e);
 		if (ret < 0)
@@ -197,13 +199,15 @@ static int add_interrupts(struct board *b, struct err *e)
 	int ret = 0;
 
 	if (!caps->kernel_clock)
-		ret = pvclock_create(b->vm, (struct pvclock_config){ .mem = b->vm->mem, .clock = b->vm->clock }, &pvclock, e);
+		ret = pvclock_create(b->vm, (struct pvclock_config){ .mem = b->vm->mem, .clock = b->vm->clock },
+				     &pvclock, e);
 	if (ret == 0 && caps->kernel_irqchip)
 		use_kernel_irqchip(b);
 	else if (ret == 0)
 		ret = add_irqchip(b, pvclock, e);
 	if (ret == 0 && !caps->kernel_pit)
-		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) }, &pit, e);
+		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) },
+				 &pit, e);
 	return ret;
 }
 
@@ -219,7 +223,9 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 		.mem_above_4g = cfg->memory - b->layout.low_top,
 		.cpus = cfg->cpus,
 	};
-	struct pm_config pc = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
+	struct pm_config pc = { .timers = vm->timers,
+				.sci = gsi_isa(&b->gsi, IRQ_SCI),
+				.reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
 	struct rtc *rtc;
 	int ret = rtc_create(vm, rc, &rtc, e);
 

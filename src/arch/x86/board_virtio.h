@@ -7,7 +7,8 @@
 #include "arch/x86/board.h"
 #include "arch/x86/gsi.h"
 
-/* Where the next device goes. Slots and windows are handed out in order, so addresses are stable from start to start. */
+/* Where the next device goes. Slots and windows are handed out in order, so addresses are stable from start to start.
+ */
 struct board_virtio {
 	struct vm *vm;
 	struct gsi *gsi;

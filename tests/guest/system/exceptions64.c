@@ -58,7 +58,9 @@ static void k_xm(uint64_t a)
 {
 	uint32_t csr = 0x1f80 & ~(1u << 9); /* divide by zero unmasked */
 	float one = 1;
-	__asm__ volatile("ldmxcsr %0; xorps %%xmm1, %%xmm1; movss %1, %%xmm0; divss %%xmm1, %%xmm0" : : "m"(csr), "m"(one));
+	__asm__ volatile("ldmxcsr %0; xorps %%xmm1, %%xmm1; movss %1, %%xmm0; divss %%xmm1, %%xmm0"
+			 :
+			 : "m"(csr), "m"(one));
 }
 static void k_bound_int_limit(uint64_t a)
 {

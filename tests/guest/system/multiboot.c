@@ -9,10 +9,18 @@
 #include <stdint.h>
 
 enum { COM1 = 0x3f8, LSR = COM1 + 5, LSR_DATA = 1, LSR_ROOM = 0x20 };
-enum { PM_CONTROL = 0x604, PM_RESET = 0x60c, RESET_VALUE = 6, S5 = 5 << 10 | 1 << 13, DEBUG_EXIT = 0xf4, PVPANIC = 0x505 };
+enum {
+	PM_CONTROL = 0x604,
+	PM_RESET = 0x60c,
+	RESET_VALUE = 6,
+	S5 = 5 << 10 | 1 << 13,
+	DEBUG_EXIT = 0xf4,
+	PVPANIC = 0x505
+};
 
 struct info {
-	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length,
+		mmap_addr;
 };
 struct module {
 	uint32_t start, end, string, reserved;

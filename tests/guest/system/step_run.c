@@ -63,7 +63,8 @@ static int attach(struct run *r, uint64_t port, uint64_t size, const char *name,
 /* CPUID without the APIC: there is none. */
 static int make_machine(struct run *r, struct loop *loop, struct err *e)
 {
-	static const struct region_ops serial = { serial_read, serial_write, 0, 0 }, end = { exit_read, exit_write, 0, 0 };
+	static const struct region_ops serial = { serial_read, serial_write, 0, 0 },
+				       end = { exit_read, exit_write, 0, 0 };
 	struct vm_config cfg = { .loop = loop, .accel = &accel_soft };
 	int n;
 
@@ -146,7 +147,8 @@ static int run(struct run *r, struct x86_state *s)
 	for (unsigned n = 0; n < ROUNDS_MAX && !r->ended; n++) {
 		soft_step_run(r->step, s, STEPS, true, &res);
 		if (!r->ended && (res.shutdown || res.halted)) {
-			printf("\n%s at rip %llx\n", res.halted ? "halted" : "triple fault", (unsigned long long)s->rip);
+			printf("\n%s at rip %llx\n", res.halted ? "halted" : "triple fault",
+			       (unsigned long long)s->rip);
 			return 2;
 		}
 	}

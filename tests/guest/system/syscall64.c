@@ -7,7 +7,8 @@ enum { STAR = 0xc0000081, LSTAR, CSTAR, SFMASK, EFER = 0xc0000080 };
 extern char u_syscall[], after_syscall[], entry[], entry_bad[], u_sysenter[], sysenter_entry[], u_sysexit_done[];
 extern uint64_t seen[8];
 __asm__(".data\n.globl seen\nseen: .skip 64\n.text\n"
-	"u_syscall: mov %rsp,%rbp; stc; syscall; after_syscall: movl %cs,%eax; movl %ss,%ebx; pushfq; pop %rdx; int $0x80\n"
+	"u_syscall: mov %rsp,%rbp; stc; syscall; after_syscall: movl %cs,%eax; movl %ss,%ebx; pushfq; pop %rdx; int "
+	"$0x80\n"
 	"entry: mov %rcx,seen; mov %r11,seen+8; movl %cs,%eax; mov %rax,seen+16; movl %ss,%eax; mov %rax,seen+24;"
 	" pushfq_at_user: mov %rsp,seen+40; mov $kstack_top,%rsp; pushfq; pop %rax; mov %rax,seen+32; mov seen+40,%rsp;"
 	" sysretq\n"

@@ -125,13 +125,16 @@ static void bad_selector(void)
 static struct tss16 small;
 extern char task16_entry[];
 __asm__(".text\n"
-	"task16_entry: movzwl %ax,%eax; movl %eax,seen_eax; strw %ax; movzwl %ax,%eax; movl %eax,seen_tr; clts; iretl\n");
+	"task16_entry: movzwl %ax,%eax; movl %eax,seen_eax; strw %ax; movzwl %ax,%eax; movl %eax,seen_tr; clts; "
+	"iretl\n");
 
 /* A task with a 16-bit segment: IP has 16 bits, so its code segment begins at the entry. */
 static void sixteen_bits(void)
 {
 	seen_tr = seen_eax = 0;
-	small = (struct tss16){ .ip = 0, .flags = 2, .ax = 0x4321, .sp = 0x100, .es = KDS, .cs = UGATE16, .ss = SMALL, .ds = KDS };
+	small = (struct tss16){
+		.ip = 0, .flags = 2, .ax = 0x4321, .sp = 0x100, .es = KDS, .cs = UGATE16, .ss = SMALL, .ds = KDS
+	};
 	gdt[UGATE16 / 8] = descriptor((uint32_t)task16_entry, 0xffff, 0x409b);
 	gdt[SMALL / 8] = descriptor((uint32_t)stack2, 0xfff, 0x0093);
 	gdt[TSS2 / 8] = descriptor((uint32_t)&small, sizeof(small) - 1, 0x0081);

@@ -145,13 +145,18 @@ static void k_lret_bad(uint64_t a)
 }
 static void k_compat_kernel(uint64_t a)
 {
-	__asm__ volatile("push %%rbx; mov %%rsp, %%r12; movl $compat_kernel, %%eax; push %0; push %%rax; lretq; compat_done:"
-			 "mov %%r12, %%rsp; pop %%rbx" : : "r"((uint64_t)KCS32) : "rax", "rcx", "rdx", "r12", "memory");
+	__asm__ volatile(
+		"push %%rbx; mov %%rsp, %%r12; movl $compat_kernel, %%eax; push %0; push %%rax; lretq; compat_done:"
+		"mov %%r12, %%rsp; pop %%rbx"
+		:
+		: "r"((uint64_t)KCS32)
+		: "rax", "rcx", "rdx", "r12", "memory");
 }
 static void k_lret_outer(uint64_t a)
 {
-	__asm__ volatile("push %0; push %1; push %2; push %3; lretq" : : "r"((uint64_t)UDS), "r"(STACK), "r"((uint64_t)UCS),
-			 "r"(a));
+	__asm__ volatile("push %0; push %1; push %2; push %3; lretq"
+			 :
+			 : "r"((uint64_t)UDS), "r"(STACK), "r"((uint64_t)UCS), "r"(a));
 }
 
 extern char u_after_lret[];

@@ -52,15 +52,17 @@ static double argument(int n)
 		take(&value_, bytes);                                                                                  \
 	} while (0)
 
-#define LIST(F)                                                                                                        \
-	F(sin) F(cos) F(tan) F(atan) F(exp) F(log) F(sqrt) F(cbrt) F(sinh) F(tanh) F(expm1) F(log1p) F(floor) F(rint) F(erf) F(lgamma)
-#define RUN(fn)                                                                                                        \
-	for (int n = 0; n < 400; n++) {                                                                                \
-		double x = argument(n);                                                                                \
-		TAKE(double, 8, fn(x));                                                                                \
-		TAKE(float, 4, fn##f((float)x));                                                                        \
-		TAKE(long double, 10, fn##l((long double)x));                                                           \
-	}                                                                                                              \
+#define LIST(F)                                                                                                       \
+	F(sin)                                                                                                        \
+	F(cos) F(tan) F(atan) F(exp) F(log) F(sqrt) F(cbrt) F(sinh) F(tanh) F(expm1) F(log1p) F(floor) F(rint) F(erf) \
+		F(lgamma)
+#define RUN(fn)                                               \
+	for (int n = 0; n < 400; n++) {                       \
+		double x = argument(n);                       \
+		TAKE(double, 8, fn(x));                       \
+		TAKE(float, 4, fn##f((float)x));              \
+		TAKE(long double, 10, fn##l((long double)x)); \
+	}                                                     \
 	put(#fn);
 
 static void arithmetic(int mode)
@@ -121,6 +123,7 @@ int main(void)
 	feclearexcept(FE_ALL_EXCEPT);
 	volatile double z = 0, one = 1;
 	volatile double q = one / z;
-	printf("divide by zero flag %d, inexact %d, value %f\n", !!fetestexcept(FE_DIVBYZERO), !!fetestexcept(FE_INEXACT), q);
+	printf("divide by zero flag %d, inexact %d, value %f\n", !!fetestexcept(FE_DIVBYZERO),
+	       !!fetestexcept(FE_INEXACT), q);
 	return 0;
 }

@@ -193,7 +193,9 @@ static size_t trailer(uint8_t *out, size_t len, size_t unpacked)
 
 static size_t pack_gzip(const struct file *f, uint8_t *out)
 {
-	z_stream z = { .next_in = (uint8_t *)f->data, .avail_in = (unsigned)f->size, .next_out = out, .avail_out = IMAGE_MAX };
+	z_stream z = {
+		.next_in = (uint8_t *)f->data, .avail_in = (unsigned)f->size, .next_out = out, .avail_out = IMAGE_MAX
+	};
 
 	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
@@ -205,7 +207,8 @@ static size_t pack_xz(const struct file *f, uint8_t *out)
 {
 	size_t len = 0;
 
-	assert_int_equal(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, f->data, f->size, out, &len, IMAGE_MAX), LZMA_OK);
+	assert_int_equal(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, f->data, f->size, out, &len, IMAGE_MAX),
+			 LZMA_OK);
 	return trailer(out, len, f->size);
 }
 
@@ -245,7 +248,8 @@ static size_t pack_zstd(const struct file *f, uint8_t *out)
 	return trailer(out, len, f->size);
 }
 
-static size_t (*const packers[])(const struct file *, uint8_t *) = { pack_gzip, pack_xz, pack_lzma, pack_lz4, pack_zstd };
+static size_t (*const packers[])(const struct file *, uint8_t *) = { pack_gzip, pack_xz, pack_lzma, pack_lz4,
+								     pack_zstd };
 
 static void test_payloads(void **state)
 {

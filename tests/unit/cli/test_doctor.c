@@ -15,10 +15,18 @@
 static struct doctor_facts good_host(void)
 {
 	struct doctor_facts f = {
-		.kvm = { .api_version = 12, .group = "kvm", .user_in_group = true, .module_intel = true, .nested_paging = 1 },
+		.kvm = { .api_version = 12,
+			 .group = "kvm",
+			 .user_in_group = true,
+			 .module_intel = true,
+			 .nested_paging = 1 },
 		.speed = { .native = 9000000000, .kvm = 8000000000, .soft = 500000000 },
-		.host = { .iommu_groups = 12, .thp = "always [madvise] never", .thp_shmem = "always within_size [advise] never deny force",
-		          .landlock_abi = 4, .mem_total_kib = 16 << 20, .mem_available_kib = 8 << 20 },
+		.host = { .iommu_groups = 12,
+			  .thp = "always [madvise] never",
+			  .thp_shmem = "always within_size [advise] never deny force",
+			  .landlock_abi = 4,
+			  .mem_total_kib = 16 << 20,
+			  .mem_available_kib = 8 << 20 },
 	};
 	for (unsigned n = 0; n < DOCTOR_EXT_COUNT; n++)
 		f.kvm.ext[n] = true;
@@ -48,10 +56,20 @@ static void test_good(void **unused)
 }
 
 /* One thing wrong each time: which line says so, and what its remedy names. */
-static void break_missing(struct doctor_facts *f) { f->kvm.open_error = ENOENT; f->kvm.module_intel = false; f->speed.kvm = 0; }
+static void break_missing(struct doctor_facts *f)
+{
+	f->kvm.open_error = ENOENT;
+	f->kvm.module_intel = false;
+	f->speed.kvm = 0;
+}
 static void break_nested(struct doctor_facts *f) { break_missing(f); f->kvm.virtual_machine = true; }
 static void break_node(struct doctor_facts *f) { f->kvm.open_error = ENOENT; f->speed.kvm = 0; }
-static void break_group(struct doctor_facts *f) { f->kvm.open_error = EACCES; f->kvm.user_in_group = false; f->speed.kvm = 0; }
+static void break_group(struct doctor_facts *f)
+{
+	f->kvm.open_error = EACCES;
+	f->kvm.user_in_group = false;
+	f->speed.kvm = 0;
+}
 static void break_lsm(struct doctor_facts *f) { f->kvm.open_error = EACCES; f->speed.kvm = 0; }
 static void break_busy(struct doctor_facts *f) { f->kvm.create_vm_error = EBUSY; f->speed.kvm = 0; }
 static void break_rival(struct doctor_facts *f) { break_busy(f); f->kvm.module_vbox = true; }
@@ -63,7 +81,10 @@ static void break_ext(struct doctor_facts *f) { f->kvm.ext[3] = false; }
 static void break_ept(struct doctor_facts *f) { f->kvm.nested_paging = 0; }
 static void break_iommu(struct doctor_facts *f) { f->host.iommu_groups = 0; }
 static void break_thp(struct doctor_facts *f) { strcpy(f->host.thp, "always madvise [never]"); }
-static void break_shmem(struct doctor_facts *f) { strcpy(f->host.thp_shmem, "always within_size advise [never] deny force"); }
+static void break_shmem(struct doctor_facts *f)
+{
+	strcpy(f->host.thp_shmem, "always within_size advise [never] deny force");
+}
 static void break_tun(struct doctor_facts *f) { f->host.tun_open_error = ENOENT; }
 static void break_tap(struct doctor_facts *f) { f->host.tun_create_error = EPERM; }
 static void break_uring(struct doctor_facts *f) { f->host.io_uring_error = EPERM; }
@@ -72,7 +93,11 @@ static void break_landlock(struct doctor_facts *f) { f->host.landlock_abi = 0; }
 static void break_seccomp(struct doctor_facts *f) { f->host.seccomp_error = ENOSYS; }
 static void break_commit(struct doctor_facts *f) { f->host.overcommit = 2; }
 static void break_full(struct doctor_facts *f) { f->host.mem_available_kib = 100 << 10; }
-static void break_soft(struct doctor_facts *f) { f->speed.soft = 0; strcpy(f->speed.soft_error, "no executable memory"); }
+static void break_soft(struct doctor_facts *f)
+{
+	f->speed.soft = 0;
+	strcpy(f->speed.soft_error, "no executable memory");
+}
 
 static void test_broken(void **unused)
 {
@@ -114,7 +139,8 @@ static void test_broken(void **unused)
 		doctor_judge(&f, &r);
 		const struct doctor_line *l = find(&r, table[n].id);
 		if (!l || l->status != table[n].status || !strstr(l->remedy, table[n].remedy))
-			fail_msg("row %u: %s: status %d, text '%s', remedy '%s'", n, table[n].id, l ? (int)l->status : -1, l ? l->text : "", l ? l->remedy : "");
+			fail_msg("row %u: %s: status %d, text '%s', remedy '%s'", n, table[n].id,
+				 l ? (int)l->status : -1, l ? l->text : "", l ? l->remedy : "");
 		assert_true(r.can_run);
 	}
 }

@@ -145,9 +145,19 @@ static void test_machine(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"[]", "1 ", "{}", "{\"execute\":1}", "{\"execute\":\"nothing\"}", "{\"execute\":\"stop\",\"arguments\":3}",
-		"{\"execute\":\"stop\",\"more\":1}", "{\"execute\":\"stop\",\"execute\":\"cont\"}", "{]", "}",
-		"{\"execute\":\"\xff\"}", "{\"execute\":\"\\u0000\"}", "nonsense ",
+		"[]",
+		"1 ",
+		"{}",
+		"{\"execute\":1}",
+		"{\"execute\":\"nothing\"}",
+		"{\"execute\":\"stop\",\"arguments\":3}",
+		"{\"execute\":\"stop\",\"more\":1}",
+		"{\"execute\":\"stop\",\"execute\":\"cont\"}",
+		"{]",
+		"}",
+		"{\"execute\":\"\xff\"}",
+		"{\"execute\":\"\\u0000\"}",
+		"nonsense ",
 	};
 	static struct world w;
 	static char text[2048];
@@ -232,8 +242,8 @@ static void test_stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_machine),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_greedy),   cmocka_unit_test(test_stale_socket),
+		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_greedy),  cmocka_unit_test(test_stale_socket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

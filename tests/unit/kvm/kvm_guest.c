@@ -36,14 +36,17 @@ GUEST(guest_mmio, 64,
       "mov %al, (%rbx)\n mov %ax, 2(%rbx)\n mov %eax, 4(%rbx)\n mov %rax, 8(%rbx)\n"
       "mov (%rbx), %cl\n mov 2(%rbx), %dx\n mov 4(%rbx), %esi\n mov 8(%rbx), %rdi\n hlt");
 
-GUEST(guest_doorbell, 64, "mov $0xd0000000, %ebx\n mov $7, %eax\n mov %ax, (%rbx)\n mov $8, %eax\n mov %ax, (%rbx)\n hlt");
+GUEST(guest_doorbell, 64,
+      "mov $0xd0000000, %ebx\n mov $7, %eax\n mov %ax, (%rbx)\n mov $8, %eax\n mov %ax, (%rbx)\n hlt");
 
 /* LOCK CMPXCHG16B twice: one that matches, one that does not */
 GUEST(guest_cx16, 64,
       "mov $0x9000, %edi\n mov $1, %eax\n mov $2, %edx\n mov $3, %ebx\n mov $4, %ecx\n"
-      "lock cmpxchg16b (%rdi)\n setz 0x9020\n lock cmpxchg16b (%rdi)\n setz 0x9021\n mov %rax, 0x9028\n mov %rdx, 0x9030\n hlt");
+      "lock cmpxchg16b (%rdi)\n setz 0x9020\n lock cmpxchg16b (%rdi)\n setz 0x9021\n mov %rax, 0x9028\n mov %rdx, "
+      "0x9030\n hlt");
 
-GUEST(guest_deadline, 64, "mov $0x6e0, %ecx\n mov $0x1234, %eax\n xor %edx, %edx\n wrmsr\n xor %eax, %eax\n rdmsr\n hlt");
+GUEST(guest_deadline, 64,
+      "mov $0x6e0, %ecx\n mov $0x1234, %eax\n xor %edx, %edx\n wrmsr\n xor %eax, %eax\n rdmsr\n hlt");
 
 GUEST(guest_triple, 64, "ud2");
 /* CPUID of the leaf in EAX, subleaf in ECX */
@@ -98,8 +101,12 @@ static void long_mode_state(struct x86_state *s)
 	s->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR;
 	s->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
 	for (unsigned n = X86_ES; n <= X86_GS; n++)
-		s->seg[n] = (struct x86_seg){ .limit = 0xffffffff, .sel = 16, .attr = X86_AR_G | X86_AR_DB | X86_AR_P | X86_AR_S | 3 };
-	s->seg[X86_CS] = (struct x86_seg){ .limit = 0xffffffff, .sel = 8, .attr = X86_AR_G | X86_AR_L | X86_AR_P | X86_AR_S | 11 };
+		s->seg[n] = (struct x86_seg){ .limit = 0xffffffff,
+					      .sel = 16,
+					      .attr = X86_AR_G | X86_AR_DB | X86_AR_P | X86_AR_S | 3 };
+	s->seg[X86_CS] = (struct x86_seg){ .limit = 0xffffffff,
+					   .sel = 8,
+					   .attr = X86_AR_G | X86_AR_L | X86_AR_P | X86_AR_S | 11 };
 	s->idtr.limit = 0;
 }
 

@@ -70,11 +70,14 @@ static void rec_write(void *opaque, uint64_t off, unsigned width, uint64_t value
 
 static const struct region_ops rec_ops = { .read = rec_read, .write = rec_write };
 
-static struct region_handle *attach(struct guest *g, struct recorder *r, enum region_space space, uint64_t addr, uint64_t size)
+static struct region_handle *attach(struct guest *g, struct recorder *r, enum region_space space, uint64_t addr,
+				    uint64_t size)
 {
 	struct region_handle *h;
 	struct err e = { 0 };
-	struct region desc = { .space = space, .addr = addr, .size = size, .name = "recorder", .ops = &rec_ops, .opaque = r };
+	struct region desc = {
+		.space = space, .addr = addr, .size = size, .name = "recorder", .ops = &rec_ops, .opaque = r
+	};
 	if (region_attach(g->vm->regions, &desc, &h, &e) < 0)
 		fail_msg("%s", e.text);
 	return h;
@@ -243,7 +246,9 @@ static int fake_msr_write(void *opaque, uint32_t msr, uint64_t value)
 
 static struct vcpu_chip fake_chip(struct fake_apic *a)
 {
-	return (struct vcpu_chip){ fake_pending, fake_ack, fake_cr8_get, fake_cr8_set, fake_msr_read, fake_msr_write, a };
+	return (struct vcpu_chip){
+		fake_pending, fake_ack, fake_cr8_get, fake_cr8_set, fake_msr_read, fake_msr_write, a
+	};
 }
 
 static void test_injection(void **unused)
@@ -351,7 +356,8 @@ static void test_assist(void **unused)
 	assert_int_equal(guest_read64(&g, 0x9020) & 0xffff, 0x0001);
 	assert_int_equal(guest_read64(&g, 0x9028), 3);
 	assert_int_equal(guest_read64(&g, 0x9030), 4);
-	print_message("instructions done by the soft CPU: %llu\n", (unsigned long long)atomic_load(&g.v->stats.assisted));
+	print_message("instructions done by the soft CPU: %llu\n",
+		      (unsigned long long)atomic_load(&g.v->stats.assisted));
 	guest_destroy(&g);
 }
 
@@ -399,7 +405,8 @@ static void same_state(const struct x86_state *a, const struct x86_state *b)
 	assert_memory_equal(a->fpu.zmm, b->fpu.zmm, sizeof(a->fpu.zmm));
 	assert_memory_equal(a->fpu.st, b->fpu.st, sizeof(a->fpu.st));
 	assert_memory_equal(a->fpu.k, b->fpu.k, sizeof(a->fpu.k));
-	assert_true(a->fpu.fcw == b->fpu.fcw && a->fpu.fsw == b->fpu.fsw && a->fpu.ftw == b->fpu.ftw && a->fpu.mxcsr == b->fpu.mxcsr);
+	assert_true(a->fpu.fcw == b->fpu.fcw && a->fpu.fsw == b->fpu.fsw && a->fpu.ftw == b->fpu.ftw &&
+		    a->fpu.mxcsr == b->fpu.mxcsr);
 }
 
 static void round_trip(const char *options)
@@ -415,7 +422,8 @@ static void round_trip(const char *options)
 		fail_msg("%s", e.text);
 	state(&g, &first);
 	assert_memory_equal(s.gpr, first.gpr, sizeof(s.gpr));
-	assert_true(first.lstar == s.lstar && first.kernel_gs_base == s.kernel_gs_base && first.seg[X86_GS].base == s.seg[X86_GS].base);
+	assert_true(first.lstar == s.lstar && first.kernel_gs_base == s.kernel_gs_base &&
+		    first.seg[X86_GS].base == s.seg[X86_GS].base);
 	assert_memory_equal(s.fpu.zmm, first.fpu.zmm, 16 * 64);
 	assert_int_equal(first.fpu.ftw, s.fpu.ftw);
 	assert_true(first.ev.nmi_blocked);
@@ -602,11 +610,14 @@ int main(void)
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hlt),           cmocka_unit_test(test_ports),       cmocka_unit_test(test_mmio),
-		cmocka_unit_test(test_doorbell),      cmocka_unit_test(test_triple_fault), cmocka_unit_test(test_injection),
-		cmocka_unit_test(test_tsc_deadline),  cmocka_unit_test(test_init_sipi),   cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_kick),          cmocka_unit_test(test_pause_resume), cmocka_unit_test(test_kernel_irqchip),
-		cmocka_unit_test(test_dirty_log),     cmocka_unit_test(test_cpuid),     cmocka_unit_test(test_bad_options), cmocka_unit_test(test_assist),
+		cmocka_unit_test(test_hlt),          cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_mmio),         cmocka_unit_test(test_doorbell),
+		cmocka_unit_test(test_triple_fault), cmocka_unit_test(test_injection),
+		cmocka_unit_test(test_tsc_deadline), cmocka_unit_test(test_init_sipi),
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_kick),
+		cmocka_unit_test(test_pause_resume), cmocka_unit_test(test_kernel_irqchip),
+		cmocka_unit_test(test_dirty_log),    cmocka_unit_test(test_cpuid),
+		cmocka_unit_test(test_bad_options),  cmocka_unit_test(test_assist),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

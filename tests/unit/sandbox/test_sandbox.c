@@ -78,7 +78,8 @@ static void child_denied(void)
 	MUST(syscall(SYS_io_uring_setup, 2, NULL) < 0 && errno == EPERM);
 	char c = 'x';
 	MUST(ioctl(0, 0x5412 /* TIOCSTI */, &c) < 0 && errno == EPERM);
-	MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EPERM);
+	MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
+	     errno == EPERM);
 }
 
 static void child_allowed(void)
@@ -104,7 +105,8 @@ static void child_killed(void)
 static void child_no_exec(void)
 {
 	enter((struct sandbox_config){ .exec_memory = false });
-	MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EPERM);
+	MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
+	     errno == EPERM);
 	MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
 }
 
@@ -141,7 +143,8 @@ static void child_all_threads(void)
 static void *narrow_thread(void *arg)
 {
 	enter((struct sandbox_config){ .kind = SANDBOX_VCPU });
-	return (void *)(intptr_t)(accept4(0, NULL, NULL, 0) < 0 && errno == EPERM && mmap(NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+	return (void *)(intptr_t)(accept4(0, NULL, NULL, 0) < 0 && errno == EPERM &&
+				  mmap(NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
 }
 
 static void child_narrow(void)

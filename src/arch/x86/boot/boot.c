@@ -7,7 +7,8 @@
 
 static const struct kind {
 	const char *name;
-	int (*install)(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu, struct err *e);
+	int (*install)(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,
+		       struct err *e);
 } kinds[] = {
 	[KERNEL_BZIMAGE] = { "Linux bzImage", linux_install_bzimage },
 	[KERNEL_ELF_LINUX] = { "Linux ELF", linux_install_elf },
@@ -40,7 +41,9 @@ static int recognise(struct boot *b, struct err *e)
 		b->kind = KERNEL_MULTIBOOT;
 		return 0;
 	}
-	return err_set(e, -EINVAL, "%s is not a kernel that can be booted directly (Linux bzImage, ELF, PVH or Multiboot 1)", im->path);
+	return err_set(e, -EINVAL,
+		       "%s is not a kernel that can be booted directly (Linux bzImage, ELF, PVH or Multiboot 1)",
+		       im->path);
 }
 
 static int open_files(struct boot *b, const struct boot_source *src, struct err *e)
@@ -68,7 +71,8 @@ int boot_open(struct boot **out, const struct boot_source *src, struct err *e)
 	int ret;
 
 	if (src->initrd_count > BOOT_INITRD_MAX)
-		return err_set(e, -EINVAL, "%u initrds given; at most %d are possible", src->initrd_count, BOOT_INITRD_MAX);
+		return err_set(e, -EINVAL, "%u initrds given; at most %d are possible", src->initrd_count,
+			       BOOT_INITRD_MAX);
 	if (src->cmdline && strlen(src->cmdline) > BOOT_CMDLINE_MAX)
 		return err_set(e, -E2BIG, "the kernel command line is longer than %d bytes", BOOT_CMDLINE_MAX);
 	b = calloc(1, sizeof(*b));
@@ -115,7 +119,8 @@ static void release_pages(struct boot *b)
 		image_release(&b->initrd[n]);
 }
 
-int boot_install(struct boot *b, struct gmem *mem, const struct boot_layout *layout, struct x86_state *cpu, struct err *e)
+int boot_install(struct boot *b, struct gmem *mem, const struct boot_layout *layout, struct x86_state *cpu,
+		 struct err *e)
 {
 	int ret = kinds[b->kind].install(b, mem, layout, cpu, e);
 

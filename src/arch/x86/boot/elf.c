@@ -51,7 +51,8 @@ static int read_header(const uint8_t *data, size_t size, const char *what, struc
 	if (h->machine != EM_386 && h->machine != EM_X86_64)
 		return err_set(e, -EINVAL, "%s is for another processor (ELF machine %u), not x86", what, h->machine);
 	if (h->phnum == 0 || h->phnum > ELF_SEGMENT_MAX)
-		return err_set(e, -EINVAL, "%s has %u ELF segments; a kernel has 1 to %d", what, h->phnum, ELF_SEGMENT_MAX);
+		return err_set(e, -EINVAL, "%s has %u ELF segments; a kernel has 1 to %d", what, h->phnum,
+			       ELF_SEGMENT_MAX);
 	if (h->phentsize != (is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)) ||
 	    !range_inside(h->phoff, (uint64_t)h->phnum * h->phentsize, size))
 		return err_set(e, -EINVAL, "%s is truncated: its ELF program headers lie outside the file", what);

@@ -66,7 +66,9 @@ int image_check_place(uint64_t addr, uint64_t size, const char *what, struct err
 	bool reserved = addr < BOOT_HIGH && (size > BOOT_HIGH || addr + size > BOOT_RESERVED);
 
 	if (low || reserved)
-		return err_set(e, -EINVAL, "%s wants to be at 0x%llx, where the boot loader's or the machine's tables lie; "
-		               "kernels are linked to 1 MiB or above", what, (unsigned long long)addr);
+		return err_set(e, -EINVAL,
+			       "%s wants to be at 0x%llx, where the boot loader's or the machine's tables lie; "
+			       "kernels are linked to 1 MiB or above",
+			       what, (unsigned long long)addr);
 	return 0;
 }

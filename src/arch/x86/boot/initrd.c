@@ -20,10 +20,11 @@ int initrd_place(struct boot *b, struct gmem *mem, uint64_t floor, uint64_t limi
 	uint64_t total = initrd_total(b), at;
 
 	if (total > limit || (at = round_down(limit - total, GMEM_PAGE)) < floor)
-		return err_set(e, -E2BIG,
-		               "the initrd of %llu MiB does not fit beside the kernel; give the machine at least %llu MiB "
-		               "with --memory",
-		               (unsigned long long)(total >> 20) + 1, (unsigned long long)((floor + total) >> 20) + 2);
+		return err_set(
+			e, -E2BIG,
+			"the initrd of %llu MiB does not fit beside the kernel; give the machine at least %llu MiB "
+			"with --memory",
+			(unsigned long long)(total >> 20) + 1, (unsigned long long)((floor + total) >> 20) + 2);
 	*addr = at;
 	for (unsigned n = 0; n < b->initrd_count; n++) {
 		/* The gap is zeros at every reset, whatever the guest left there: Linux skips those only. */

@@ -58,15 +58,17 @@ static int parse(const struct image *im, struct bzimage *bz, struct err *e)
 	memset(bz, 0, sizeof(*bz));
 	memcpy(&bz->hdr, im->data + SETUP_AT, len);
 	if (bz->hdr.version < PROTOCOL_MIN || !(bz->hdr.loadflags & LOADED_HIGH))
-		return err_set(e, -EINVAL, "kernel %s speaks boot protocol %u.%02u; 2.06 or later (Linux 2.6.22) is needed", im->path,
-		               bz->hdr.version >> 8, bz->hdr.version & 0xff);
+		return err_set(e, -EINVAL,
+			       "kernel %s speaks boot protocol %u.%02u; 2.06 or later (Linux 2.6.22) is needed",
+			       im->path, bz->hdr.version >> 8, bz->hdr.version & 0xff);
 	setup = ((bz->hdr.setup_sects ? bz->hdr.setup_sects : 4) + 1) * (size_t)512;
 	if (!range_inside(setup, (uint64_t)bz->hdr.syssize * 16, round_up(im->size, 16)) || setup >= im->size)
-		return err_set(e, -EINVAL, "kernel %s is truncated: %zu bytes, its header promises %llu", im->path, im->size,
-		               (unsigned long long)(setup + (uint64_t)bz->hdr.syssize * 16));
+		return err_set(e, -EINVAL, "kernel %s is truncated: %zu bytes, its header promises %llu", im->path,
+			       im->size, (unsigned long long)(setup + (uint64_t)bz->hdr.syssize * 16));
 	bz->code = im->data + setup;
 	bz->code_size = im->size - setup;
-	if (bz->hdr.version >= PROTOCOL_PAYLOAD && range_inside(bz->hdr.payload_offset, bz->hdr.payload_length, bz->code_size)) {
+	if (bz->hdr.version >= PROTOCOL_PAYLOAD &&
+	    range_inside(bz->hdr.payload_offset, bz->hdr.payload_length, bz->code_size)) {
 		bz->payload = bz->code + bz->hdr.payload_offset;
 		bz->payload_size = bz->hdr.payload_length;
 	}
@@ -138,8 +140,9 @@ static int enter(struct gmem *mem, struct x86_state *cpu, bool is64, uint64_t ri
 	return ret;
 }
 
-static int install_unpacked(struct boot *b, struct gmem *mem, const struct boot_layout *l, const struct setup_header *hdr,
-                            const uint8_t *elf, size_t size, struct x86_state *cpu, struct err *e)
+static int install_unpacked(struct boot *b, struct gmem *mem, const struct boot_layout *l,
+			    const struct setup_header *hdr, const uint8_t *elf, size_t size, struct x86_state *cpu,
+			    struct err *e)
 {
 	struct elf_info info;
 	int ret = elf_inspect(elf, size, b->kernel.path, &info, e);
@@ -165,18 +168,21 @@ static int install_packed(struct boot *b, struct gmem *mem, const struct boot_la
 	/* The decompressor moves the kernel to its preferred address and needs init_size bytes from there. */
 	if (bz->hdr.version >= PROTOCOL_INIT_SIZE) {
 		if (bz->hdr.pref_address > PREF_ADDRESS_MAX)
-			return err_set(e, -EINVAL, "kernel %s wants to be at an address where no memory can be", b->kernel.path);
+			return err_set(e, -EINVAL, "kernel %s wants to be at an address where no memory can be",
+				       b->kernel.path);
 		if (bz->hdr.pref_address + bz->hdr.init_size > end)
 			end = bz->hdr.pref_address + bz->hdr.init_size;
 	}
 	if (end > l->low_top || gmem_write(mem, LOAD_HIGH_AT, bz->code, bz->code_size) < 0)
-		return err_set(e, -E2BIG, "kernel %s needs %llu MiB of memory to unpack; give the machine more with --memory",
-		               b->kernel.path, (unsigned long long)(end >> 20) + 1);
+		return err_set(e, -E2BIG,
+			       "kernel %s needs %llu MiB of memory to unpack; give the machine more with --memory",
+			       b->kernel.path, (unsigned long long)(end >> 20) + 1);
 	ret = put_params(b, mem, l, &bz->hdr, end, e);
 	return ret < 0 ? ret : enter(mem, cpu, is64, LOAD_HIGH_AT + (is64 ? 0x200 : 0), e);
 }
 
-int linux_install_bzimage(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu, struct err *e)
+int linux_install_bzimage(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,
+			  struct err *e)
 {
 	struct bzimage bz;
 	uint8_t *elf = NULL;
@@ -199,7 +205,8 @@ int linux_install_bzimage(struct boot *b, struct gmem *mem, const struct boot_la
 }
 
 /* A vmlinux has no setup header; this is the one a current kernel would bring. */
-int linux_install_elf(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu, struct err *e)
+int linux_install_elf(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,
+		      struct err *e)
 {
 	const struct setup_header hdr = {
 		.boot_flag = 0xaa55,

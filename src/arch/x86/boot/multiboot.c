@@ -69,22 +69,26 @@ bool multiboot_is(const uint8_t *data, size_t size)
 	return find_header(data, size, &h) >= 0;
 }
 
-static int load_kludge(struct boot *b, struct gmem *mem, const struct mb_header *h, int64_t at, uint64_t *end, struct err *e)
+static int load_kludge(struct boot *b, struct gmem *mem, const struct mb_header *h, int64_t at, uint64_t *end,
+		       struct err *e)
 {
 	uint64_t skip, len, bss;
 
 	if (h->load_addr > h->header_addr || (uint64_t)(h->header_addr - h->load_addr) > (uint64_t)at)
-		return err_set(e, -EINVAL, "kernel %s: its Multiboot header places the load address outside the file", b->kernel.path);
+		return err_set(e, -EINVAL, "kernel %s: its Multiboot header places the load address outside the file",
+			       b->kernel.path);
 	skip = (uint64_t)at - (h->header_addr - h->load_addr);
 	len = h->load_end_addr ? (uint64_t)h->load_end_addr - h->load_addr : b->kernel.size - skip;
 	if (h->load_end_addr && (h->load_end_addr < h->load_addr || !range_inside(skip, len, b->kernel.size)))
-		return err_set(e, -EINVAL, "kernel %s is truncated: its Multiboot header promises %llu bytes", b->kernel.path,
-		               (unsigned long long)(skip + len));
+		return err_set(e, -EINVAL, "kernel %s is truncated: its Multiboot header promises %llu bytes",
+			       b->kernel.path, (unsigned long long)(skip + len));
 	if (image_check_place(h->load_addr, len, b->kernel.path, e) < 0)
 		return -EINVAL;
 	bss = h->bss_end_addr > h->load_addr + len ? h->bss_end_addr - (h->load_addr + len) : 0;
-	if (gmem_write(mem, h->load_addr, b->kernel.data + skip, len) < 0 || gmem_fill(mem, h->load_addr + len, 0, bss) < 0)
-		return err_set(e, -E2BIG, "kernel %s does not fit into memory; give the machine more with --memory", b->kernel.path);
+	if (gmem_write(mem, h->load_addr, b->kernel.data + skip, len) < 0 ||
+	    gmem_fill(mem, h->load_addr + len, 0, bss) < 0)
+		return err_set(e, -E2BIG, "kernel %s does not fit into memory; give the machine more with --memory",
+			       b->kernel.path);
 	*end = h->load_addr + len + bss;
 	return 0;
 }
@@ -104,10 +108,12 @@ static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64
 	int ret;
 
 	if (at < 0 || (h.flags & FLAGS_MUST))
-		return err_set(e, -EINVAL, "kernel %s asks for Multiboot features 0x%x that do not exist", b->kernel.path, h.flags);
+		return err_set(e, -EINVAL, "kernel %s asks for Multiboot features 0x%x that do not exist",
+			       b->kernel.path, h.flags);
 	if (h.flags & FLAG_KLUDGE) {
 		if ((uint64_t)at + sizeof(h) > b->kernel.size)
-			return err_set(e, -EINVAL, "kernel %s is truncated within its Multiboot header", b->kernel.path);
+			return err_set(e, -EINVAL, "kernel %s is truncated within its Multiboot header",
+				       b->kernel.path);
 		ret = load_kludge(b, mem, &h, at, end, e);
 		*entry = h.entry_addr;
 		return ret < 0 ? ret : check_entry(b, *entry, h.load_addr, *end, e);
@@ -116,7 +122,8 @@ static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64
 	if (ret < 0)
 		return ret;
 	if (info.high > UINT32_MAX)
-		return err_set(e, -EINVAL, "kernel %s lies above 4 GiB, where a Multiboot loader does not reach", b->kernel.path);
+		return err_set(e, -EINVAL, "kernel %s lies above 4 GiB, where a Multiboot loader does not reach",
+			       b->kernel.path);
 	*entry = info.entry;
 	*end = info.high;
 	ret = check_entry(b, info.entry, info.low, info.high, e);
@@ -131,8 +138,9 @@ static int place_modules(struct boot *b, struct gmem *mem, uint64_t end, uint64_
 	for (unsigned n = 0; n < b->initrd_count; n++) {
 		if (at + b->initrd[n].size > low_top ||
 		    gmem_write(mem, at, b->initrd[n].data, b->initrd[n].size) < 0)
-			return err_set(e, -E2BIG, "module %s does not fit into memory; give the machine more with --memory",
-			               b->initrd[n].path);
+			return err_set(e, -E2BIG,
+				       "module %s does not fit into memory; give the machine more with --memory",
+				       b->initrd[n].path);
 		s->module[n] = (struct mb_module){ .start = (uint32_t)at, .end = (uint32_t)(at + b->initrd[n].size) };
 		s->module[n].string = BOOT_START_INFO + offsetof(struct mb_block, name);
 		at = round_up(at + b->initrd[n].size, GMEM_PAGE);
@@ -143,7 +151,9 @@ static int place_modules(struct boot *b, struct gmem *mem, uint64_t end, uint64_
 static void fill_info(struct mb_block *s, const struct boot *b, const struct boot_layout *l)
 {
 	for (unsigned n = 0; n < l->map_count; n++)
-		s->map[n] = (struct mb_mmap){ .size = 20, .addr = l->map[n].addr, .len = l->map[n].size, .type = l->map[n].type };
+		s->map[n] = (struct mb_mmap){
+			.size = 20, .addr = l->map[n].addr, .len = l->map[n].size, .type = l->map[n].type
+		};
 	memcpy(s->name, "panal", 6);
 	s->info = (struct mb_info){
 		.flags = INFO_MEM | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_NAME,
@@ -158,7 +168,8 @@ static void fill_info(struct mb_block *s, const struct boot *b, const struct boo
 	};
 }
 
-int multiboot_install(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu, struct err *e)
+int multiboot_install(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,
+		      struct err *e)
 {
 	struct mb_block s = { 0 };
 	uint64_t entry = 0, end = 0;

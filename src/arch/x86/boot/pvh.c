@@ -34,12 +34,14 @@ struct start_block {
 static void fill_map(struct start_block *s, const struct boot_layout *l)
 {
 	for (unsigned n = 0; n < l->map_count; n++)
-		s->map[n] = (struct start_memmap){ .addr = l->map[n].addr, .size = l->map[n].size, .type = l->map[n].type };
+		s->map[n] =
+			(struct start_memmap){ .addr = l->map[n].addr, .size = l->map[n].size, .type = l->map[n].type };
 	s->info.memmap = BOOT_START_INFO + offsetof(struct start_block, map);
 	s->info.memmap_entries = l->map_count;
 }
 
-static int write_start(struct boot *b, struct gmem *mem, const struct boot_layout *l, uint64_t kernel_end, struct err *e)
+static int write_start(struct boot *b, struct gmem *mem, const struct boot_layout *l, uint64_t kernel_end,
+		       struct err *e)
 {
 	struct start_block s = {
 		.info = { .magic = START_MAGIC, .version = START_VERSION, .cmdline = BOOT_CMDLINE, .rsdp = l->rsdp },
