@@ -293,16 +293,35 @@ static int fpu_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 	return 0;
 }
 
+static int xsave_put(struct kvm_cpu *k, const struct x86_state *s, uint64_t mask)
+{
+	uint8_t *image = k->xsave;
+	legacy_put(image, &s->fpu);
+	uint64_t known = 3, old = load_le64(image + XSAVE_LEGACY);
+	for (unsigned n = 0; n < COUNT_OF(component_table); n++)
+		known |= UINT64_C(1) << component_table[n].n;
+	uint64_t present = 3 | components_copy(k, (struct x86_fpu *)&s->fpu, mask, true);
+	store_le64(image + XSAVE_LEGACY, present | (old & ~known));
+	return ioctl(k->fd, KVM_SET_XSAVE, image) < 0 ? -errno : 0;
+}
+
 static int fpu_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
 {
 	if (!k->m->offer.xsave)
 		return fpu_set_old(k, s, e);
-	uint8_t *image = k->xsave;
-	memset(image, 0, k->xsave_size);
-	legacy_put(image, &s->fpu);
-	uint64_t present = 3 | components_copy(k, (struct x86_fpu *)&s->fpu, k->xcr0_mask, true);
-	store_le64(image + XSAVE_LEGACY, present);
-	return ioctl(k->fd, KVM_SET_XSAVE, image) < 0 ? failed(k, e, "cannot set the vector registers") : 0;
+	memset(k->xsave, 0, k->xsave_size);
+	return xsave_put(k, s, k->xcr0_mask) < 0 ? failed(k, e, "cannot set the vector registers") : 0;
+}
+
+/* After fpu_get: what struct x86_fpu has no room for (AMX) stays. The guest may have more components on than its CPUID
+ * table offers, where KVM lets it see the host's CPUID. */
+static int fpu_set_again(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
+{
+	if (!k->m->offer.xsave)
+		return fpu_set_old(k, s, e);
+	if (xsave_put(k, s, k->xcr0_mask | s->xcr0) == 0)
+		return 0;
+	return fpu_set(k, s, e);
 }
 
 /* ---- MSRs ---- */
@@ -673,7 +692,7 @@ int kvm_state_set_changed(struct kvm_cpu *k, const struct x86_state *old, const 
 	if (r == 0 && old->xcr0 != s->xcr0)
 		r = xcrs_set(k, s, e);
 	if (r == 0 && memcmp(&old->fpu, &s->fpu, sizeof(s->fpu)))
-		r = fpu_set(k, s, e);
+		r = fpu_set_again(k, s, e);
 	if (r == 0)
 		r = msrs_set(k, old, s, MSR_STEP, e);
 	if (r == 0 && memcmp(old->dr, s->dr, sizeof(s->dr)))

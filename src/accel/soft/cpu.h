@@ -38,6 +38,8 @@ enum {
 	MODE_FLAT = 1 << 9,      /* outside 64-bit code: CS, SS, DS, ES are base 0, limit 4 GiB, usable, DS/ES/SS writable */
 };
 
+enum { XSAVE_COMPONENTS = 19 }; /* to AMX's, the last that XCR0 has bits for */
+
 struct soft_cpu {
 	struct x86_state s; /* live */
 
@@ -83,6 +85,13 @@ struct soft_cpu {
 	uint64_t phys_mask; /* physical address bits offered in CPUID */
 	/* CPUID-derived gates, set by cpu_update_features from v->cpuid: what decoding and system handlers may offer */
 	uint64_t cr4_allowed, xcr0_allowed, efer_allowed;
+
+	/* fpstate.c: where XSAVE puts its components; asked for once, since CPUID may cost a trap */
+	struct xsave_place {
+		uint32_t at, size; /* size 0: none */
+		bool align64;      /* in the compacted format */
+	} xsave_place[XSAVE_COMPONENTS];
+	bool xsave_known;
 };
 
 /* ---- faults: never return ---- */

@@ -86,7 +86,7 @@ static void set_bit(uint32_t *reg, unsigned bit, bool on)
 	*reg = (*reg & ~(1u << bit)) | (uint32_t)on << bit;
 }
 
-static void dynamic_bits(const struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *out)
+static void dynamic_bits(struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, struct x86_cpuid *out)
 {
 	switch (leaf) {
 	case 1:
@@ -101,9 +101,9 @@ static void dynamic_bits(const struct soft_cpu *c, uint32_t leaf, uint32_t suble
 		break;
 	case 0xd:
 		if (subleaf == 0 && out->eax)
-			out->ebx = fpstate_size(c->s.xcr0, false);
+			out->ebx = fpstate_size(c, c->s.xcr0, false);
 		else if (subleaf == 1 && (out->eax & 10))
-			out->ebx = fpstate_size(c->s.xcr0 | c->s.xss, true);
+			out->ebx = fpstate_size(c, c->s.xcr0 | c->s.xss, true);
 		break;
 	case 0x8000001e:
 		out->eax = c->v->apic_id;

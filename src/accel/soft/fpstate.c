@@ -7,9 +7,14 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/system.h"
 #include "base/bytes.h"
+#include "core/vcpu.h"
 
-enum { STATE_X87 = 1, STATE_SSE = 2, STATE_AVX = 4, STATE_ALL = 7 };
-enum { LEGACY_SIZE = 512, HEADER_AT = 512, HEADER_SIZE = 64, AVX_AT = 576, AVX_SIZE = 256, AREA_MAX = 832 };
+#include <cpuid.h>
+
+enum { STATE_X87 = 1, STATE_SSE = 2, STATE_AVX = 4 };
+enum { LEGACY_SIZE = 512, HEADER_AT = 512, HEADER_SIZE = 64, EXTENDED_AT = 576 };
+/* The components to and including AMX's registers; those after AVX-512's are passed over (never in use here). */
+enum { AREA_MAX = EXTENDED_AT + 256 + 64 + 512 + 1024 + 8 + 64 + 8192 + 2048 };
 enum { MXCSR_DEFAULT = 0x1f80, MXCSR_MASK = 0xffff, MXCSR_AT = 24, ST_AT = 32, XMM_AT = 160 };
 
 /* ---- checks ---- */
@@ -203,13 +208,113 @@ static void fn_fxrstor(struct soft_cpu *c, const struct insn *i)
 	get_xmm(&c->s.fpu, image, xmm_count(c));
 }
 
-/* ---- XSAVE family ---- */
+/* ---- XSAVE family: where components lie ---- */
 
-uint32_t fpstate_size(uint64_t mask, bool compacted)
+struct xsave_place fpstate_host_place(unsigned component)
 {
-	(void)compacted; /* AVX is the only extended component: both formats put it first */
-	return mask & STATE_AVX ? AVX_AT + AVX_SIZE : AVX_AT;
+	uint32_t size, at, flags, d;
+
+	if (component == 2)
+		return (struct xsave_place){ EXTENDED_AT, 256, false };
+	if (!__get_cpuid_count(0xd, component, &size, &at, &flags, &d))
+		return (struct xsave_place){ 0 };
+	return (struct xsave_place){ at, size, flags & 2 };
 }
+
+/* As the vCPU's CPUID tells it; where that says nothing, the guest sees the host's (some KVMs), or has none. */
+static void learn_places(struct soft_cpu *c)
+{
+	for (unsigned n = 2; n < XSAVE_COMPONENTS; n++) {
+		const struct x86_cpuid *row = c->v ? vcpu_cpuid(c->v, 0xd, n) : NULL;
+		struct xsave_place *p = &c->xsave_place[n];
+
+		if (row && row->subleaf_matters && row->eax)
+			*p = (struct xsave_place){ row->ebx, row->eax, row->ecx & 2 };
+		else
+			*p = fpstate_host_place(n);
+		if (p->size > AREA_MAX)
+			p->size = 0;
+	}
+	c->xsave_known = true;
+}
+
+/* All components of an area; size 0 for those that it has not, or that lie where no processor puts them. */
+struct layout {
+	struct xsave_place p[XSAVE_COMPONENTS];
+	uint32_t size;
+};
+
+static void layout_of(struct soft_cpu *c, uint64_t mask, bool compacted, struct layout *l)
+{
+	uint32_t next = EXTENDED_AT;
+
+	if (!c->xsave_known)
+		learn_places(c);
+	*l = (struct layout){ .size = EXTENDED_AT };
+	for (unsigned n = 2; n < XSAVE_COMPONENTS; n++) {
+		struct xsave_place p = c->xsave_place[n];
+
+		if (!(mask >> n & 1) || !p.size)
+			continue;
+		if (compacted) {
+			p.at = p.align64 ? (next + 63) & ~63u : next;
+			next = p.at + p.size;
+		}
+		if (p.at < EXTENDED_AT || p.at > AREA_MAX - p.size)
+			continue;
+		l->p[n] = p;
+		if (p.at + p.size > l->size)
+			l->size = p.at + p.size;
+	}
+}
+
+uint32_t fpstate_size(struct soft_cpu *c, uint64_t mask, bool compacted)
+{
+	struct layout l;
+
+	layout_of(c, mask, compacted, &l);
+	return l.size;
+}
+
+/* The components beyond SSE as pieces of struct x86_fpu. */
+static const struct component {
+	uint8_t n;      /* its bit in XCR0 */
+	uint8_t pieces; /* outside of 64-bit code half as many, where they are registers 8 to 15 too */
+	uint8_t bytes;
+	uint16_t offset, stride; /* in struct x86_fpu */
+} components[] = {
+	{ 2, 16, 16, offsetof(struct x86_fpu, zmm) + 16, 64 },
+	{ 5, 8, 8, offsetof(struct x86_fpu, k), 8 },
+	{ 6, 16, 32, offsetof(struct x86_fpu, zmm) + 32, 64 },
+	{ 7, 16, 64, offsetof(struct x86_fpu, zmm) + 16 * 64, 64 },
+	{ 9, 1, 4, offsetof(struct x86_fpu, pkru), 4 },
+};
+
+/* SDM 1 13.5.4 to 13.6: which registers XSAVE and XRSTOR touch outside of 64-bit code. */
+static unsigned pieces_of(const struct soft_cpu *c, const struct component *m)
+{
+	if (cpu_code64(c) || m->pieces != 16)
+		return m->pieces;
+	return m->n == 7 ? 0 : 8;
+}
+
+enum direction { TO_IMAGE, FROM_IMAGE, TO_ZERO };
+
+static void move_component(struct soft_cpu *c, const struct component *m, uint8_t *image, enum direction to)
+{
+	uint8_t *state = (uint8_t *)&c->s.fpu + m->offset;
+
+	for (unsigned n = 0; n < pieces_of(c, m); n++, state += m->stride, image += m->bytes) {
+		if (to == TO_IMAGE)
+			memcpy(image, state, m->bytes);
+		else if (to == FROM_IMAGE)
+			memcpy(state, image, m->bytes);
+		else
+			memset(state, 0, m->bytes);
+	}
+}
+
+/* ---- XSAVE family ---- */
 
 static bool is_zero(const uint8_t *p, unsigned len)
 {
@@ -233,10 +338,12 @@ uint64_t fpstate_in_use(struct soft_cpu *c)
 	for (unsigned n = 0; n < xmm_count(c); n++) {
 		if (!is_zero(f->zmm[n], 16))
 			used |= STATE_SSE;
-		if (!is_zero(f->zmm[n] + 16, 16))
-			used |= STATE_AVX;
 	}
-	return used;
+	for (unsigned m = 0; m < COUNT_OF(components); m++)
+		for (unsigned n = 0; n < pieces_of(c, &components[m]); n++)
+			if (!is_zero((const uint8_t *)f + components[m].offset + n * components[m].stride, components[m].bytes))
+				used |= UINT64_C(1) << components[m].n;
+	return used & (c->s.xcr0 | STATE_X87);
 }
 
 static uint64_t requested(const struct soft_cpu *c)
@@ -244,29 +351,18 @@ static uint64_t requested(const struct soft_cpu *c)
 	return c->s.xcr0 & ((uint32_t)c->s.gpr[X86_RAX] | c->s.gpr[X86_RDX] << 32);
 }
 
-static void put_avx(const struct x86_fpu *f, uint8_t *image, unsigned count)
-{
-	for (unsigned n = 0; n < count; n++)
-		memcpy(image + AVX_AT + n * 16, f->zmm[n] + 16, 16);
-}
-
-static void get_avx(struct x86_fpu *f, const uint8_t *image, unsigned count)
-{
-	for (unsigned n = 0; n < count; n++)
-		memcpy(f->zmm[n] + 16, image + AVX_AT + n * 16, 16);
-}
-
 enum xsave_kind { XSAVE_PLAIN, XSAVE_OPT, XSAVE_COMPACT, XSAVE_SUPERVISOR };
 
 /* The components in `mask` go into the image, which holds the area's old content. */
-static void fill_area(struct soft_cpu *c, uint8_t *image, uint64_t mask, bool wide)
+static void fill_area(struct soft_cpu *c, const struct layout *l, uint8_t *image, uint64_t mask, bool wide)
 {
 	if (mask & STATE_X87)
 		put_x87(&c->s.fpu, image, wide);
 	if (mask & STATE_SSE)
 		put_xmm(&c->s.fpu, image, xmm_count(c));
-	if (mask & STATE_AVX)
-		put_avx(&c->s.fpu, image, xmm_count(c));
+	for (unsigned n = 0; n < COUNT_OF(components); n++)
+		if (mask >> components[n].n & 1 && l->p[components[n].n].size)
+			move_component(c, &components[n], image + l->p[components[n].n].at, TO_IMAGE);
 }
 
 static void put_mxcsr(struct soft_cpu *c, uint8_t *image)
@@ -279,8 +375,11 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 {
 	uint8_t image[AREA_MAX];
 	uint64_t rfbm = requested(c), used, lin, bv;
-	unsigned size = fpstate_size(rfbm, kind >= XSAVE_COMPACT);
+	struct layout l;
+	unsigned size;
 
+	layout_of(c, rfbm, kind >= XSAVE_COMPACT, &l);
+	size = l.size;
 	lin = area_linear(c, i, size, 64, true);
 	probe_area(c, lin, size);
 	ld_buf(c, lin, image, size);
@@ -288,14 +387,14 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 	if (kind >= XSAVE_COMPACT) {
 		if (c->s.fpu.mxcsr != MXCSR_DEFAULT)
 			used |= STATE_SSE;
-		fill_area(c, image, rfbm & used, wide);
+		fill_area(c, &l, image, rfbm & used, wide);
 		if (rfbm & used & STATE_SSE)
 			put_mxcsr(c, image);
 		/* The header's reserved bytes stay as they are. */
 		store_le64(image + HEADER_AT, rfbm & used);
 		store_le64(image + HEADER_AT + 8, UINT64_C(1) << 63 | rfbm);
 	} else {
-		fill_area(c, image, kind == XSAVE_OPT ? rfbm & used : rfbm, wide);
+		fill_area(c, &l, image, kind == XSAVE_OPT ? rfbm & used : rfbm, wide);
 		if (rfbm & (STATE_SSE | STATE_AVX))
 			put_mxcsr(c, image);
 		bv = load_le64(image + HEADER_AT);
@@ -331,39 +430,59 @@ static uint64_t check_header(struct soft_cpu *c, const uint8_t *header, bool sup
 	return bv;
 }
 
-static void restore_components(struct soft_cpu *c, const uint8_t *image, uint64_t rfbm, uint64_t bv, bool wide)
+static void restore_components(struct soft_cpu *c, const struct layout *l, uint8_t *image, uint64_t rfbm,
+			       uint64_t bv, bool wide)
 {
 	struct x86_fpu *f = &c->s.fpu;
-	unsigned count = xmm_count(c);
 
 	if (rfbm & bv & STATE_X87)
 		get_x87(f, image, wide);
 	else if (rfbm & STATE_X87)
 		init_x87(f);
-	for (unsigned n = 0; n < count; n++) {
-		if (rfbm & ~bv & STATE_SSE)
-			memset(f->zmm[n], 0, 16);
-		if (rfbm & ~bv & STATE_AVX)
-			memset(f->zmm[n] + 16, 0, 16);
-	}
+	for (unsigned n = 0; n < xmm_count(c) && rfbm & ~bv & STATE_SSE; n++)
+		memset(f->zmm[n], 0, 16);
 	if (rfbm & bv & STATE_SSE)
-		get_xmm(f, image, count);
-	if (rfbm & bv & STATE_AVX)
-		get_avx(f, image, count);
+		get_xmm(f, image, xmm_count(c));
+	for (unsigned n = 0; n < COUNT_OF(components); n++) {
+		const struct component *m = &components[n];
+		uint64_t bit = UINT64_C(1) << m->n;
+
+		if (rfbm & bit)
+			move_component(c, m, image + l->p[m->n].at, bv & bit && l->p[m->n].size ? FROM_IMAGE : TO_ZERO);
+	}
+}
+
+/* Only what is asked for is read. */
+static void read_area(struct soft_cpu *c, const struct layout *l, uint64_t lin, uint8_t *image,
+		      uint64_t mask)
+{
+	for (unsigned n = 0; n < COUNT_OF(components); n++) {
+		const struct xsave_place *p = &l->p[components[n].n];
+
+		if (mask >> components[n].n & 1 && p->size)
+			ld_buf(c, wrap(c, lin + p->at), image + p->at, p->size);
+	}
+	if (mask & STATE_X87) {
+		ld_buf(c, lin, image, MXCSR_AT);
+		ld_buf(c, wrap(c, lin + ST_AT), image + ST_AT, XMM_AT - ST_AT);
+	}
+	if (mask & STATE_SSE)
+		ld_buf(c, wrap(c, lin + XMM_AT), image + XMM_AT, 16 * xmm_count(c));
 }
 
 static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 {
-	uint8_t image[AREA_MAX] = { 0 };
+	uint8_t image[AREA_MAX];
 	uint64_t rfbm, bv, lin;
-	uint32_t mxcsr;
+	uint32_t mxcsr = 0;
 	bool compacted, wide = i->sub & 4, supervisor = i->sub & 1, load_mxcsr;
+	struct layout l;
 
 	check_xsave(c);
 	if (supervisor && c->cpl)
 		cpu_gp0(c);
 	rfbm = requested(c);
-	lin = area_linear(c, i, fpstate_size(rfbm, false), 64, false);
+	lin = area_linear(c, i, fpstate_size(c, rfbm, false), 64, false);
 	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
 	ld_buf(c, wrap(c, lin + HEADER_AT), image + HEADER_AT, HEADER_SIZE);
 	/* Then whether the rest is there, before what the header says. */
@@ -372,23 +491,17 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	else if (rfbm & (STATE_SSE | STATE_AVX))
 		probe_read(c, wrap(c, lin + MXCSR_AT), 4);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
-	if (rfbm & bv & STATE_AVX)
-		ld_buf(c, wrap(c, lin + AVX_AT), image + AVX_AT, AVX_SIZE);
+	layout_of(c, compacted ? load_le64(image + HEADER_AT + 8) << 1 >> 1 : rfbm, compacted, &l);
 	load_mxcsr = compacted ? rfbm & bv & STATE_SSE : rfbm & (STATE_SSE | STATE_AVX);
-	/* Only what is asked for is read. */
-	if (load_mxcsr)
+	if (load_mxcsr) {
 		ld_buf(c, wrap(c, lin + MXCSR_AT), image + MXCSR_AT, 4);
-	if (rfbm & bv & STATE_X87) {
-		ld_buf(c, lin, image, MXCSR_AT);
-		ld_buf(c, wrap(c, lin + ST_AT), image + ST_AT, XMM_AT - ST_AT);
+		mxcsr = load_le32(image + MXCSR_AT);
 	}
-	if (rfbm & bv & STATE_SSE)
-		ld_buf(c, wrap(c, lin + XMM_AT), image + XMM_AT, 16 * xmm_count(c));
-	mxcsr = load_le32(image + MXCSR_AT);
+	read_area(c, &l, lin, image, rfbm & bv);
 	if (load_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK))
 		cpu_gp0(c);
 	thunk_fpu_sync(c);
-	restore_components(c, image, rfbm, bv, wide);
+	restore_components(c, &l, image, rfbm, bv, wide);
 	if (load_mxcsr)
 		c->s.fpu.mxcsr = mxcsr;
 	else if (compacted && (rfbm & STATE_SSE))

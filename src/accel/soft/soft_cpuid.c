@@ -124,7 +124,7 @@ static void leaf7(struct rows *r, bool avx, bool amd)
 static void leaf_xsave(struct rows *r, bool avx)
 {
 	uint64_t mask = avx ? 7 : 3;
-	uint32_t size = fpstate_size(mask, false);
+	uint32_t size = avx ? 832 : 576;
 
 	add(r, 0xd, 0, true, (const uint32_t[4]){ (uint32_t)mask, size, size, 0 });
 	add(r, 0xd, 1, true, (const uint32_t[4]){ 15, size, 0, 0 }); /* XSAVEOPT XSAVEC XGETBV(1) XSAVES */

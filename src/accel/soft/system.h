@@ -87,7 +87,9 @@ void thunk_fpu_sync(struct soft_cpu *c);
 /* Which XSAVE components are not in their initial state (XINUSE). */
 uint64_t fpstate_in_use(struct soft_cpu *c);
 /* Bytes of the XSAVE area for the components in mask, standard or compacted. */
-uint32_t fpstate_size(uint64_t mask, bool compacted);
+uint32_t fpstate_size(struct soft_cpu *c, uint64_t mask, bool compacted);
+/* One component as the soft CPU offers it (bytes 0: not at all): the host's own place of it. */
+struct xsave_place fpstate_host_place(unsigned component);
 
 /* ---- CPUID (features.c, soft_cpuid.c) ---- */
 /* What the CPUID instruction gives now: the vCPU's row with the bits that follow the state (OSXSAVE, APIC id ...). */

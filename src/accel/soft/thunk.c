@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Binds the instructions that run as host thunks, by instruction set, and runs those of general, MMX and vector
- * registers (x87: thunk_x87.c; masked memory: thunk_mask.c).
+ * registers (x87: thunk_x87.c; masked memory: thunk_mask.c; AVX-512: thunk_evex.c).
  */
 #include "accel/soft/thunk.h"
 #include "accel/soft/thunk_cache.h"
@@ -84,7 +84,7 @@ ALWAYS_INLINE void execute(struct soft_cpu *c, thunk_code *code, void *mem, bool
 		return;
 	}
 	if (unlikely((c->s.fpu.mxcsr & (0xffff0000 | MXCSR_MASKS)) != MXCSR_MASKS))
-		thunk_run_unmasked(c, code, mem);
+		thunk_run_guarded(c, code, mem, true);
 	else
 		code(c, mem);
 	/* The host's own code does not read the sticky flags, but it rounds. */
@@ -278,6 +278,59 @@ static const struct {
 	{ ZYDIS_ISA_SET_CLFLUSHOPT, HOST_ALWAYS, false }, { ZYDIS_ISA_SET_CLWB, HOST_ALWAYS, false },
 };
 
+/* The same for EVEX instructions and those of opmask registers, which are VEX-encoded; HOST_AVX512 is always asked for. */
+static const struct {
+	uint16_t isa_set;
+	uint8_t feature;
+} allowed_512[] = {
+	{ ZYDIS_ISA_SET_AVX512F_128, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512F_128N, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512F_256, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512F_512, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512F_KOP, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512F_SCALAR, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512BW_128, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512BW_128N, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512BW_256, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512BW_512, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512BW_KOP, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512DQ_128, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512DQ_128N, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512DQ_256, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512DQ_512, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512DQ_KOP, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512DQ_SCALAR, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512CD_128, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512CD_256, HOST_AVX512 }, { ZYDIS_ISA_SET_AVX512CD_512, HOST_AVX512 },
+	{ ZYDIS_ISA_SET_AVX512_IFMA_128, HOST_IFMA }, { ZYDIS_ISA_SET_AVX512_IFMA_256, HOST_IFMA },
+	{ ZYDIS_ISA_SET_AVX512_IFMA_512, HOST_IFMA }, { ZYDIS_ISA_SET_AVX512_VBMI_128, HOST_VBMI },
+	{ ZYDIS_ISA_SET_AVX512_VBMI_256, HOST_VBMI }, { ZYDIS_ISA_SET_AVX512_VBMI_512, HOST_VBMI },
+	{ ZYDIS_ISA_SET_AVX512_VBMI2_128, HOST_VBMI2 }, { ZYDIS_ISA_SET_AVX512_VBMI2_256, HOST_VBMI2 },
+	{ ZYDIS_ISA_SET_AVX512_VBMI2_512, HOST_VBMI2 }, { ZYDIS_ISA_SET_AVX512_VNNI_128, HOST_VNNI },
+	{ ZYDIS_ISA_SET_AVX512_VNNI_256, HOST_VNNI }, { ZYDIS_ISA_SET_AVX512_VNNI_512, HOST_VNNI },
+	{ ZYDIS_ISA_SET_AVX512_BITALG_128, HOST_BITALG }, { ZYDIS_ISA_SET_AVX512_BITALG_256, HOST_BITALG },
+	{ ZYDIS_ISA_SET_AVX512_BITALG_512, HOST_BITALG }, { ZYDIS_ISA_SET_AVX512_VPOPCNTDQ_128, HOST_VPOPCNTDQ },
+	{ ZYDIS_ISA_SET_AVX512_VPOPCNTDQ_256, HOST_VPOPCNTDQ }, { ZYDIS_ISA_SET_AVX512_VPOPCNTDQ_512, HOST_VPOPCNTDQ },
+	{ ZYDIS_ISA_SET_AVX512_BF16_128, HOST_BF16 }, { ZYDIS_ISA_SET_AVX512_BF16_256, HOST_BF16 },
+	{ ZYDIS_ISA_SET_AVX512_BF16_512, HOST_BF16 }, { ZYDIS_ISA_SET_AVX512_FP16_128, HOST_FP16 },
+	{ ZYDIS_ISA_SET_AVX512_FP16_128N, HOST_FP16 }, { ZYDIS_ISA_SET_AVX512_FP16_256, HOST_FP16 },
+	{ ZYDIS_ISA_SET_AVX512_FP16_512, HOST_FP16 }, { ZYDIS_ISA_SET_AVX512_FP16_SCALAR, HOST_FP16 },
+	{ ZYDIS_ISA_SET_AVX512_GFNI_128, HOST_GFNI }, { ZYDIS_ISA_SET_AVX512_GFNI_256, HOST_GFNI },
+	{ ZYDIS_ISA_SET_AVX512_GFNI_512, HOST_GFNI }, { ZYDIS_ISA_SET_AVX512_VAES_128, HOST_VAES },
+	{ ZYDIS_ISA_SET_AVX512_VAES_256, HOST_VAES }, { ZYDIS_ISA_SET_AVX512_VAES_512, HOST_VAES },
+	{ ZYDIS_ISA_SET_AVX512_VPCLMULQDQ_128, HOST_VPCLMUL }, { ZYDIS_ISA_SET_AVX512_VPCLMULQDQ_256, HOST_VPCLMUL },
+	{ ZYDIS_ISA_SET_AVX512_VPCLMULQDQ_512, HOST_VPCLMUL },
+};
+
+static bool is_allowed_512(const struct insn_source *src, const struct thunk_host *host)
+{
+	if (!(src->mode & MODE_PROTECTED) || !thunk_host_has(host, HOST_AVX512))
+		return false;
+	for (unsigned n = 0; n < COUNT_OF(allowed_512); n++)
+		if (allowed_512[n].isa_set == src->zi->meta.isa_set)
+			return thunk_host_has(host, allowed_512[n].feature);
+	return false;
+}
+
+/* EVEX, or a VEX instruction on opmask registers. */
+static bool is_512(const ZydisDecodedInstruction *zi)
+{
+	return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	       (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && (zi->meta.exception_class == ZYDIS_EXCEPTION_CLASS_K20 ||
+								   zi->meta.exception_class == ZYDIS_EXCEPTION_CLASS_K21));
+}
+
 static bool is_allowed(const struct insn_source *src, const struct thunk_host *host)
 {
 	const ZydisDecodedInstruction *zi = src->zi;
@@ -395,6 +448,8 @@ static bool bind(struct insn *i, const struct insn_source *src, const struct thu
 	bool ok;
 
 	*needs_code = false;
+	if (is_512(src->zi))
+		return is_allowed_512(src, host) && thunk_evex_bind(i, src, text, needs_code);
 	if (!is_allowed(src, host))
 		return false;
 	i->sub = 0;

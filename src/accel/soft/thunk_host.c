@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* CPUID bits: SDM 2A, CPUID, leaves 1 and 7. */
+/* CPUID bits: SDM 2A, CPUID, leaves 1 and 7; XCR0: SDM 1 13.3. */
 #include "accel/soft/thunk_host.h"
 #include "base/compiler.h"
 
 #include <cpuid.h>
 
-enum cpuid_reg { L1_ECX, L7_EBX, L7_ECX, CPUID_REGS };
+enum cpuid_reg { L1_ECX, L7_EBX, L7_ECX, L7_EDX, L71_EAX, CPUID_REGS };
 
 static const struct {
 	uint8_t feature, reg, bit;
@@ -21,14 +21,24 @@ static const struct {
 	{ HOST_VAES, L7_ECX, 9, true },     { HOST_VPCLMUL, L7_ECX, 10, true },
 };
 
-static bool os_saves_ymm(uint32_t l1_ecx)
+/* Beside HOST_AVX512. */
+static const struct {
+	uint8_t feature, reg, bit;
+} avx512_bit[] = {
+	{ HOST_IFMA, L7_EBX, 21 },   { HOST_VBMI, L7_ECX, 1 },        { HOST_VBMI2, L7_ECX, 6 }, { HOST_VNNI, L7_ECX, 11 },
+	{ HOST_BITALG, L7_ECX, 12 }, { HOST_VPOPCNTDQ, L7_ECX, 14 }, { HOST_FP16, L7_EDX, 23 }, { HOST_BF16, L71_EAX, 5 },
+};
+enum { AVX512_BASE = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30, AVX512_VL = 1u << 31 }; /* F DQ CD BW, VL: L7_EBX */
+
+/* What the kernel carries, by XCR0. */
+static bool os_saves(uint32_t l1_ecx, uint32_t mask)
 {
 	uint32_t lo, hi;
 
 	if (!(l1_ecx >> 27 & 1)) /* OSXSAVE */
 		return false;
 	__asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (lo & 6) == 6;
+	return (lo & mask) == mask;
 }
 
 void thunk_host_probe(struct thunk_host *h)
@@ -42,9 +52,20 @@ void thunk_host_probe(struct thunk_host *h)
 		reg[L7_EBX] = b;
 		reg[L7_ECX] = c;
 	}
-	ymm = os_saves_ymm(reg[L1_ECX]);
-	h->have = 1u << HOST_ALWAYS;
+	if (reg[L7_EBX] && __get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+		reg[L7_EDX] = d;
+		if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+			reg[L71_EAX] = a;
+	}
+	ymm = os_saves(reg[L1_ECX], 6);
+	h->have = UINT64_C(1) << HOST_ALWAYS;
 	for (unsigned n = 0; n < COUNT_OF(feature_bit); n++)
 		if ((reg[feature_bit[n].reg] >> feature_bit[n].bit & 1) && (ymm || !feature_bit[n].ymm))
-			h->have |= 1u << feature_bit[n].feature;
+			h->have |= UINT64_C(1) << feature_bit[n].feature;
+	if ((reg[L7_EBX] & (AVX512_BASE | AVX512_VL)) != (AVX512_BASE | AVX512_VL) || !os_saves(reg[L1_ECX], 0xe6))
+		return;
+	h->have |= UINT64_C(1) << HOST_AVX512;
+	for (unsigned n = 0; n < COUNT_OF(avx512_bit); n++)
+		if (reg[avx512_bit[n].reg] >> avx512_bit[n].bit & 1)
+			h->have |= UINT64_C(1) << avx512_bit[n].feature;
 }

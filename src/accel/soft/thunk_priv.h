@@ -75,10 +75,10 @@ void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size);
 void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size);
 
 /* ---- thunk_signal.c ---- */
-/* Installs the SIGFPE handler of the process, once. */
+/* Installs the SIGFPE and SIGILL handlers of the process, once. */
 int thunk_signal_install(struct err *e) ATTR_MUST_USE;
-/* Runs a thunk that depends on MXCSR while the guest has SIMD exceptions unmasked; raises #XM (or #UD) on one. */
-void thunk_run_unmasked(struct soft_cpu *c, thunk_code *code, void *mem);
+/* Runs a thunk that may be cut short; raises #XM or #UD then. mxcsr: it works with the guest's MXCSR. */
+void thunk_run_guarded(struct soft_cpu *c, thunk_code *code, void *mem, bool mxcsr);
 
 /* ---- thunk_x87.c ---- */
 /* Loads the guest's x87 registers into the host's FPU. */
@@ -92,6 +92,10 @@ ALWAYS_INLINE void thunk_x87_use(struct soft_cpu *c)
 bool thunk_x87_bind(struct insn *i, const struct insn_source *src, bool *needs_code);
 /* MMX instructions leave TOP 0 and all registers valid: the same done to c->s.fpu, for those that run in C. */
 void thunk_mmx_enter(struct soft_cpu *c);
+
+/* ---- thunk_evex.c ---- */
+/* Binds an EVEX or opmask instruction. *needs_code: fn wants the thunk in *text in i->aux. */
+bool thunk_evex_bind(struct insn *i, const struct insn_source *src, struct thunk_text *text, bool *needs_code);
 
 /* ---- thunk_mask.c ---- */
 /* Masked moves and gathers, which touch only some elements in memory. False: not one of them. *ok: it may be. */

@@ -12,8 +12,9 @@ struct native_state {
 	uint64_t host_rsp; /* 136 */
 	uint64_t code;     /* 144: where the instruction is */
 	uint64_t pad[5];
-	uint8_t ymm[16][32];                     /* 192 */
-	_Alignas(16) uint8_t fx[512];            /* 704: x87 and MXCSR; its XMM part is overwritten by ymm */
+	uint8_t zmm[32][64];                     /* 192; without AVX-512 only the low halves of the first 16 */
+	_Alignas(16) uint8_t fx[512];            /* 2240: x87 and MXCSR; its XMM part is overwritten by zmm */
+	uint64_t k[8];                           /* 2752 */
 	/* set by native_run: 0, or the signal that ended it */
 	int signal;
 };
@@ -23,5 +24,6 @@ void native_init(void);
 /* Runs len bytes. Control comes back after them. Not for instructions that transfer control. */
 void native_run(struct native_state *s, const uint8_t *bytes, unsigned len);
 bool native_has_avx2(void);
+bool native_has_avx512(void); /* with BW, DQ and VL */
 
 #endif
