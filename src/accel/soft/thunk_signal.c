@@ -17,7 +17,7 @@
 #include <xmmintrin.h>
 
 static __thread struct thunk_vcpu *volatile under_way;
-static struct sigaction previous_fpe, previous_ill;
+static struct sigaction previous[2]; /* of SIGFPE, of SIGILL */
 static int install_error;
 
 /* Where an interrupted thunk goes on: it has pushed nothing, so its return address is on top of the stack. EAX is set
@@ -33,12 +33,12 @@ __asm__(".text\n"
 
 static void chain(int sig, siginfo_t *info, void *context)
 {
-	const struct sigaction *previous = sig == SIGILL ? &previous_ill : &previous_fpe;
+	const struct sigaction *before = &previous[sig == SIGILL];
 
-	if (previous->sa_flags & SA_SIGINFO) {
-		previous->sa_sigaction(sig, info, context);
-	} else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {
-		previous->sa_handler(sig);
+	if (before->sa_flags & SA_SIGINFO) {
+		before->sa_sigaction(sig, info, context);
+	} else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
+		before->sa_handler(sig);
 	} else {
 		/* The faulting instruction runs again and ends the process, as it would have without us. */
 		signal(sig, SIG_DFL);
@@ -68,7 +68,7 @@ static void install(void)
 	struct sigaction a = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
 
 	sigemptyset(&a.sa_mask);
-	install_error = sigaction(SIGFPE, &a, &previous_fpe) < 0 || sigaction(SIGILL, &a, &previous_ill) < 0 ? errno : 0;
+	install_error = sigaction(SIGFPE, &a, &previous[0]) < 0 || sigaction(SIGILL, &a, &previous[1]) < 0 ? errno : 0;
 }
 
 int thunk_signal_install(struct err *e)
