@@ -129,7 +129,7 @@ struct option {
 
 static const struct option table[] = {
 	{ "--kernel", "FILE", .set = set_kernel,
-	  .help = "kernel: Linux bzImage, ELF, PVH or Multiboot 1 (also as the first argument)" },
+	  .help = "kernel: Linux bzImage, ELF, PVH or Multiboot 1" },
 	{ "--initrd", "FILE", .set = add_initrd, .help = "initial ramdisk; may be repeated, they are joined" },
 	{ "--append", "TEXT", .set = set_append, .help = "kernel command line" },
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
@@ -178,13 +178,36 @@ static int apply(struct options *o, const struct option *opt, const char *value,
 	return ret < 0 ? err_wrap(e, "%s", opt->name) : 0;
 }
 
+static int set_image(struct options *o, const char *value, struct err *e)
+{
+	if (o->image)
+		return err_set(e, -EINVAL, "two images given: %s and %s", o->image, value);
+	o->image = value;
+	return 0;
+}
+
+/* IMAGE alone is the kernel; beside --kernel it is the first disk. */
+static int place_image(struct options *o, struct err *e)
+{
+	if (!o->image)
+		return 0;
+	if (!o->boot.kernel)
+		return set_kernel(o, o->image, e);
+	if (o->disk_count == BOARD_DISK_MAX)
+		return err_set(e, -E2BIG, "%s: at most %d disks are possible", o->image, BOARD_DISK_MAX);
+	memmove(&o->disk[1], &o->disk[0], o->disk_count * sizeof(o->disk[0]));
+	o->disk[0] = o->image;
+	o->disk_count++;
+	return 0;
+}
+
 static int parse_one(struct options *o, int argc, char **argv, int *n, struct err *e)
 {
 	const char *arg = argv[*n], *eq = strchr(arg, '='), *value = NULL;
 	const struct option *opt;
 
 	if (arg[0] != '-')
-		return set_kernel(o, arg, e);
+		return set_image(o, arg, e);
 	opt = find(arg, eq ? (size_t)(eq - arg) : strlen(arg));
 	if (!opt)
 		return err_set(e, -EINVAL, "unknown option %s; --help lists them", arg);
@@ -211,6 +234,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	};
 	for (int n = 1; ret == 0 && n < argc; n++)
 		ret = parse_one(o, argc, argv, &n, e);
+	if (ret == 0)
+		ret = place_image(o, e);
 	if (ret == 0 && !o->boot.kernel && !o->help && !o->version)
 		ret = err_set(e, -EINVAL, "no kernel given: --kernel FILE");
 	return ret;
@@ -218,7 +243,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 
 void options_help(const char *program)
 {
-	printf("usage: %s [KERNEL] [options]\n\n", program);
+	printf("usage: %s [IMAGE] [options]\n\n", program);
+	puts("IMAGE is the kernel, or the first disk when --kernel is given too.\n");
 	for (size_t n = 0; n < COUNT_OF(table); n++)
 		printf("  %s%s%s\n        %s\n", table[n].name, table[n].value ? " " : "",
 		       table[n].value ? table[n].value : "", table[n].help);

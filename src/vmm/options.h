@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 struct options {
+	const char *image; /* the argument without a dash */
 	const char *accel, *board, *serial, *console, *control;
 	struct boot_source boot;
 	uint64_t memory;
@@ -22,7 +23,8 @@ struct options {
 	bool help, version;
 };
 
-/* Strings point into argv. The first argument without a dash is the kernel image. Errors name the option. */
+/* Strings point into argv. The argument without a dash is the kernel, or the first disk when --kernel is
+ * given too. Errors name the option. */
 int options_parse(struct options *o, int argc, char **argv, struct err *e) ATTR_MUST_USE;
 /* One line an option, on standard output. */
 void options_help(const char *program);

@@ -128,7 +128,7 @@ if "ASAN_OPTIONS" in os.environ:
 KERNELS = [
     ("missing kernel", ("{}/nothing",), ("nothing", "no such file")),
     ("no kernel", (), ("no kernel",)),
-    ("two kernels", ("{}/text", "{}/text"), ("two kernels",)),
+    ("two images", ("{}/text", "{}/text"), ("two images",)),
     ("kernel is a folder", ("{}/folder",), ("folder", "directory")),
     ("kernel is a pipe", ("{}/fifo",), ("fifo", "regular")),
     ("kernel is a device", ("/dev/zero",), ("/dev/zero", "regular")),
