@@ -17,7 +17,7 @@ struct options {
 	uint64_t seed, count;
 	double seconds;
 	struct ora_wish wish;
-	bool verbose, self, no_known;
+	bool verbose, self, no_known, translate;
 	unsigned rounds;
 	unsigned show; /* differing cases printed in full per instruction */
 	uint64_t replay[64];
@@ -58,6 +58,7 @@ static void usage(void)
 	     "  --replay SEED  one case by its seed (may be repeated; with the other options as in the run that found "
 	     "it)\n"
 	     "  --self         the processor against itself: tests this program\n"
+	     "  --translate    the soft CPU translates: with --rounds as in a machine, else every block at first sight\n"
 	     "  --show N       cases printed in full per instruction (default 1)\n"
 	     "  --no-known     known differences fail too\n"
 	     "  --verbose      every case and its outcome");
@@ -93,6 +94,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		{"only", 1, NULL, 'o'},   {"mode32", 1, NULL, '3'},  {"sequences", 1, NULL, 'q'},
 		{"smc", 1, NULL, 'm'},    {"code", 1, NULL, 'x'},    {"segmented", 1, NULL, 'g'},
 		{"rounds", 1, NULL, 'R'}, {"replay", 1, NULL, 'r'},  {"self", 0, NULL, 'S'},
+		{"translate", 0, NULL, 'T'},
 		{"show", 1, NULL, 'w'},   {"verbose", 0, NULL, 'v'}, {"no-known", 0, NULL, 'k'},
 		{"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0},
 	};
@@ -115,6 +117,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 				o->replay[o->replay_count++] = strtoull(optarg, NULL, 16);
 			break;
 		case 'S': o->self = true; break;
+		case 'T': o->translate = true; break;
 		case 'w': o->show = (unsigned)atoi(optarg); break;
 		case 'v': o->verbose = true; break;
 		case 'k': o->no_known = true; break;
@@ -274,7 +277,7 @@ int main(int argc, char **argv)
 		return 2;
 	int rc = ora_native_create(&run->native, &e);
 	if (!rc && !run->opt.self)
-		rc = ora_soft_create(&run->soft, run->opt.rounds, &e);
+		rc = ora_soft_create(&run->soft, run->opt.rounds, run->opt.translate, &e);
 	if (!rc)
 		rc = run_all(run, &e);
 	if (rc)

@@ -181,7 +181,8 @@ int ora_native_run(struct ora_native *nat, const struct ora_case *cases, unsigne
 struct ora_soft;
 /* rounds 0: through the step API, which starts with empty translations. Else through the run loop, so often in a row
  * with all that is cached kept: exceptions go through the IDT into a handler that halts. */
-int ora_soft_create(struct ora_soft **out, unsigned rounds, struct err *e) ATTR_MUST_USE;
+/* translate: with rounds as accel option translate=on, else every block at first sight. */
+int ora_soft_create(struct ora_soft **out, unsigned rounds, bool translate, struct err *e) ATTR_MUST_USE;
 void ora_soft_destroy(struct ora_soft *s);
 void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r);
 

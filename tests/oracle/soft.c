@@ -136,9 +136,9 @@ static void make_state(struct x86_state *b)
 	b->idtr = (struct x86_table){ .base = KERNEL_AT, .limit = 0 };
 }
 
-static int make_vm(struct ora_soft *s, struct err *e)
+static int make_vm(struct ora_soft *s, const char *options, struct err *e)
 {
-	struct vm_config cfg = { .accel = &accel_soft };
+	struct vm_config cfg = { .accel = &accel_soft, .accel_options = options };
 	int rc = loop_create(&s->loop, NULL, e);
 	if (rc)
 		return rc;
@@ -177,15 +177,20 @@ static void make_handlers(struct ora_soft *s)
 	s->base.idtr = (struct x86_table){ .base = KERNEL_PAGE(K_IDT), .limit = VECTORS * 16 - 1 };
 }
 
-int ora_soft_create(struct ora_soft **out, unsigned rounds, struct err *e)
+static int make_step(struct ora_soft *s, bool translate, struct err *e)
+{
+	return translate ? soft_step_create_translating(&s->step, s->v, e) : soft_step_create(&s->step, s->v, e);
+}
+
+int ora_soft_create(struct ora_soft **out, unsigned rounds, bool translate, struct err *e)
 {
 	struct ora_soft *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_errno(e, ENOMEM, "soft runner");
-	int rc = make_vm(s, e);
+	int rc = make_vm(s, translate && rounds ? "translate=on" : NULL, e);
 	s->rounds = rounds;
 	if (!rc)
-		rc = rounds ? accel_soft.vm_prepare(s->vm, e) : soft_step_create(&s->step, s->v, e);
+		rc = rounds ? accel_soft.vm_prepare(s->vm, e) : make_step(s, translate, e);
 	if (rc) {
 		ora_soft_destroy(s);
 		return rc;

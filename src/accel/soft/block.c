@@ -6,6 +6,7 @@
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft.h"
+#include "accel/soft/xlate.h"
 #include "core/region.h"
 #include "core/vm.h"
 
@@ -72,12 +73,15 @@ uint64_t block_flushes(const struct soft_cpu *c)
 	return container_of(c, const struct soft_vcpu, c)->blocks->flushes;
 }
 
-static void cache_flush(struct block_cache *bc)
+static void cache_flush(struct soft_cpu *c)
 {
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
 	memset(bc->hash, 0, sizeof(bc->hash));
 	memset(bc->near, 0, sizeof(bc->near));
 	bc->block_count = bc->insn_count = 0;
 	bc->flushes++;
+	if (c->xlate)
+		xlate_flush(c->xlate);
 }
 
 static unsigned hash_host(const uint8_t *host, uint32_t mode)
@@ -158,10 +162,11 @@ static struct block *block_scratch(struct soft_cpu *c, uint64_t lin)
 }
 
 /* ---- what is cached ---- */
-static struct block *block_new(struct block_cache *bc)
+static struct block *block_new(struct soft_cpu *c)
 {
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
 	if (bc->block_count == BLOCK_MAX || bc->insn_count + BLOCK_INSNS > INSN_MAX)
-		cache_flush(bc);
+		cache_flush(c);
 	struct block *b = &bc->block[bc->block_count++];
 	memset(b, 0, sizeof(*b));
 	return b;
@@ -202,6 +207,8 @@ static bool block_fill(struct soft_cpu *c, struct block *b, const uint8_t *host)
 	}
 	memcpy(b->insn, insn, b->count * sizeof(*insn));
 	b->link[0] = b->link[1] = NULL;
+	b->x = NULL;
+	b->heat = 0;
 	return true;
 }
 
@@ -217,7 +224,7 @@ static struct block *block_at(struct soft_cpu *c, const uint8_t *host)
 	if (b && bc->insn_count + BLOCK_INSNS > INSN_MAX)
 		b = NULL;
 	if (!b) {
-		b = block_new(bc);
+		b = block_new(c);
 		if (!block_fill(c, b, host)) {
 			bc->block_count--;
 			return NULL;

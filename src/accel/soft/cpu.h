@@ -24,6 +24,9 @@ struct vm;
 struct soft_vm;
 struct block;
 struct gmem;
+struct xlate;
+struct xhash;
+struct xblock;
 
 /* What a decoded block depends on besides its bytes. Two modes that differ in any of these never share code. */
 enum {
@@ -76,6 +79,12 @@ struct soft_cpu {
 
 	uint64_t dr6_pending; /* debug traps due after the instruction under way (DR6 bits): event_after_insn */
 	bool step_skip;       /* the instruction under way takes no single-step trap (INT n, SYSCALL) */
+
+	/* the translator's part (xlate.c); NULL: everything is interpreted */
+	struct xlate *xlate;
+	struct xhash *x_hash; /* RIP -> translated code */
+	struct xblock *x_cur; /* the one that was left last */
+	uint8_t x_of;         /* OF while translated code runs; the other arithmetic flags are in s.rflags then too */
 
 	uint64_t instructions; /* retired */
 	/* TSC: guest = host_tsc + tsc_machine + tsc_offset. The first offset is the machine clock's, the same for all

@@ -8,6 +8,7 @@
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
 #include "accel/soft/thunk.h"
+#include "accel/soft/xlate.h"
 #include "core/accel.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -36,12 +37,24 @@ void run_block(struct soft_cpu *c, struct block *b, unsigned n)
 }
 
 /* From block to block until one ends in an instruction after which events are looked at, or attention is asked. */
-static void run_chain(struct soft_cpu *c)
+void run_chain(struct soft_cpu *c)
 {
 	const _Atomic unsigned *attention = &c->v->attention;
 	struct block *b = block_find(c), *next;
+	unsigned at = 0;
 	for (;;) {
-		const struct insn *i = b->insn, *end = i + b->count;
+		struct xblock *x = c->xlate ? xlate_block(c, b) : NULL;
+		if (x) {
+			enum xlate_result r = xlate_run(c, x, &b, &at);
+			if (r == XLATE_LEAVE || (r == XLATE_NEXT && atomic_load_explicit(attention, memory_order_relaxed)))
+				return;
+			if (r == XLATE_NEXT) {
+				b = block_find(c);
+				continue;
+			}
+		}
+		const struct insn *i = b->insn + at, *end = b->insn + b->count;
+		at = 0;
 		uint64_t rip = c->s.rip, fall = (rip + b->len) & c->rip_mask;
 		c->block_rip = rip;
 		c->next_rip = fall;
@@ -66,10 +79,10 @@ static void run_chain(struct soft_cpu *c)
 			b = next;
 			continue;
 		}
-		uint64_t flushes = block_flushes(c);
+		uint64_t drops = block_flushes(c);
 		c->cur = NULL;
 		next = block_find(c);
-		if (flushes == block_flushes(c) && !next->once && !b->once)
+		if (drops == block_flushes(c) && !next->once && !b->once)
 			*link = next;
 		b = next;
 	}
@@ -348,11 +361,13 @@ static int soft_usable(struct err *e)
 static int accel_vm_create(struct vm *vm, const char *options, struct accel_caps *caps, struct err *e)
 {
 	struct soft_vm *sv;
-	if (options && *options)
-		return err_set(e, -EINVAL, "the soft accelerator takes no option '%s'", options);
+	bool translate = options && !strcmp(options, "translate=on");
+	if (options && *options && !translate && strcmp(options, "translate=off"))
+		return err_set(e, -EINVAL, "the soft accelerator's one option is translate=on|off, not '%s'", options);
 	int r = soft_vm_create(&sv, vm, false, e);
 	if (r < 0)
 		return r;
+	sv->translate_hot = translate ? XLATE_HOT : 0;
 	vm->accel_data = sv;
 	*caps = (struct accel_caps){ 0 };
 	return 0;
@@ -394,6 +409,8 @@ int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v,
 	int r = block_cache_create(&p->blocks, e);
 	if (r == 0)
 		r = thunk_vcpu_create(&p->c, e);
+	if (r == 0 && sv->translate_hot)
+		r = xlate_create(&p->c, sv->translate_hot, e);
 	if (r < 0) {
 		block_cache_destroy(p->blocks);
 		free(p);
@@ -409,6 +426,7 @@ void soft_vcpu_destroy(struct soft_vcpu *p)
 {
 	if (!p)
 		return;
+	xlate_destroy(p->c.xlate);
 	thunk_vcpu_destroy(&p->c);
 	block_cache_destroy(p->blocks);
 	free(p);
@@ -482,15 +500,27 @@ static void accel_dirty_sync(struct vm *vm, bool enable)
 static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
 	uint64_t misses = 0, flushes = 0, drops = 0;
+	struct xlate_stats t = { 0 };
 	for (unsigned n = 0; n < vm->vcpu_count; n++) {
 		struct soft_vcpu *p = vm->vcpu[n]->accel_data;
 		misses += p->c.tlb.misses;
 		flushes += p->c.tlb.flushes;
 		drops += block_flushes(&p->c);
+		if (!p->c.xlate)
+			continue;
+		const struct xlate_stats *s = xlate_stats(p->c.xlate);
+		t.blocks += s->blocks;
+		t.entries += s->entries;
+		t.bails += s->bails;
+		t.flushes += s->flushes;
 	}
 	emit(opaque, "soft-tlb-misses", misses);
 	emit(opaque, "soft-tlb-flushes", flushes);
 	emit(opaque, "soft-code-cache-drops", drops);
+	emit(opaque, "soft-translated-blocks", t.blocks);
+	emit(opaque, "soft-translated-entries", t.entries);
+	emit(opaque, "soft-translated-bails", t.bails);
+	emit(opaque, "soft-translation-flushes", t.flushes);
 }
 
 const struct accel_ops accel_soft = {

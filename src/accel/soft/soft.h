@@ -46,6 +46,7 @@ struct soft_vm {
 	_Atomic bool dirty_log;    /* no write translations are cached */
 	pthread_mutex_t bus_lock;  /* split and MMIO locked accesses */
 	struct thunk_cache *thunk_shared;
+	unsigned translate_hot;    /* blocks are translated after so many runs; 0: never */
 	bool foreign;              /* single steps on a state of another accelerator: nothing is cached */
 };
 
@@ -115,6 +116,8 @@ struct block {
 	struct insn *insn;
 	struct block *link[2];    /* the blocks that followed last: after falling through, after a jump */
 	struct block *chain;      /* hash chain */
+	struct xblock *x;         /* its translation, if that still holds (xlate.c) */
+	uint16_t heat;            /* visits since it was decoded or translated */
 };
 int block_cache_create(struct block_cache **out, struct err *e) ATTR_MUST_USE;
 void block_cache_destroy(struct block_cache *bc);
@@ -155,6 +158,8 @@ void cpu_jump_bad(struct soft_cpu *c, uint64_t rip);
 /* ---- run.c, for step.c ---- */
 /* Executes up to n instructions of the block at s.rip; faults leave by c->fault_jmp. */
 void run_block(struct soft_cpu *c, struct block *b, unsigned n);
+/* Runs from block to block until events are to be looked at. */
+void run_chain(struct soft_cpu *c);
 /* After a fault: s.rip and the counters are made exact. */
 void run_fault_state(struct soft_cpu *c);
 

@@ -19,12 +19,14 @@ struct soft_step {
 	bool deliver;
 };
 
-int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e)
+static int create(struct soft_step **out, struct vcpu *v, bool translate, struct err *e)
 {
 	struct soft_step *p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
-	int r = soft_vm_create(&p->sv, v->vm, true, e);
+	int r = soft_vm_create(&p->sv, v->vm, !translate, e);
+	if (r == 0 && translate)
+		p->sv->translate_hot = 1;
 	if (r == 0)
 		r = soft_vm_sync_ram(p->sv, e);
 	if (r == 0)
@@ -33,14 +35,30 @@ int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e)
 		soft_step_destroy(p);
 		return r;
 	}
+	if (translate) {
+		gmem_set_watch(v->vm->mem, &p->sv->watch);
+		soft_vcpu_loaded(p->cpu);
+	}
 	*out = p;
 	return 0;
+}
+
+int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e)
+{
+	return create(out, v, false, e);
+}
+
+int soft_step_create_translating(struct soft_step **out, struct vcpu *v, struct err *e)
+{
+	return create(out, v, true, e);
 }
 
 void soft_step_destroy(struct soft_step *p)
 {
 	if (!p)
 		return;
+	if (p->sv && !p->sv->foreign)
+		gmem_set_watch(p->sv->mem, NULL);
 	soft_vcpu_destroy(p->cpu);
 	soft_vm_destroy(p->sv);
 	free(p);
@@ -76,12 +94,28 @@ static void step_one(struct soft_step *p)
 		take_trap(p);
 }
 
+static void step_chain(struct soft_step *p)
+{
+	struct soft_cpu *c = &p->cpu->c;
+	c->cur = NULL;
+	c->end_block = false;
+	run_chain(c);
+	c->cur = NULL;
+	if (soft_vcpu_of(c)->rmw_host)
+		mmu_rmw_done(c);
+	p->result->executed++;
+}
+
 static __attribute__((noinline)) void step_loop(struct soft_step *p)
 {
 	struct soft_cpu *c = &p->cpu->c;
 	while (p->left && !c->s.ev.triple_fault && c->s.mp == X86_MP_RUNNABLE) {
 		p->left--;
-		step_one(p);
+		if (c->xlate && !(c->mode & (MODE_TF | MODE_BREAK)) && !c->s.ev.sti_shadow && !c->s.ev.movss_shadow &&
+		    !c->dr6_pending)
+			step_chain(p);
+		else
+			step_one(p);
 	}
 }
 
@@ -110,7 +144,10 @@ void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, boo
 	c->s = *s;
 	c->dr6_pending = 0;
 	c->tsc_offset = s->tsc - (tsc_now(c) - c->tsc_offset);
-	soft_vcpu_loaded(p->cpu);
+	if (c->xlate)
+		cpu_update_mode(c);
+	else
+		soft_vcpu_loaded(p->cpu);
 	p->result = r;
 	p->left = count;
 	p->deliver = deliver;

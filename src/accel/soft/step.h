@@ -15,6 +15,9 @@ struct soft_step;
 /* v: whose memory, regions, chip and CPUID are used; it may belong to any accelerator. */
 int soft_step_create(struct soft_step **out, struct vcpu *v, struct err *e) ATTR_MUST_USE;
 void soft_step_destroy(struct soft_step *p);
+/* For tests: one whose blocks are translated at first sight. Takes over the watch of v's guest memory; soft_step_run
+ * then goes on to an event or exception, whatever its count; what the TLB holds stays from one to the next. */
+int soft_step_create_translating(struct soft_step **out, struct vcpu *v, struct err *e) ATTR_MUST_USE;
 
 struct soft_step_result {
 	unsigned executed; /* instructions retired */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The store of translated blocks: what is found, linked, dropped; and how one is entered and left. */
+#include "accel/soft/xlate_priv.h"
+#include "base/bytes.h"
+#include "core/vcpu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	BLOCK_BYTES = 16 << 10, /* more than the code of one block */
+	SLOT_BYTES = XLATE_BLOCK_MAX * 2 * sizeof(struct xslot),
+	HEAT_NEVER = UINT16_MAX,
+	REWRITES_MAX = 64,      /* generations of a page after which its blocks stay interpreted */
+};
+
+/* ---- life ---- */
+/* enter(c, code): saves what the host's ABI wants kept; leave: puts it back and returns EAX. */
+static void fixed_stubs(struct xlate *x)
+{
+	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08,
+		                        0x48, 0x89, 0xfd, 0xff, 0xe6 }; /* push ...; sub rsp, 8; mov rbp, rdi; jmp rsi */
+	static const uint8_t restore[] = { 0x48, 0x83, 0xc4, 0x08, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,
+		                           0xc3 };
+	memcpy(x->mem.rw + SLOT_BYTES, save, sizeof(save));
+	memcpy(x->mem.rw + SLOT_BYTES + 32, restore, sizeof(restore));
+	x->enter = (uint32_t (*)(struct soft_cpu *, const uint8_t *))(uintptr_t)(x->mem.rx + SLOT_BYTES);
+	x->leave = x->mem.rx + SLOT_BYTES + 32;
+	x->base = x->used = SLOT_BYTES + 64;
+}
+
+/* Do shifts by a constant and multiplications leave flags that depend on those before? */
+static bool shift_writes_all(void)
+{
+	uint64_t seen = 0;
+	for (unsigned n = 0; n < 64; n++) {
+		uint64_t f[2][5], a = n * UINT64_C(0x9e3779b97f4a7c15), b = a ^ a >> 29;
+		for (unsigned k = 0; k < 2; k++) {
+			uint32_t ax = k ? 0xd501 : 0;
+#define PROBE(at, text) \
+	do { \
+		uint64_t v = a, w = b; \
+		uint32_t q = ax; \
+		asm("addb $127, %%al\n\tsahf\n\t" text "\n\tlahf\n\tseto %%al" : "+r"(v), "+r"(w), "+&a"(q) : : "cc"); \
+		f[k][at] = q; \
+	} while (0)
+			PROBE(0, "shlq $3, %0");
+			PROBE(1, "shrl $1, %k0");
+			PROBE(2, "sarl $7, %k0");
+			PROBE(3, "imulq %1, %0");
+			PROBE(4, "imull $77, %k1, %k0");
+#undef PROBE
+		}
+		for (unsigned k = 0; k < 5; k++)
+			seen |= f[0][k] ^ f[1][k];
+	}
+	return !seen;
+}
+
+int xlate_create(struct soft_cpu *c, unsigned hot, struct err *e)
+{
+	struct xlate *x = calloc(1, sizeof(*x));
+	if (!x)
+		return err_set(e, -ENOMEM, "no memory for translated code");
+	size_t size = XLATE_BLOCK_MAX * sizeof(*x->block);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	x->block = p == MAP_FAILED ? NULL : p;
+	int r = x->block ? codemem_create(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
+	if (r < 0) {
+		xlate_destroy(x);
+		return r;
+	}
+	x->hot = hot;
+	x->shift_writes_all = shift_writes_all();
+	fixed_stubs(x);
+	xlate_flush(x);
+	x->stats.flushes = 0;
+	c->xlate = x;
+	c->x_hash = x->hash;
+	return 0;
+}
+
+void xlate_destroy(struct xlate *x)
+{
+	if (!x)
+		return;
+	codemem_destroy(&x->mem);
+	if (x->block)
+		munmap(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
+	free(x);
+}
+
+void xlate_flush(struct xlate *x)
+{
+	for (unsigned n = 0; n < XHASH_SIZE; n++)
+		x->hash[n].rip = TLB_INVALID;
+	memset(x->hashed, 0, sizeof(x->hashed));
+	x->used = x->base;
+	x->block_count = 0;
+	x->from = NULL;
+	x->epoch++;
+	x->stats.flushes++;
+}
+
+const struct xlate_stats *xlate_stats(const struct xlate *x)
+{
+	return &x->stats;
+}
+
+/* ---- finding ---- */
+static bool matches(const struct xlate *x, const struct xblock *xb, const struct block *b)
+{
+	return xb->epoch == x->epoch && xb->code && xb->b == b && xb->rip == b->rip && xb->gen == b->gen &&
+	       xb->host == b->host && xb->mode == b->mode;
+}
+
+static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
+{
+	if (x->block_count == XLATE_BLOCK_MAX || x->mem.size - x->used < BLOCK_BYTES)
+		xlate_flush(x);
+	struct xblock *xb = &x->block[x->block_count];
+	uint8_t *at = x->mem.rw + x->used;
+	struct xtext t = { at, at + BLOCK_BYTES, x->mem.rx - x->mem.rw, false };
+	*xb = (struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode, .gen = b->gen, .epoch = x->epoch };
+	if (!xlate_generate(c, x, xb, &t)) {
+		xb->code = NULL;
+		b->heat = HEAT_NEVER;
+		return NULL;
+	}
+	x->block_count++;
+	x->used = round_up((size_t)(t.p - x->mem.rw), 16);
+	x->stats.blocks++;
+	return xb;
+}
+
+/* The exit that led here goes straight to xb from now on. */
+static void link_from(struct xlate *x, struct xblock *xb)
+{
+	struct xblock *from = x->from;
+	if (!from)
+		return;
+	x->from = NULL;
+	if (from->epoch != x->epoch || from->mode != xb->mode || from->target[x->from_exit] != xb->rip)
+		return;
+	bool same_page = (from->rip ^ xb->rip) >> 12 == 0 && ((uintptr_t)from->host ^ (uintptr_t)xb->host) >> 12 == 0;
+	size_t at = xslot_at(x, from, x->from_exit);
+	atomic_signal_fence(memory_order_seq_cst);
+	((struct xslot *)(void *)(x->mem.rw + at))->to = same_page ? xb->near : xb->code;
+}
+
+static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b, struct xblock *xb)
+{
+	unsigned h = xhash_of(xb->rip);
+	b->x = xb;
+	xb->map_gen = c->tlb.map_gen;
+	x->hash[h] = (struct xhash){ xb->rip, xb->code };
+	x->hashed[h] = xb;
+	link_from(x, xb);
+	return xb;
+}
+
+struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
+{
+	struct xlate *x = c->xlate;
+	struct xblock *xb = b->x;
+	if (likely(xb && matches(x, xb, b)))
+		return found(c, x, b, xb);
+	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK)) != MODE_CODE64 || b->once || b->gen > REWRITES_MAX ||
+	    b->heat == HEAT_NEVER)
+		goto none;
+	xb = x->hashed[xhash_of(b->rip)];
+	if (xb && matches(x, xb, b))
+		return found(c, x, b, xb);
+	if (++b->heat < x->hot)
+		goto none;
+	b->heat = 0;
+	struct xblock *from = x->from;
+	xb = translate(c, x, b);
+	if (x->from != from)
+		x->from = NULL;
+	if (xb)
+		return found(c, x, b, xb);
+none:
+	x->from = NULL;
+	return NULL;
+}
+
+/* ---- running ---- */
+enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block **b, unsigned *at)
+{
+	struct xlate *x = c->xlate;
+	x->stats.entries++;
+	c->x_of = c->s.rflags >> 11 & 1;
+	uint32_t exit = x->enter(c, xb->code);
+	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
+	c->cur = NULL;
+	unsigned number = exit >> 8;
+	xb = c->x_cur;
+	switch (exit & 0xff) {
+	case XEXIT_LINK:
+		c->s.rip = xb->target[number];
+		x->from = xb;
+		x->from_exit = number;
+		return XLATE_NEXT;
+	case XEXIT_INDIRECT:
+		c->s.rip = c->next_rip;
+		return XLATE_NEXT;
+	case XEXIT_BAIL:
+		x->stats.bails++;
+		c->instructions -= xb->count;
+		c->s.rip = xb->rip;
+		*b = xb->b;
+		*at = number;
+		return XLATE_AT;
+	case XEXIT_MID:
+		c->instructions -= xb->count - number - 1u;
+		c->s.rip = number + 1u == xb->b->count ? c->next_rip : insn_next_rip(c, &xb->b->insn[number]);
+		return XLATE_LEAVE;
+	case XEXIT_END:
+		c->s.rip = c->next_rip;
+		return xb->b->system ? XLATE_LEAVE : XLATE_NEXT;
+	default:
+		c->s.rip = xb->rip;
+		return XLATE_NEXT;
+	}
+}

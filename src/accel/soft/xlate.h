@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translator: hot decoded blocks of 64-bit code become host code (docs/internals/translator.md). One per vCPU,
+ * used on its thread only. The interpreter stays the reference: a translated block leaves to it, with exact state,
+ * for whatever its fast paths do not carry.
+ */
+#ifndef PANAL_ACCEL_SOFT_XLATE_H
+#define PANAL_ACCEL_SOFT_XLATE_H
+
+#include "accel/soft/soft.h"
+
+enum {
+	XLATE_CODE_MAX = 32 << 20,  /* bytes of host code; when they are full all is dropped */
+	XLATE_BLOCK_MAX = 1 << 16,  /* translated blocks */
+	XLATE_HOT = 32,             /* runs of a block before it is translated */
+};
+
+struct xlate;
+struct xblock;
+
+/* Sets c->xlate. hot: runs before translation, 1: at first sight. */
+int xlate_create(struct soft_cpu *c, unsigned hot, struct err *e) ATTR_MUST_USE;
+void xlate_destroy(struct xlate *x); /* NULL: nothing */
+/* Drops all translations: the blocks they were made from are going. */
+void xlate_flush(struct xlate *x);
+
+struct xlate_stats {
+	uint64_t blocks, entries, bails, flushes; /* translated; entered from the loop; left to the interpreter; */
+};
+const struct xlate_stats *xlate_stats(const struct xlate *x);
+
+/* The translation of b, which is fresh and at s.rip; counts the visit and translates when due. NULL: interpret it. */
+struct xblock *xlate_block(struct soft_cpu *c, struct block *b);
+
+enum xlate_result {
+	XLATE_NEXT,  /* s.rip is exact and at the start of some block */
+	XLATE_LEAVE, /* the same, and events are to be looked at */
+	XLATE_AT,    /* s.rip is at the start of *b: interpret it from instruction *at on */
+};
+/* Runs x and what is chained to it; faults of handlers leave by c->fault_jmp. */
+enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *x, struct block **b, unsigned *at);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Bytes of host code. Encodings: SDM 2A chapter 2. */
+#include "accel/soft/xlate_priv.h"
+
+#include <string.h>
+
+void x_byte(struct xtext *t, unsigned v)
+{
+	if (t->p < t->end)
+		*t->p++ = (uint8_t)v;
+	else
+		t->overflow = true;
+}
+
+void x_u32(struct xtext *t, uint32_t v)
+{
+	for (unsigned n = 0; n < 4; n++)
+		x_byte(t, v >> 8 * n & 0xff);
+}
+
+void x_u64(struct xtext *t, uint64_t v)
+{
+	x_u32(t, (uint32_t)v);
+	x_u32(t, (uint32_t)(v >> 32));
+}
+
+static void opcode(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned index, unsigned base)
+{
+	unsigned rex = 0x40 | (wide ? 8 : 0) | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1);
+	if (rex != 0x40)
+		x_byte(t, rex);
+	if (op > 0xff)
+		x_byte(t, op >> 8);
+	x_byte(t, op & 0xff);
+}
+
+void x_rr(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned rm)
+{
+	opcode(t, wide, op, reg, 0, rm);
+	x_byte(t, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static bool is_disp8(int32_t disp)
+{
+	return disp >= -128 && disp <= 127;
+}
+
+void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base, int32_t disp)
+{
+	unsigned mod = disp == 0 && (base & 7) != 5 ? 0 : is_disp8(disp) ? 1 : 2;
+	opcode(t, wide, op, reg, 0, base);
+	x_byte(t, mod << 6 | (reg & 7) << 3 | (base & 7));
+	if ((base & 7) == 4)
+		x_byte(t, 0x24);
+	if (mod == 1)
+		x_byte(t, (uint8_t)disp);
+	else if (mod == 2)
+		x_u32(t, (uint32_t)disp);
+}
+
+void x_load(struct xtext *t, unsigned reg, size_t off) { x_mem(t, true, 0x8b, reg, HOST_CPU, (int32_t)off); }
+void x_store(struct xtext *t, unsigned reg, size_t off) { x_mem(t, true, 0x89, reg, HOST_CPU, (int32_t)off); }
+
+void x_imm(struct xtext *t, unsigned reg, uint64_t v)
+{
+	if (v <= UINT32_MAX) {
+		opcode(t, false, 0xb8 | (reg & 7), 0, 0, reg);
+		x_u32(t, (uint32_t)v);
+	} else if ((uint64_t)(int32_t)v == v) {
+		opcode(t, true, 0xc7, 0, 0, reg);
+		x_byte(t, 0xc0 | (reg & 7));
+		x_u32(t, (uint32_t)v);
+	} else {
+		opcode(t, true, 0xb8 | (reg & 7), 0, 0, reg);
+		x_u64(t, v);
+	}
+}
+
+void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp)
+{
+	if (disp == 0)
+		x_rr(t, true, 0x89, base, reg);
+	else
+		x_mem(t, true, 0x8d, reg, base, disp);
+}
+
+/* base may be REG_NONE. */
+void x_lea_index(struct xtext *t, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp)
+{
+	unsigned ss = (unsigned)__builtin_ctz(scale);
+	opcode(t, true, 0x8d, reg, index, base == REG_NONE ? 0 : base);
+	if (base == REG_NONE) {
+		x_byte(t, (reg & 7) << 3 | 4);
+		x_byte(t, ss << 6 | (index & 7) << 3 | 5);
+		x_u32(t, (uint32_t)disp);
+		return;
+	}
+	unsigned mod = is_disp8(disp) ? 1 : 2;
+	x_byte(t, mod << 6 | (reg & 7) << 3 | 4);
+	x_byte(t, ss << 6 | (index & 7) << 3 | (base & 7));
+	if (mod == 1)
+		x_byte(t, (uint8_t)disp);
+	else
+		x_u32(t, (uint32_t)disp);
+}
+
+void x_jmp(struct xtext *t, const uint8_t *to_rx)
+{
+	x_byte(t, 0xe9);
+	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+}
+
+uint8_t *x_jcc(struct xtext *t, unsigned cc)
+{
+	x_byte(t, 0x0f);
+	x_byte(t, 0x80 | cc);
+	x_u32(t, 0);
+	return t->p;
+}
+
+uint8_t *x_jmp_forward(struct xtext *t)
+{
+	x_byte(t, 0xe9);
+	x_u32(t, 0);
+	return t->p;
+}
+
+void x_here(struct xtext *t, uint8_t *from)
+{
+	uint32_t d = (uint32_t)(t->p - from);
+	if (!t->overflow)
+		memcpy(from - 4, &d, 4);
+}
