@@ -109,7 +109,8 @@ struct xinsn {
 	bool live;              /* flags before it are needed by somebody */
 };
 /* i and its bytes -> in. */
-void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes, struct xinsn *in);
+void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes,
+                struct xinsn *in);
 
 /* ---- xlate_gen.c ---- */
 /* Writes the code of xb; false: nothing of it can be translated. t->overflow: no room. */
