@@ -12,7 +12,8 @@ enum { HEADER_AT = 0x1f1, CODE_AT = 1024, UNPACKED_MAX = 1 << 20 };
 static void repair(uint8_t *file, size_t size, uint8_t how)
 {
 	static const uint8_t magic[][6] = {
-		{ 0x1f, 0x8b, 8 }, { 0xfd, '7', 'z', 'X', 'Z', 0 }, { 0x5d, 0, 0 }, { 2, 0x21, 0x4c, 0x18 }, { 0x28, 0xb5, 0x2f, 0xfd },
+		{ 0x1f, 0x8b, 8 }, { 0xfd, '7', 'z', 'X', 'Z', 0 }, { 0x5d, 0, 0 },
+		{ 2, 0x21, 0x4c, 0x18 }, { 0x28, 0xb5, 0x2f, 0xfd },
 	};
 	static const uint8_t magic_len[] = { 3, 6, 3, 4, 4 };
 	struct setup_header h;

@@ -21,7 +21,7 @@ static void repair(uint8_t *file, size_t size, uint8_t how)
 {
 	bool is64 = how & 2;
 
-	if (size < sizeof(Elf64_Ehdr))
+	if (size < sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr))
 		return;
 	memcpy(file, ELFMAG, SELFMAG);
 	file[EI_CLASS] = is64 ? ELFCLASS64 : ELFCLASS32;

@@ -17,7 +17,7 @@
 #include <zstd.h>
 #include <cmocka.h>
 
-enum { MEMORY = 32 * MIB };
+enum { MEMORY = 32 * MIB, PVH_ENTRY = 512 + 16 /* in the file */ };
 
 /* An error with a line for people. */
 static void assert_refused(struct bench *b, const struct file *f, int code)
@@ -62,6 +62,23 @@ static void test_pvh(void **state)
 	bench_down(&b);
 }
 
+static void test_pvh_entry(void **state)
+{
+	struct file f;
+	struct bench b;
+
+	elf64_make(&f, 100, 5000, true);
+	bench_up(&b, MEMORY);
+	for (unsigned n = 0; n < 4; n++) {
+		store_le32(f.data + PVH_ENTRY, (const uint32_t[]){ KERNEL_AT - 1, KERNEL_AT + 5000, 0, UINT32_MAX }[n]);
+		assert_refused(&b, &f, -EINVAL);
+	}
+	store_le32(f.data + PVH_ENTRY, KERNEL_AT + 4999);
+	assert_int_equal(bench_boot(&b, &f, NULL, "", false), 0);
+	assert_int_equal(b.cpu.rip, KERNEL_AT + 4999);
+	bench_down(&b);
+}
+
 static void test_vmlinux(void **state)
 {
 	struct file f;
@@ -95,13 +112,13 @@ static void test_elf_lies(void **state)
 		{ 4096, KERNEL_AT, 100, 99, -EINVAL },
 		{ 4096, UINT64_MAX - 98, 100, 100, -EINVAL },
 		{ 4096, UINT64_MAX - 99, 100, 100, -EINVAL },
-		{ 4096, UINT64_MAX - 100, 100, 100, -E2BIG },
+		{ 4096, UINT64_MAX - 100, 100, 100, -EINVAL },
 		{ 4096, KERNEL_AT, 100, UINT64_MAX - KERNEL_AT, -E2BIG },
 		{ 4096, KERNEL_AT, 100, MEMORY - KERNEL_AT + 1, -E2BIG },
 		{ 4096, KERNEL_AT, 100, MEMORY - KERNEL_AT, 0 },
 		{ 4096, MEMORY - 100, 100, 100, 0 },
 		{ 4096, MEMORY - 99, 100, 100, -E2BIG },
-		{ 4096, UINT64_C(1) << 32, 100, 100, -E2BIG },
+		{ 4096, UINT64_C(1) << 32, 100, 100, -EINVAL },
 		{ 4096, 0, 100, 100, -EINVAL },
 		{ 4096, BOOT_TABLES_END - 1, 100, 100, -EINVAL },
 		{ 4096, BOOT_TABLES_END, 100, 100, 0 },
@@ -123,6 +140,7 @@ static void test_elf_lies(void **state)
 			.p_filesz = lies[n].filesz,
 			.p_memsz = lies[n].memsz,
 		};
+		store_le32(f.data + PVH_ENTRY, (uint32_t)lies[n].paddr);
 		if (lies[n].code)
 			assert_refused(&b, &f, lies[n].code);
 		else
@@ -364,6 +382,7 @@ static void test_cmdline(void **state)
 	bench_up(&b, MEMORY);
 	elf64_make(&f, 100, 100, true);
 	elf64_segment(&f, 0)->p_paddr = BOOT_TABLES_END;
+	store_le32(f.data + PVH_ENTRY, BOOT_TABLES_END);
 	assert_int_equal(bench_boot(&b, &f, NULL, line, false), -E2BIG);
 	line[BOOT_CMDLINE_MAX] = 0;
 	assert_int_equal(bench_boot(&b, &f, NULL, line, false), 0);
@@ -450,6 +469,7 @@ static void test_smallest(void **state)
 	elf64_make(&f, 100, 100, true);
 	assert_refused(&b, &f, -E2BIG);
 	elf64_segment(&f, 0)->p_paddr = BOOT_HIGH;
+	store_le32(f.data + PVH_ENTRY, BOOT_HIGH);
 	elf64_segment(&f, 0)->p_memsz = MIB;
 	assert_int_equal(bench_boot(&b, &f, NULL, "", false), 0);
 	assert_int_equal(bench_boot(&b, &f, list, "", false), -E2BIG);
@@ -554,6 +574,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pvh),	      cmocka_unit_test(test_vmlinux),
+		cmocka_unit_test(test_pvh_entry),
 		cmocka_unit_test(test_elf_lies),      cmocka_unit_test(test_elf_headers),
 		cmocka_unit_test(test_notes),	      cmocka_unit_test(test_payloads),
 		cmocka_unit_test(test_bzimage_lies),  cmocka_unit_test(test_cmdline),

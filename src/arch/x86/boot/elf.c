@@ -131,6 +131,20 @@ int elf_inspect(const uint8_t *data, size_t size, const char *what, struct elf_i
 	return 0;
 }
 
+int elf_check_entry(const uint8_t *data, size_t size, const char *what, uint64_t entry, struct err *e)
+{
+	struct elf_header h;
+	int ret = read_header(data, size, what, &h, e);
+
+	for (unsigned n = 0; ret == 0 && n < h.phnum; n++) {
+		struct segment s = read_segment(data, &h, n);
+
+		if (s.type == PT_LOAD && entry <= UINT32_MAX && entry >= s.paddr && entry - s.paddr < s.memsz)
+			return 0;
+	}
+	return ret < 0 ? ret : err_set(e, -EINVAL, "%s: its entry lies outside of what it loads", what);
+}
+
 static int load_segment(const uint8_t *data, const struct segment *s, const char *what, struct gmem *mem, struct err *e)
 {
 	int ret = image_check_place(s->paddr, s->memsz, what, e);

@@ -56,6 +56,8 @@ struct elf_info {
 bool elf_is(const uint8_t *data, size_t size);
 /* Reads headers only. what: the file's name in messages. */
 int elf_inspect(const uint8_t *data, size_t size, const char *what, struct elf_info *info, struct err *e) ATTR_MUST_USE;
+/* Of a file that elf_inspect took: -EINVAL unless the address lies in what is loaded and below 4 GiB. */
+int elf_check_entry(const uint8_t *data, size_t size, const char *what, uint64_t entry, struct err *e) ATTR_MUST_USE;
 int elf_load(const uint8_t *data, size_t size, const char *what, struct gmem *mem, struct err *e) ATTR_MUST_USE;
 
 /* ---- payload.c ---- */

@@ -148,11 +148,11 @@ static int install_unpacked(struct boot *b, struct gmem *mem, const struct boot_
 	int ret = elf_inspect(elf, size, b->kernel.path, &info, e);
 
 	if (ret == 0)
+		ret = elf_check_entry(elf, size, b->kernel.path, info.entry, e);
+	if (ret == 0)
 		ret = elf_load(elf, size, b->kernel.path, mem, e);
 	if (ret == 0)
 		ret = put_params(b, mem, l, hdr, info.high, e);
-	if (ret == 0 && (info.entry < info.low || info.entry >= info.high || info.entry > UINT32_MAX))
-		ret = err_set(e, -EINVAL, "kernel %s: its entry lies outside of what it loads", b->kernel.path);
 	if (ret == 0)
 		ret = enter(mem, cpu, info.is64, info.entry, e);
 	return ret;

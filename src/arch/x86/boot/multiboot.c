@@ -93,13 +93,6 @@ static int load_kludge(struct boot *b, struct gmem *mem, const struct mb_header 
 	return 0;
 }
 
-static int check_entry(const struct boot *b, uint64_t entry, uint64_t low, uint64_t high, struct err *e)
-{
-	if (entry >= low && entry < high)
-		return 0;
-	return err_set(e, -EINVAL, "kernel %s: its entry lies outside of what it loads", b->kernel.path);
-}
-
 static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64_t *end, struct err *e)
 {
 	struct mb_header h = { 0 };
@@ -116,7 +109,9 @@ static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64
 				       b->kernel.path);
 		ret = load_kludge(b, mem, &h, at, end, e);
 		*entry = h.entry_addr;
-		return ret < 0 ? ret : check_entry(b, *entry, h.load_addr, *end, e);
+		if (ret == 0 && (*entry < h.load_addr || *entry >= *end))
+			return err_set(e, -EINVAL, "%s: its entry lies outside of what it loads", b->kernel.path);
+		return ret;
 	}
 	ret = elf_inspect(b->kernel.data, b->kernel.size, b->kernel.path, &info, e);
 	if (ret < 0)
@@ -126,7 +121,7 @@ static int load_kernel(struct boot *b, struct gmem *mem, uint64_t *entry, uint64
 			       b->kernel.path);
 	*entry = info.entry;
 	*end = info.high;
-	ret = check_entry(b, info.entry, info.low, info.high, e);
+	ret = elf_check_entry(b->kernel.data, b->kernel.size, b->kernel.path, info.entry, e);
 	return ret < 0 ? ret : elf_load(b->kernel.data, b->kernel.size, b->kernel.path, mem, e);
 }
 

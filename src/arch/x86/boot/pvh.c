@@ -70,6 +70,8 @@ int pvh_install(struct boot *b, struct gmem *mem, const struct boot_layout *l, s
 	int ret = elf_inspect(b->kernel.data, b->kernel.size, b->kernel.path, &info, e);
 
 	if (ret == 0)
+		ret = elf_check_entry(b->kernel.data, b->kernel.size, b->kernel.path, info.pvh_entry, e);
+	if (ret == 0)
 		ret = elf_load(b->kernel.data, b->kernel.size, b->kernel.path, mem, e);
 	if (ret == 0)
 		ret = write_start(b, mem, l, info.high, e);
