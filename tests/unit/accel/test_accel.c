@@ -46,7 +46,7 @@ static void test_auto(void **unused)
 	int64_t begin = now_ms();
 	assert_int_equal(accel_select("auto", &a, &options, &e), 0);
 	assert_non_null(a);
-	assert_true(now_ms() - begin < 1500);
+	assert_true(now_ms() - begin < 10000); /* some 20 ms where nothing else runs */
 	assert_int_equal(accel_select(NULL, &a, &options, &e), 0);
 }
 
