@@ -35,6 +35,7 @@ struct vmm {
 	struct vm *vm;
 	struct loop_fd *signals;
 	int signal_fd;
+	bool panicked; /* the guest's kernel said so since the last reset */
 	int killed_by; /* SIGTERM or SIGINT ended the machine; 0: neither */
 	char helper_dir[PATH_MAX];
 };
@@ -43,6 +44,8 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
 	struct vmm *m = opaque;
 
+	if (ev == VM_EVENT_PANICKED || ev == VM_EVENT_RESET)
+		m->panicked = ev == VM_EVENT_PANICKED;
 	if (m->control)
 		control_event(m->control, ev, why);
 	if (ev == VM_EVENT_SHUTDOWN)
@@ -274,6 +277,10 @@ static int end_status(const struct vmm *m)
 		log_line(LOG_WARNING, "the machine was switched off by %s",
 			 m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
 		return EXIT_SIGNAL + m->killed_by;
+	}
+	if (m->panicked) {
+		log_line(LOG_ERROR, "the guest's kernel panicked; its console has the reason");
+		return EXIT_TROUBLE;
 	}
 	switch (vm->end_reason) {
 	case VM_REQUEST_POWEROFF:
