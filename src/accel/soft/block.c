@@ -20,6 +20,7 @@ enum {
 	BLOCK_MAX = 1 << 15,
 	INSN_MAX = 1 << 18,
 	NEAR_SIZE = 1 << 14,
+	CROSSINGS = 256,
 	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
 };
 
@@ -33,6 +34,12 @@ struct block_cache {
 	/* for what is not cached: code that crosses pages or is not in RAM */
 	struct block scratch;
 	struct insn scratch_insn;
+	struct crossing {
+		uint8_t bytes[15], len; /* len 0: empty */
+		bool system;
+		uint32_t mode;
+		struct insn insn;
+	} crossing[CROSSINGS];
 	_Atomic uint32_t scratch_gen;
 };
 
@@ -135,7 +142,31 @@ static unsigned fetch_bytes(struct soft_cpu *c, uint64_t lin, uint8_t *buf, unsi
 	return max;
 }
 
-/* One instruction, decoded anew each time. Bytes beyond the first page or the limit are only touched when the
+/* As decode_run for one instruction; what the same bytes gave before is remembered, by their address. */
+static bool decode_crossing(struct soft_cpu *c, uint64_t lin, const uint8_t *bytes, unsigned avail, struct block *b)
+{
+	struct crossing *x = &soft_vcpu_of(c)->blocks->crossing[(lin ^ lin >> 12) & (CROSSINGS - 1)];
+	if (x->len && x->len <= avail && x->mode == c->mode && !memcmp(x->bytes, bytes, x->len)) {
+		b->insn[0] = x->insn;
+		b->count = 1;
+		b->len = x->len;
+		b->system = x->system;
+		return true;
+	}
+	if (!decode_run(c, bytes, avail, 1, b->insn, b))
+		return false;
+	/* One byte does not say it all: what cannot be decoded has that length. */
+	if (b->len > 1 && b->len <= sizeof(x->bytes)) {
+		memcpy(x->bytes, bytes, b->len);
+		x->len = (uint8_t)b->len;
+		x->system = b->system;
+		x->mode = c->mode;
+		x->insn = b->insn[0];
+	}
+	return true;
+}
+
+/* One instruction, not kept as a block. Bytes beyond the first page or the limit are only touched when the
  * instruction needs them. */
 static struct block *block_scratch(struct soft_cpu *c, uint64_t lin)
 {
@@ -151,11 +182,11 @@ static struct block *block_scratch(struct soft_cpu *c, uint64_t lin)
 	}
 	*b = (struct block){ .page_gen = &bc->scratch_gen, .insn = &bc->scratch_insn, .capacity = 1, .once = true };
 	unsigned have = fetch_bytes(c, lin, buf, 0, room < max ? room : max);
-	if (decode_run(c, buf, have, 1, b->insn, b))
+	if (decode_crossing(c, lin, buf, have, b))
 		return b;
 	if (have < max) {
 		have = fetch_bytes(c, lin, buf, have, max);
-		if (decode_run(c, buf, have, 1, b->insn, b))
+		if (decode_crossing(c, lin, buf, have, b))
 			return b;
 	}
 	cpu_gp0(c); /* the limit of CS cuts the instruction */

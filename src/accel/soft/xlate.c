@@ -95,7 +95,7 @@ void xlate_destroy(struct xlate *x)
 void xlate_flush(struct xlate *x)
 {
 	for (unsigned n = 0; n < XHASH_SIZE; n++)
-		x->hash[n].rip = TLB_INVALID;
+		x->hash[n].rip = XHASH_EMPTY;
 	memset(x->hashed, 0, sizeof(x->hashed));
 	x->used = x->base;
 	x->block_count = 0;

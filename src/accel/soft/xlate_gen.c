@@ -611,10 +611,14 @@ static void gen_end(struct gen *g)
 	if (!ends(last)) {
 		commit(g, g->count);
 		g->loaded = 0;
-		if (last->kind == XK_HELPER && g->count == g->xb->b->count)
+		if (last->kind == XK_HELPER && g->count == g->xb->b->count && g->xb->b->system) {
 			leave(g, XEXIT_END, 0);
-		else
+		} else if (last->kind == XK_HELPER && g->count == g->xb->b->count) {
+			x_load(g->t, HOST_R14, AT(next_rip));
+			indirect_exit(g);
+		} else {
 			direct_exit(g, 0, next_rip(g, last->i));
+		}
 	}
 	for (unsigned n = 0; n < g->count; n++) {
 		gen_stub(g, &g->bail[n], XEXIT_BAIL, n);
@@ -623,8 +627,11 @@ static void gen_end(struct gen *g)
 	gen_stub(g, &g->stale, XEXIT_STALE, 0);
 }
 
+/* Handlers alone are worth it for the way to the next block only. */
 static bool worth(const struct gen *g)
 {
+	if (!g->xb->b->system)
+		return true;
 	for (unsigned n = 0; n < g->count; n++)
 		if (g->in[n].kind != XK_HELPER)
 			return true;
@@ -650,7 +657,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	}
 	g->stale.count = 0;
 	g->count = usable(g);
-	if (!worth(g))
+	if (!g->count || !worth(g))
 		return false;
 	assign(g);
 	plan(g);

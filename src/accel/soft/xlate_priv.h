@@ -25,10 +25,11 @@ struct xslot {
 };
 
 struct xhash {
-	uint64_t rip; /* TLB_INVALID: empty (no canonical address) */
+	uint64_t rip; /* XHASH_EMPTY: no canonical address, so no branch has it as its target */
 	const uint8_t *code;
 };
-enum { XHASH_BITS = 14, XHASH_SIZE = 1 << XHASH_BITS };
+#define XHASH_EMPTY (UINT64_C(1) << 63)
+enum { XHASH_BITS = 16, XHASH_SIZE = 1 << XHASH_BITS };
 
 struct xlate {
 	struct codemem mem;
