@@ -81,22 +81,9 @@ static uint64_t meminfo(const char *key)
 
 /* ---- KVM ---- */
 
-#define EXT(name) #name
 const char *const doctor_ext_name[DOCTOR_EXT_COUNT] = {
-	EXT(irqchip),
-	EXT(pit),
-	EXT(ioeventfd),
-	EXT(irqfd),
-	EXT(msi),
-	EXT(dirty - ring),
-	EXT(manual - dirty - log),
-	EXT(xsave2),
-	EXT(sync - regs),
-	EXT(user - msr),
-	EXT(emulation - exit),
-	EXT(tsc - deadline),
-	EXT(tsc - scaling),
-	EXT(smm),
+	"irqchip", "pit", "ioeventfd", "irqfd", "msi", "dirty-ring", "manual-dirty-log",
+	"xsave2", "sync-regs", "user-msr", "emulation-exit", "tsc-deadline", "tsc-scaling", "smm",
 };
 static const int ext_cap[DOCTOR_EXT_COUNT] = {
 	KVM_CAP_IRQCHIP, KVM_CAP_PIT2, KVM_CAP_IOEVENTFD, KVM_CAP_IRQFD, KVM_CAP_SIGNAL_MSI, KVM_CAP_DIRTY_LOG_RING,
@@ -132,8 +119,7 @@ static void kvm_modules(struct doctor_kvm *k)
 	k->module_other = exists("/sys/module/kvm") && !k->module_intel && !k->module_amd;
 	k->module_vbox = exists("/sys/module/vboxdrv");
 	k->module_vmware = exists("/sys/module/vmmon");
-	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer,
-		  sizeof(answer));
+	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer, sizeof(answer));
 	k->nested_paging = !answer[0] ? -1 : answer[0] == 'Y' || answer[0] == '1';
 }
 

@@ -243,6 +243,9 @@ static const char *const reasons[VM_REQUEST_COUNT] = {
 	[VM_REQUEST_PANIC] = "guest-panic",
 	[VM_REQUEST_DEBUG_EXIT] = "guest-shutdown",
 	[VM_REQUEST_ERROR] = "host-error",
+	[VM_REQUEST_HOST_QUIT] = "host-qmp-quit",
+	[VM_REQUEST_HOST_RESET] = "host-qmp-system-reset",
+	[VM_REQUEST_HOST_SIGNAL] = "host-signal",
 };
 
 void control_event(struct control *c, enum vm_event ev, enum vm_request why)
@@ -257,7 +260,7 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why)
 	json_t *data = NULL;
 
 	if (ev == VM_EVENT_SHUTDOWN || ev == VM_EVENT_RESET)
-		data = json_pack("{s:b, s:s}", "guest", why != VM_REQUEST_ERROR, "reason", reasons[why]);
+		data = json_pack("{s:b, s:s}", "guest", why < VM_REQUEST_ERROR, "reason", reasons[why]);
 	else if (ev == VM_EVENT_PANICKED)
 		data = json_pack("{s:s}", "action", c->target.vm->policy.pause_on_panic ? "pause" : "run");
 	broadcast(c, names[ev], data);

@@ -62,5 +62,5 @@ json_t *cmd_system_reset(struct command_call *call, struct err *e)
 {
 	if (ended(call, e))
 		return NULL;
-	return vm_reset(call->target->vm, e) < 0 ? NULL : json_object();
+	return vm_reset(call->target->vm, VM_REQUEST_HOST_RESET, e) < 0 ? NULL : json_object();
 }

@@ -247,7 +247,7 @@ int vm_start(struct vm *vm, bool paused, struct err *e)
 	return 0;
 }
 
-int vm_reset(struct vm *vm, struct err *e)
+int vm_reset(struct vm *vm, enum vm_request why, struct err *e)
 {
 	int state = atomic_load(&vm->run_state), ret;
 
@@ -260,7 +260,7 @@ int vm_reset(struct vm *vm, struct err *e)
 	ret = to_power_on(vm, e);
 	if (ret < 0)
 		return ret;
-	emit(vm, VM_EVENT_RESET, VM_REQUEST_RESET);
+	emit(vm, VM_EVENT_RESET, why);
 	if (state == VM_RUNNING)
 		go_on(vm);
 	return 0;
@@ -306,7 +306,7 @@ static void panicked(struct vm *vm)
 static void restart(struct vm *vm)
 {
 	struct err e;
-	int ret = vm_reset(vm, &e);
+	int ret = vm_reset(vm, VM_REQUEST_RESET, &e);
 
 	if (ret < 0) {
 		vm->fault = e;
@@ -340,6 +340,9 @@ static void handle(struct vm *vm, enum vm_request what)
 	case VM_REQUEST_TRIPLE_FAULT:
 	case VM_REQUEST_DEBUG_EXIT:
 	case VM_REQUEST_ERROR:
+	case VM_REQUEST_HOST_QUIT:
+	case VM_REQUEST_HOST_RESET:
+	case VM_REQUEST_HOST_SIGNAL:
 	case VM_REQUEST_COUNT: vm_end(vm, what); break;
 	}
 }

@@ -25,7 +25,7 @@ enum { VCPU_MAX = 64 };
 
 enum vm_run_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
 
-/* Why the guest asks to end, restart or halt. */
+/* Why a machine ends or restarts: what the guest asks for, then what is asked for from outside. */
 enum vm_request {
 	VM_REQUEST_POWEROFF, /* the guest switched itself off (ACPI S5) */
 	VM_REQUEST_RESET,    /* the guest asked for a reset: port 0xcf9, keyboard controller, ACPI reset register */
@@ -33,6 +33,9 @@ enum vm_request {
 	VM_REQUEST_PANIC,      /* the guest says that it panicked */
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
+	VM_REQUEST_HOST_QUIT,   /* the control protocol's quit */
+	VM_REQUEST_HOST_RESET,  /* its system_reset */
+	VM_REQUEST_HOST_SIGNAL, /* SIGTERM, SIGINT */
 	VM_REQUEST_COUNT,
 };
 
@@ -95,13 +98,14 @@ int vm_add_vcpu(struct vm *vm, uint32_t apic_id, struct vcpu **out, struct err *
 int vm_start(struct vm *vm, bool paused, struct err *e) ATTR_MUST_USE;
 void vm_pause(struct vm *vm); /* returns when no vCPU runs guest code and devices are quiet */
 void vm_resume(struct vm *vm);
-int vm_reset(struct vm *vm, struct err *e);
+/* why: for the event RESET. */
+int vm_reset(struct vm *vm, enum vm_request why, struct err *e);
 /* Ends the run: vCPUs stop for good, run_state = VM_ENDED, on_event SHUTDOWN. */
 void vm_end(struct vm *vm, enum vm_request why);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
  * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:
- * ends it), PANIC is an event, and TRIPLE_FAULT, DEBUG_EXIT and ERROR end the run. */
+ * ends it), PANIC is an event, and all others end the run. */
 void vm_request(struct vm *vm, enum vm_request what);
 
 #endif

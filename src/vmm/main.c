@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
+enum { SOCKETS_MAX = 4 };
 
 struct vmm {
 	struct options opt;
@@ -44,6 +45,8 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
 	struct vmm *m = opaque;
 
+	if (ev == VM_EVENT_PANICKED)
+		log_line(LOG_WARNING, "the guest's kernel reports that it panicked; its console tells why");
 	if (ev == VM_EVENT_PANICKED || ev == VM_EVENT_RESET)
 		m->panicked = ev == VM_EVENT_PANICKED;
 	if (m->control)
@@ -69,7 +72,7 @@ static bool balloon_get(void *opaque, uint64_t *bytes)
 
 static void quit(void *opaque)
 {
-	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_POWEROFF);
+	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_HOST_QUIT);
 }
 
 /* SIGTERM and SIGINT end the machine at once, as pulling the plug does. */
@@ -81,7 +84,7 @@ static void on_signal(void *opaque, int fd, unsigned events)
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	m->killed_by = (int)info.ssi_signo;
-	vm_end(m->vm, VM_REQUEST_POWEROFF);
+	vm_end(m->vm, VM_REQUEST_HOST_SIGNAL);
 }
 
 static int watch_signals(struct vmm *m, struct err *e)
@@ -206,14 +209,33 @@ static int open_control(struct vmm *m, struct err *e)
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }
 
+/* The path of a chardev that listens on a unix socket; NULL for others. */
+static const char *socket_path(const char *spec)
+{
+	return spec && !strncmp(spec, "unix:", 5) ? spec + 5 : NULL;
+}
+
+/* The sockets that this process made and removes at its end. */
+static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
+{
+	const char *const all[SOCKETS_MAX] = { o->control, o->vsock, socket_path(o->serial), socket_path(o->console) };
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < SOCKETS_MAX; n++)
+		if (all[n])
+			list[count++] = all[n];
+	list[count] = NULL;
+	return count;
+}
+
 /* All files are open and all helpers run: from here on neither is possible any more. */
 static int confine(struct vmm *m, struct err *e)
 {
-	const char *const sockets[] = { m->opt.control, NULL };
+	const char *sockets[SOCKETS_MAX + 1];
 	struct sandbox_config cfg = {
 		.kind = SANDBOX_PROCESS,
 		.violation = SANDBOX_DENY,
-		.remove_paths = m->opt.control ? sockets : NULL,
+		.remove_paths = list_sockets(&m->opt, sockets) ? sockets : NULL,
 		.unix_sockets = m->opt.vsock != NULL,
 		.exec_memory = true, /* KVM too: the soft CPU helps it */
 	};
@@ -264,6 +286,7 @@ static void tear_down(struct vmm *m)
 		close_back_ends(&m->board_config);
 	vm_destroy(m->vm);
 	chardev_close(m->serial);
+	chardev_close(m->console);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
 }
@@ -283,7 +306,8 @@ static int end_status(const struct vmm *m)
 		return EXIT_TROUBLE;
 	}
 	switch (vm->end_reason) {
-	case VM_REQUEST_POWEROFF:
+	case VM_REQUEST_HOST_QUIT:
+	case VM_REQUEST_POWEROFF: return 0;
 	case VM_REQUEST_RESET: return 0;
 	case VM_REQUEST_DEBUG_EXIT: return (int)(atomic_load(&vm->debug_exit) << 1 | 1) & 0xff;
 	case VM_REQUEST_TRIPLE_FAULT:

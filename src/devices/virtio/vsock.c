@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "core/chardev.h"
 #include "core/dev.h"
 #include "core/loop.h"
 #include "core/vm.h"
@@ -601,21 +602,12 @@ static const struct dev_type vsock_type = {
 
 static int listen_on(struct vsock *s, struct err *e)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	strcpy(a.sun_path, s->path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		int error = errno;
-		if (fd >= 0)
-			close(fd);
-		return err_errno(e, error, "vsock: cannot listen on %s%s", s->path,
-		                 error == EADDRINUSE ? "; remove the old socket first" : "");
-	}
+	int fd = chardev_listen(s->path, e);
+	if (fd < 0)
+		return err_wrap(e, fd == -EADDRINUSE ? "vsock: another machine uses this socket" : "vsock");
 	s->listener = fd;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0 || listen(fd, 16) < 0)
-		return err_errno(e, errno, "vsock: cannot listen on %s", s->path);
-	return 0;
+	return s->wake_fd < 0 ? err_errno(e, errno, "vsock: cannot make an event descriptor") : 0;
 }
 
 struct watch_call {

@@ -13,7 +13,7 @@ enum { VSOCK_CID_HOST = 2, VSOCK_CID_MIN = 3 };
 
 struct virtio_vsock_config {
 	struct virtio_place place; /* loop NULL: the main loop */
-	const char *path;          /* listened on while the device exists; must not exist yet */
+	const char *path;          /* listened on while the device exists; what a dead machine left there is replaced */
 	uint32_t cid;              /* of the guest, at least VSOCK_CID_MIN; 0: that */
 };
 

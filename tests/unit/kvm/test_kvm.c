@@ -525,7 +525,7 @@ static void pause_resume(const char *options)
 		print_message("this kernel gives guests the host's TSC: it does not stand while paused\n");
 	else
 		assert_true(later - tsc < (uint64_t)host_tsc_khz() * 150);
-	assert_int_equal(vm_reset(g.vm, &e), 0);
+	assert_int_equal(vm_reset(g.vm, VM_REQUEST_RESET, &e), 0);
 	guest_destroy(&g);
 }
 
