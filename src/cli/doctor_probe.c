@@ -119,7 +119,8 @@ static void kvm_modules(struct doctor_kvm *k)
 	k->module_other = exists("/sys/module/kvm") && !k->module_intel && !k->module_amd;
 	k->module_vbox = exists("/sys/module/vboxdrv");
 	k->module_vmware = exists("/sys/module/vmmon");
-	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer, sizeof(answer));
+	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer,
+		  sizeof(answer));
 	k->nested_paging = !answer[0] ? -1 : answer[0] == 'Y' || answer[0] == '1';
 }
 

@@ -10,10 +10,14 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop, 
 	return 0;
 }
 
+static const char *const user_keys[] = { "forward", "dns", "restrict", NULL };
+static const char *const tap_keys[] = { "tap", NULL };
+static const char *const no_keys[] = { NULL };
+
 static const struct net_kind kinds[] = {
-	{ "user", net_user_open, "user[,forward=tcp:HOST:GUEST]" },
-	{ "tap", net_tap_open, "tap=NAME" },
-	{ "none", open_none, "none" },
+	{ "user", net_user_open, "user[,forward=tcp:HOST:GUEST]", user_keys },
+	{ "tap", net_tap_open, "tap=NAME", tap_keys },
+	{ "none", open_none, "none", no_keys },
 };
 
 static const struct opt_desc keys[] = {
@@ -24,6 +28,22 @@ static const struct opt_desc keys[] = {
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
 	{ 0 },
 };
+
+/* What a kind does not know is an error: an option that does nothing would mislead. */
+static int check_keys(const struct net_kind *kind, const struct opts *o, struct err *e)
+{
+	for (unsigned n = 0; n < o->count; n++) {
+		const char *key = o->item[n].desc->key;
+		bool known = !strcmp(key, "kind");
+
+		for (const char *const *k = kind->keys; *k && !known; k++)
+			known = !strcmp(*k, key);
+		if (!known)
+			return err_set(e, -EINVAL, "%s means nothing to a network of kind \"%s\"; leave it out",
+			               key, kind->name);
+	}
+	return 0;
+}
 
 int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir, struct err *e)
 {
@@ -37,7 +57,9 @@ int net_open(struct net **out, const char *spec, struct loop *loop, const char *
 	ret = -EINVAL;
 	for (size_t n = 0; n < COUNT_OF(kinds); n++)
 		if (!strcmp(kind, kinds[n].name)) {
-			ret = kinds[n].open(out, &o, loop, helper_dir, e);
+			ret = check_keys(&kinds[n], &o, e);
+			if (ret == 0)
+				ret = kinds[n].open(out, &o, loop, helper_dir, e);
 			opts_free(&o);
 			return ret;
 		}

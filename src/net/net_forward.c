@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Protocol, perhaps the host's address, two ports. */
+enum { PARTS_MIN = 3, PARTS_MAX = 4 };
+
 static int parse_port(const char *text, uint16_t *port)
 {
 	uint64_t v;
@@ -18,7 +21,7 @@ static int parse_port(const char *text, uint16_t *port)
 
 int net_forward_parse(struct net_forward *f, const char *text, struct err *e)
 {
-	char copy[128], *part[4], *save = NULL;
+	char copy[128], *part[PARTS_MAX], *rest = copy;
 	unsigned count = 0;
 	struct in_addr addr;
 
@@ -26,14 +29,14 @@ int net_forward_parse(struct net_forward *f, const char *text, struct err *e)
 	if (strlen(text) >= sizeof(copy))
 		goto bad;
 	strcpy(copy, text);
-	for (char *p = strtok_r(copy, ":", &save); p && count < 4; p = strtok_r(NULL, ":", &save))
-		part[count++] = p;
-	if (count < 3 || save[0] || (strcmp(part[0], "tcp") && strcmp(part[0], "udp")))
+	while (rest && count < PARTS_MAX)
+		part[count++] = strsep(&rest, ":");
+	if (count < PARTS_MIN || rest || (strcmp(part[0], "tcp") && strcmp(part[0], "udp")))
 		goto bad;
 	f->udp = !strcmp(part[0], "udp");
-	if (count == 4 && (strlen(part[1]) >= sizeof(f->host_addr) || inet_pton(AF_INET, part[1], &addr) != 1))
+	if (count == PARTS_MAX && (strlen(part[1]) >= sizeof(f->host_addr) || inet_pton(AF_INET, part[1], &addr) != 1))
 		goto bad;
-	if (count == 4)
+	if (count == PARTS_MAX)
 		strcpy(f->host_addr, part[1]);
 	if (parse_port(part[count - 2], &f->host_port) < 0 || parse_port(part[count - 1], &f->guest_port) < 0)
 		goto bad;

@@ -11,6 +11,7 @@ struct net_kind {
 	const char *name;
 	int (*open)(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e);
 	const char *help;
+	const char *const *keys; /* that mean something to this kind, beside "kind"; NULL-terminated */
 };
 
 int net_user_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e);
