@@ -40,6 +40,7 @@ struct gen {
 	unsigned point;              /* the last whole point: before this instruction */
 	struct stub bail[BLOCK_INSNS];
 	struct stub stale;
+	struct stub remapped;        /* the mapping changed since the block was entered last */
 	struct stub mid[BLOCK_INSNS]; /* the handler of an instruction asked to end the block */
 };
 
@@ -582,7 +583,7 @@ static void gen_entry(struct gen *g)
 	x_imm(t, HOST_R13, (uint64_t)(uintptr_t)&xb->map_gen);
 	x_mem(t, false, 0x8b, HOST_R13, HOST_R13, 0);
 	x_mem(t, false, 0x3b, HOST_R13, HOST_CPU, (int32_t)AT(tlb.map_gen));
-	stub_from(&g->stale, x_jcc(t, 5));
+	stub_from(&g->remapped, x_jcc(t, 5));
 	xb->near = x_rx(t);
 	x_imm(t, HOST_R13, (uint64_t)(uintptr_t)xb->b->page_gen);
 	x_mem(t, false, 0x81, 7, HOST_R13, 0);
@@ -594,6 +595,28 @@ static void gen_entry(struct gen *g)
 	stub_from(&g->stale, x_jcc(t, 5));
 	x_mem(t, true, 0x81, 0, HOST_CPU, (int32_t)AT(instructions)); /* add qword [instructions], imm */
 	x_u32(t, xb->count);
+}
+
+/* Where the TLB shows the block's page for execution at the place it was at, only the generation is out of date. */
+static void gen_remapped(struct gen *g)
+{
+	struct xtext *t = g->t;
+	const struct xblock *xb = g->xb;
+	enum tlb_who who = xb->mode & MODE_USER ? TLB_USER : TLB_SUPER;
+	size_t at = AT(tlb.entry) + ((who * TLB_KINDS + TLB_EXEC) * (size_t)TLB_SIZE + tlb_slot(xb->rip)) *
+	                                    sizeof(struct tlb_entry);
+	for (unsigned n = 0; n < g->remapped.count; n++)
+		x_here(t, g->remapped.from[n]);
+	x_imm(t, HOST_R14, xb->rip & ~UINT64_C(0xfff));
+	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, tag)));
+	stub_from(&g->stale, x_jcc(t, 5));
+	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)xb->host - xb->rip);
+	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, addend)));
+	stub_from(&g->stale, x_jcc(t, 5));
+	x_imm(t, HOST_R13, (uint64_t)(uintptr_t)&xb->map_gen);
+	x_mem(t, false, 0x8b, HOST_R14, HOST_CPU, (int32_t)AT(tlb.map_gen));
+	x_mem(t, false, 0x89, HOST_R14, HOST_R13, 0);
+	x_jmp(t, xb->near);
 }
 
 static void gen_stub(struct gen *g, struct stub *s, unsigned reason, unsigned number)
@@ -624,6 +647,7 @@ static void gen_end(struct gen *g)
 		gen_stub(g, &g->bail[n], XEXIT_BAIL, n);
 		gen_stub(g, &g->mid[n], XEXIT_MID, n);
 	}
+	gen_remapped(g);
 	gen_stub(g, &g->stale, XEXIT_STALE, 0);
 }
 
@@ -655,7 +679,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 		xlate_scan(c, x, &b->insn[n], bytes + b->insn[n].off, &g->in[n]);
 		g->bail[n].count = g->mid[n].count = 0;
 	}
-	g->stale.count = 0;
+	g->stale.count = g->remapped.count = 0;
 	g->count = usable(g);
 	if (!g->count || !worth(g))
 		return false;
