@@ -192,6 +192,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->rng = m->opt.rng;
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;
+	bc->vsock_cid = m->opt.vsock_cid;
 	return board_micro_create(m->vm, bc, &m->board, e);
 }
 

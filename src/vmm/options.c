@@ -102,6 +102,18 @@ static int set_cpus(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+/* 0 to 2 and the highest are not a guest's (virtio 1.2, 5.10.4). */
+static int set_vsock_cid(struct options *o, const char *value, struct err *e)
+{
+	uint64_t cid;
+	int ret = parse_number(value, &cid, e);
+
+	if (ret == 0 && (cid < 3 || cid >= UINT32_MAX))
+		return err_set(e, -EINVAL, "%s is not possible; 3 to 4294967294 are", value);
+	o->vsock_cid = ret == 0 ? (uint32_t)cid : 0;
+	return ret;
+}
+
 static int set_transport(struct options *o, const char *value, struct err *e)
 {
 	if (strcmp(value, "pci") && strcmp(value, "mmio"))
@@ -144,6 +156,7 @@ static const struct option table[] = {
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
+	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = "the guest's vsock address (3)" },
 	{ "--vsock", "PATH", TEXT(vsock), .help = "vsock device; PATH is the host's unix socket" },
 	{ "--rng", NULL, FLAG(rng), .help = "virtio random number source" },
 	{ "--balloon", NULL, FLAG(balloon), .help = "virtio memory balloon" },

@@ -18,6 +18,7 @@ struct options {
 	const char *net[BOARD_NET_MAX];
 	unsigned net_count;
 	const char *vsock;
+	uint32_t vsock_cid; /* 0: the default, 3 */
 	enum board_transport transport;
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
 	bool help, version;

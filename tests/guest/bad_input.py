@@ -128,6 +128,7 @@ if "ASAN_OPTIONS" in os.environ:
 KERNELS = [
     ("missing kernel", ("{}/nothing",), ("nothing", "no such file")),
     ("no kernel", (), ("no kernel",)),
+    ("vsock cid 2", ("--vsock-cid", "2", "{}/text"), ("--vsock-cid", "not possible")),
     ("two images", ("{}/text", "{}/text"), ("two images",)),
     ("kernel is a folder", ("{}/folder",), ("folder", "directory")),
     ("kernel is a pipe", ("{}/fifo",), ("fifo", "regular")),
