@@ -2,7 +2,11 @@
 /*
  * KVM helped by the soft CPU: an instruction that KVM's emulator does not know is executed on the vCPU's state.
  *
- * Known case: hosts whose KVM emulates all kernel-mode code in software and stops at LOCK CMPXCHG16B and XRSTOR.
+ * Known case: hosts whose KVM emulates all kernel-mode code in software and stops at LOCK CMPXCHG16B, XRSTOR, CLAC and
+ * at every VEX and EVEX instruction. There a vector instruction is seldom alone, and an assist costs as much as tens of
+ * instructions in the soft CPU; so the soft CPU goes on through the vector code it stands in. It does so there alone:
+ * such a KVM follows the guest's page tables by write-protecting them for the guest, and what the soft CPU writes to
+ * them it does not see. Code between vector instructions does not write page tables; kernel code at large does.
  */
 #include "accel/kvm/kvm.h"
 
@@ -13,7 +17,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-enum { ASSIST_STUCK_MAX = 3 };
+enum {
+	ASSIST_STUCK_MAX = 3,
+	VECTOR_RUN = 10000, /* instructions: no interrupt is taken meanwhile, a few milliseconds at most */
+	VECTOR_NEAR = 16,
+};
 
 static struct x86_state *state_alloc(void)
 {
@@ -106,13 +114,17 @@ static void drop_queued_ud(struct kvm_cpu *k, struct x86_state *s)
 bool kvm_assist(struct kvm_cpu *k, bool *shutdown)
 {
 	struct err e = { 0 };
-	if (!prepare(k, &e) || kvm_state_get_light(k, k->assist_before, general_only(k), &e) < 0)
+	bool general = general_only(k);
+	if (!prepare(k, &e) || kvm_state_get_light(k, k->assist_before, general, &e) < 0)
 		return kvm_fault(k, "KVM could not emulate an instruction and the soft CPU cannot help: %s", e.text);
 	struct x86_state *before = k->assist_before, *after = k->assist_after;
 	drop_queued_ud(k, before);
 	*after = *before;
 	struct soft_step_result r = { 0 };
-	soft_step_run(k->step, after, 1, true, &r);
+	if (general)
+		soft_step_run(k->step, after, 1, true, &r);
+	else
+		soft_step_run_vector(k->step, after, VECTOR_RUN, VECTOR_NEAR, &r);
 	if (r.shutdown) {
 		*shutdown = true;
 		return true;

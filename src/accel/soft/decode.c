@@ -219,6 +219,17 @@ static bool bind(struct insn *i, const struct insn_source *src)
 	return row ? row->bind(i, src, row->arg) : thunk_bind(i, src, 0);
 }
 
+static bool is_vector(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op)
+{
+	for (unsigned n = 0; n < zi->operand_count_visible; n++) {
+		ZydisRegisterClass k = op[n].type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(op[n].reg.value) :
+										  ZYDIS_REGCLASS_INVALID;
+		if (k == ZYDIS_REGCLASS_XMM || k == ZYDIS_REGCLASS_YMM || k == ZYDIS_REGCLASS_ZMM || k == ZYDIS_REGCLASS_MASK)
+			return true;
+	}
+	return false;
+}
+
 static bool near_branch(const ZydisDecodedInstruction *zi)
 {
 	if (zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
@@ -245,6 +256,8 @@ enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t 
 	fill_common(i, &src);
 	if (!bind(i, &src) || !i->fn)
 		return bind_fault(i, op_ud);
+	if (is_vector(&zi, op))
+		i->flags |= INSN_VECTOR;
 	if (!(i->flags & INSN_ENDS_BLOCK))
 		return DECODE_NEXT;
 	/* Near transfers and repeated string instructions change nothing that the run loop must look at. */

@@ -26,6 +26,7 @@ enum insn_flag {
 	INSN_REPNE = 1 << 4, /* F2 */
 	INSN_RIP_REL = 1 << 5, /* effective address = next RIP + disp */
 	INSN_STACK_SEG = 1 << 6, /* memory operand goes through SS: faults are #SS */
+	INSN_VECTOR = 1 << 7, /* has a vector or opmask register among its operands */
 };
 
 struct insn {

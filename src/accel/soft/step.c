@@ -17,6 +17,7 @@ struct soft_step {
 	struct soft_step_result *result; /* of the run under way */
 	unsigned left;
 	bool deliver;
+	unsigned near; /* go on while vector instructions are at most so many instructions apart; 0: do not */
 };
 
 static int create(struct soft_step **out, struct vcpu *v, bool translate, struct err *e)
@@ -106,9 +107,43 @@ static void step_chain(struct soft_step *p)
 	p->result->executed++;
 }
 
+/* Vector code in kernel mode goes on until `near` instructions came without one, or one comes that reaches further
+ * than registers and memory. False when the code at RIP is not of that kind. */
+static bool vector_code(struct soft_step *p)
+{
+	struct soft_cpu *c = &p->cpu->c;
+	unsigned idle = 0;
+	bool any = false;
+	while (p->left && idle < p->near && !c->s.ev.triple_fault && !(c->mode & (MODE_BREAK | MODE_USER)) &&
+	       !(c->s.rflags & X86_FLAG_TF)) {
+		c->cur = NULL;
+		c->step_skip = c->end_block = false;
+		c->s.ev.sti_shadow = c->s.ev.movss_shadow = false;
+		struct block *b = block_find(c);
+		bool vector = b->insn->flags & INSN_VECTOR;
+		if ((b->system && b->count == 1) || (!any && !vector))
+			break;
+		idle = vector ? 0 : idle + 1;
+		any = true;
+		run_block(c, b, 1);
+		c->cur = NULL;
+		if (soft_vcpu_of(c)->rmw_host)
+			mmu_rmw_done(c);
+		p->result->executed++;
+		p->left--;
+	}
+	return any;
+}
+
 static __attribute__((noinline)) void step_loop(struct soft_step *p)
 {
 	struct soft_cpu *c = &p->cpu->c;
+	if (p->near) {
+		/* What is not vector code is executed alone; after a fault nothing more. */
+		if (p->result->raised || vector_code(p))
+			return;
+		p->left = 1;
+	}
 	while (p->left && !c->s.ev.triple_fault && c->s.mp == X86_MP_RUNNABLE) {
 		p->left--;
 		if (c->xlate && !(c->mode & (MODE_TF | MODE_BREAK)) && !c->s.ev.sti_shadow && !c->s.ev.movss_shadow &&
@@ -137,7 +172,7 @@ static __attribute__((noinline)) void step_frame(struct soft_step *volatile p)
 	KEEP_FRAME(); /* faults jump back into it */
 }
 
-void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r)
+static void run(struct soft_step *p, struct x86_state *s, struct soft_step_result *r)
 {
 	struct soft_cpu *c = &p->cpu->c;
 	*r = (struct soft_step_result){ 0 };
@@ -149,8 +184,6 @@ void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, boo
 	else
 		soft_vcpu_loaded(p->cpu);
 	p->result = r;
-	p->left = count;
-	p->deliver = deliver;
 	c->in_guest = true;
 	step_frame(p);
 	c->in_guest = false;
@@ -159,4 +192,21 @@ void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, boo
 	*s = c->s;
 	r->halted = s->mp == X86_MP_HALTED;
 	r->shutdown = s->ev.triple_fault;
+}
+
+void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r)
+{
+	p->left = count;
+	p->deliver = deliver;
+	p->near = 0;
+	run(p, s, r);
+}
+
+void soft_step_run_vector(struct soft_step *p, struct x86_state *s, unsigned count, unsigned near,
+			  struct soft_step_result *r)
+{
+	p->left = count;
+	p->deliver = true;
+	p->near = near;
+	run(p, s, r);
 }

@@ -34,4 +34,10 @@ struct soft_step_result {
  * otherwise stop at the first. Interrupts are not taken. TLB contents do not survive between calls. */
 void soft_step_run(struct soft_step *p, struct x86_state *s, unsigned count, bool deliver, struct soft_step_result *r);
 
+/* One instruction, with delivery; where it is a vector instruction in kernel mode, up to `count` of the code that it
+ * stands in: as long as the next vector instruction is at most `near` instructions away and none of them does more
+ * than compute on registers and memory. */
+void soft_step_run_vector(struct soft_step *p, struct x86_state *s, unsigned count, unsigned near,
+			  struct soft_step_result *r);
+
 #endif

@@ -438,6 +438,78 @@ static void test_speed(void **state)
 	assert_int_equal(r->s.gpr[X86_RCX], 0);
 }
 
+/* XSAVE and XRSTOR carry AVX-512's registers in a state that has them on. */
+static void test_xsave_512(void **state)
+{
+	/* xsave64 [rsi]; vpxorq zmm31, zmm31, zmm31; vpxorq zmm1, zmm1, zmm1; kxorq k3, k3, k3; xrstor64 [rsi]; hlt */
+	static const uint8_t code[] = {
+		0x48, 0x0f, 0xae, 0x26, 0x62, 0x01, 0x85, 0x40, 0xef, 0xff, 0x62, 0xf1, 0xf5,
+		0x48, 0xef, 0xc9, 0xc4, 0xe1, 0xe4, 0x47, 0xdb, 0x48, 0x0f, 0xae, 0x2e, 0xf4,
+	};
+	struct rig *r = *state;
+	struct x86_fpu want;
+
+	if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
+	    !__builtin_cpu_supports("avx512vl"))
+		skip();
+	rig_put(r, RIG_CODE, code, sizeof(code));
+	r->s.cr4 |= X86_CR4_OSXSAVE;
+	r->s.xcr0 = 0xe7;
+	r->s.gpr[X86_RSI] = RIG_DATA;
+	r->s.gpr[X86_RAX] = 0xe7;
+	r->s.gpr[X86_RDX] = 0;
+	for (unsigned n = 0; n < sizeof(r->s.fpu.zmm); n++)
+		((uint8_t *)r->s.fpu.zmm)[n] = (uint8_t)(n * 7 + n / 64 + 1);
+	for (unsigned n = 0; n < 8; n++)
+		r->s.fpu.k[n] = UINT64_C(0x0123456789abcdef) * (n + 1);
+	want = r->s.fpu;
+	rig_step(r, 4);
+	assert_false(r->result.raised);
+	assert_int_equal(r->s.fpu.zmm[31][63] | r->s.fpu.zmm[1][40] | r->s.fpu.k[3], 0);
+	rig_step(r, 1);
+	assert_false(r->result.raised);
+	assert_memory_equal(r->s.fpu.zmm, want.zmm, sizeof(want.zmm));
+	assert_memory_equal(r->s.fpu.k, want.k, sizeof(want.k));
+	/* Without them on: #UD. */
+	r->s.xcr0 = 7;
+	r->s.rip = RIG_CODE + 4;
+	rig_step(r, 1);
+	assert_true(r->result.raised);
+	assert_int_equal(r->result.vector, X86_UD);
+}
+
+/* The soft CPU goes on through vector code, and no further. */
+static void test_step_vector(void **state)
+{
+	/* 3 times pxor xmm0, xmm1 with dec ecx, jnz; then 20 nops, pxor; and at RIG_CODE + 64: nop, pxor; out; pxor */
+	static const uint8_t loop[] = { 0x66, 0x0f, 0xef, 0xc1, 0xff, 0xc9, 0x75, 0xf8 };
+	static const uint8_t out[] = { 0x66, 0x0f, 0xef, 0xc1, 0x90, 0xe6, 0x80, 0x66, 0x0f, 0xef, 0xc1 };
+	struct rig *r = *state;
+	uint8_t nops[40];
+
+	memset(nops, 0x90, sizeof(nops));
+	rig_put(r, RIG_CODE, loop, sizeof(loop));
+	rig_put(r, RIG_CODE + sizeof(loop), nops, sizeof(nops));
+	r->s.gpr[X86_RCX] = 3;
+	soft_step_run_vector(r->step, &r->s, 1000, 8, &r->result);
+	assert_int_equal(r->s.gpr[X86_RCX], 0);
+	assert_int_equal(r->result.executed, 9 + 6); /* 8 since the last: DEC, JNZ, 6 NOPs */
+	assert_int_equal(r->s.rip, RIG_CODE + sizeof(loop) + 6);
+	/* Not vector code: one alone. */
+	soft_step_run_vector(r->step, &r->s, 1000, 8, &r->result);
+	assert_int_equal(r->result.executed, 1);
+	/* It ends before I/O. */
+	rig_put(r, RIG_CODE, out, sizeof(out));
+	r->s.rip = RIG_CODE;
+	soft_step_run_vector(r->step, &r->s, 1000, 8, &r->result);
+	assert_int_equal(r->s.rip, RIG_CODE + 5);
+	/* In user mode each is alone. */
+	rig_user(r);
+	r->s.rip = RIG_CODE;
+	soft_step_run_vector(r->step, &r->s, 1000, 8, &r->result);
+	assert_int_equal(r->result.executed, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +531,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_long, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_divide, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_dirty_log, setup64, teardown),
+		cmocka_unit_test_setup_teardown(test_xsave_512, setup64, teardown),
+		cmocka_unit_test_setup_teardown(test_step_vector, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_speed, setup64, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
