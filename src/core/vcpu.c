@@ -137,6 +137,9 @@ static void run_once(struct vcpu *v)
 	case VCPU_EXIT_ERROR:
 		vm_request(v->vm, VM_REQUEST_ERROR);
 		break;
+	case VCPU_EXIT_DEBUG:
+		vm_request(v->vm, VM_REQUEST_DEBUG);
+		break;
 	}
 	/* There is nothing to run until the main loop has decided. */
 	wait_attention(v, VCPU_ATT_STOP);
@@ -321,6 +324,31 @@ int vcpu_set_state(struct vcpu *v, const struct x86_state *s, struct err *e)
 	struct state_call c = {.set = s, .e = e};
 
 	vcpu_run_on(v, state_on_thread, &c);
+	return c.ret;
+}
+
+struct debug_call {
+	const struct vcpu_debug *debug;
+	struct err *e;
+	int ret;
+};
+
+static void debug_on_thread(struct vcpu *v, void *arg)
+{
+	struct debug_call *c = arg;
+
+	c->ret = v->vm->accel->set_debug(v, c->debug, c->e);
+	if (c->ret == 0)
+		v->debug = *c->debug;
+}
+
+int vcpu_set_debug(struct vcpu *v, const struct vcpu_debug *d, struct err *e)
+{
+	struct debug_call c = {.debug = d, .e = e};
+
+	if (!v->vm->accel->set_debug)
+		return err_set(e, -ENOTSUP, "the accelerator %s cannot debug guests", v->vm->accel->name);
+	vcpu_run_on(v, debug_on_thread, &c);
 	return c.ret;
 }
 

@@ -31,6 +31,32 @@ enum vcpu_exit {
 	VCPU_EXIT_HALTED,    /* HLT with nothing pending; the core waits for attention. Not under a kernel irqchip */
 	VCPU_EXIT_SHUTDOWN,  /* triple fault */
 	VCPU_EXIT_ERROR,     /* cannot go on; vm->fault is set */
+	VCPU_EXIT_DEBUG,     /* something that v->debug asks for happened; v->debug_stop is set */
+};
+
+/* What a debugger wants to be told of. Points are at linear addresses. */
+enum vcpu_point {
+	VCPU_POINT_BREAK, /* before an instruction. With accel_caps.debug_int3 the debugger puts an INT3 there itself */
+	VCPU_POINT_EXEC,  /* before an instruction, guest memory left alone */
+	VCPU_POINT_WRITE, /* these three: after an instruction that touched one of the bytes */
+	VCPU_POINT_READ,
+	VCPU_POINT_ACCESS,
+};
+enum { VCPU_DEBUG_POINTS = 64 };
+struct vcpu_debug {
+	bool single_step; /* one instruction, interrupts held off */
+	unsigned count;
+	struct vcpu_debug_point {
+		uint64_t addr;
+		uint32_t len; /* bytes; 1 for BREAK and EXEC */
+		enum vcpu_point kind;
+	} point[VCPU_DEBUG_POINTS];
+};
+enum vcpu_debug_why { VCPU_DEBUG_NONE, VCPU_DEBUG_STEPPED, VCPU_DEBUG_POINT };
+struct vcpu_debug_stop {
+	enum vcpu_debug_why why;
+	enum vcpu_point kind; /* of the point */
+	uint64_t addr;
 };
 
 /*
@@ -76,6 +102,13 @@ struct vcpu {
 		_Atomic uint64_t exits, halts, mmio, port_io, interrupts, instructions, assisted;
 	} stats;
 
+	/* The debugger's, none of it visible to the guest. debug: what the accelerator was last told; debug_stop: written by
+	 * the accelerator before VCPU_EXIT_DEBUG, cleared by the debugger while the vCPU is parked; held: it stays parked
+	 * when the machine goes on (main loop thread, machine paused). */
+	struct vcpu_debug debug;
+	struct vcpu_debug_stop debug_stop;
+	bool held;
+
 	/* core's own */
 	pthread_t thread;
 	_Atomic bool thread_started;
@@ -104,6 +137,10 @@ void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *ar
 /* State in and out; the vCPU is paused, not started, or the caller is its thread. */
 int vcpu_get_state(struct vcpu *v, struct x86_state *s, struct err *e) ATTR_MUST_USE;
 int vcpu_set_state(struct vcpu *v, const struct x86_state *s, struct err *e) ATTR_MUST_USE;
+
+/* Has the accelerator stop for these from the next entry on; copied. The vCPU is paused or not started. Errors:
+ * -ENOTSUP (the accelerator cannot stop for such a point), -ENOSPC (more points than it has room for). */
+int vcpu_set_debug(struct vcpu *v, const struct vcpu_debug *d, struct err *e) ATTR_MUST_USE;
 
 /* The CPUID row for leaf and subleaf, or NULL. */
 const struct x86_cpuid *vcpu_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf);

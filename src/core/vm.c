@@ -193,7 +193,8 @@ static void go_on(struct vm *vm)
 	clock_run(vm, true);
 	devices_run_state(vm, true);
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		vcpu_unpark(vm->vcpu[n]);
+		if (!vm->vcpu[n]->held)
+			vcpu_unpark(vm->vcpu[n]);
 }
 
 void vm_pause(struct vm *vm)
@@ -281,16 +282,17 @@ void vm_end(struct vm *vm, enum vm_request why)
 
 /* ---- requests of the guest ---- */
 
-enum { REQUEST_PANIC_BIT = 1 << VM_REQUEST_PANIC };
+enum { REQUEST_PANIC_BIT = 1 << VM_REQUEST_PANIC, REQUEST_DEBUG_BIT = 1 << VM_REQUEST_DEBUG };
+enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT };
 
-/* Of those that end or restart the run the first wins; a panic is beside them. */
+/* Of those that end or restart the run the first wins; a panic and a debugger's stop are beside them. */
 void vm_request(struct vm *vm, enum vm_request what)
 {
 	const struct vm_priv *p = vm->priv;
 	unsigned old = atomic_load(&vm->requests), bit = 1u << what;
 
 	do {
-		if ((old & bit) || (what != VM_REQUEST_PANIC && (old & ~(unsigned)REQUEST_PANIC_BIT)))
+		if ((old & bit) || (!(bit & REQUEST_BESIDE) && (old & ~(unsigned)REQUEST_BESIDE)))
 			return;
 	} while (!atomic_compare_exchange_weak(&vm->requests, &old, old | bit));
 	fd_event_signal(p->request_fd);
@@ -335,6 +337,7 @@ static void handle(struct vm *vm, enum vm_request what)
 		break;
 	case VM_REQUEST_POWEROFF: shut_down(vm, what); break;
 	case VM_REQUEST_PANIC: panicked(vm); break;
+	case VM_REQUEST_DEBUG: vm_pause(vm); break;
 	/* A PC restarts after a triple fault. Here it ends the run: it is nearly always a kernel that cannot boot, and
 	 * restarting it for ever would hide that. */
 	case VM_REQUEST_TRIPLE_FAULT:
@@ -355,7 +358,9 @@ static void requests_come(void *opaque, int fd, unsigned events)
 	unsigned asked = atomic_exchange(&vm->requests, 0);
 	if (asked & REQUEST_PANIC_BIT)
 		handle(vm, VM_REQUEST_PANIC);
-	asked &= ~(unsigned)REQUEST_PANIC_BIT;
+	if (asked & REQUEST_DEBUG_BIT)
+		handle(vm, VM_REQUEST_DEBUG);
+	asked &= ~(unsigned)REQUEST_BESIDE;
 	if (asked && atomic_load(&vm->run_state) != VM_ENDED)
 		handle(vm, (enum vm_request)__builtin_ctz(asked));
 }

@@ -32,6 +32,7 @@ enum vm_request {
 	VM_REQUEST_TRIPLE_FAULT,
 	VM_REQUEST_PANIC,      /* the guest says that it panicked */
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
+	VM_REQUEST_DEBUG,      /* a vCPU came to something that its debugger waits for: the machine pauses */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
 	VM_REQUEST_HOST_QUIT,   /* the control protocol's quit */
 	VM_REQUEST_HOST_RESET,  /* its system_reset */
@@ -105,7 +106,7 @@ void vm_end(struct vm *vm, enum vm_request why);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
  * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:
- * ends it), PANIC is an event, and all others end the run. */
+ * ends it), PANIC is an event, DEBUG pauses, and all others end the run. */
 void vm_request(struct vm *vm, enum vm_request what);
 
 #endif

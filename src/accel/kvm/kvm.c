@@ -169,6 +169,7 @@ static int kvm_vm_create(struct vm *vm, const char *options, struct accel_caps *
 		.kernel_irqchip = m->irqchip,
 		.kernel_pit = m->pit,
 		.kernel_clock = true,
+		.debug_int3 = true,
 		.irqfd = m->irqchip && m->offer.irqfd && m->offer.irq_routing > KVM_GSI_COUNT * 2,
 	};
 	return 0;
@@ -302,6 +303,7 @@ const struct accel_ops accel_kvm = {
 	.vcpu_kick = kvm_cpu_kick,
 	.get_state = kvm_state_get,
 	.set_state = kvm_state_set,
+	.set_debug = kvm_debug_set,
 	.irq_line = kvm_irq_line,
 	.msi = kvm_irq_msi,
 	.irqfd_msi = kvm_irq_irqfd_msi,

@@ -160,6 +160,13 @@ unsigned kvm_xsave_bytes(const struct kvm_machine *m);
 bool kvm_assist(struct kvm_cpu *k, bool *shutdown);
 void kvm_assist_destroy(struct kvm_cpu *k);
 
+/* kvm_debug.c */
+int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
+/* KVM_EXIT_DEBUG: true when it is the debugger's, else the guest gets its exception. */
+bool kvm_debug_exit(struct kvm_cpu *k);
+/* After an instruction that KVM did not execute itself: is that the debugger's single step? */
+bool kvm_debug_stepped(struct kvm_cpu *k);
+
 /* kvm_run.c */
 enum vcpu_exit kvm_cpu_run(struct vcpu *v);
 void kvm_cpu_kick(struct vcpu *v);

@@ -314,7 +314,7 @@ static void chip_follow(struct kvm_cpu *k, uint64_t cr8_before)
 
 /* ---- the loop ---- */
 
-enum next { GO_ON, LEAVE_SHUTDOWN, LEAVE_ERROR };
+enum next { GO_ON, LEAVE_SHUTDOWN, LEAVE_ERROR, LEAVE_DEBUG };
 
 static enum next exit_emulation(struct kvm_cpu *k)
 {
@@ -325,7 +325,9 @@ static enum next exit_emulation(struct kvm_cpu *k)
 	}
 	if (!kvm_assist(k, &shutdown))
 		return LEAVE_ERROR;
-	return shutdown ? LEAVE_SHUTDOWN : GO_ON;
+	if (shutdown)
+		return LEAVE_SHUTDOWN;
+	return kvm_debug_stepped(k) ? LEAVE_DEBUG : GO_ON;
 }
 
 static enum next handle_exit(struct kvm_cpu *k)
@@ -349,6 +351,7 @@ static enum next handle_exit(struct kvm_cpu *k)
 	case KVM_EXIT_SYSTEM_EVENT: system_event(k); return GO_ON;
 	case KVM_EXIT_SHUTDOWN: return LEAVE_SHUTDOWN;
 	case KVM_EXIT_INTERNAL_ERROR: return exit_emulation(k);
+	case KVM_EXIT_DEBUG: return kvm_debug_exit(k) ? LEAVE_DEBUG : GO_ON;
 	case KVM_EXIT_FAIL_ENTRY: fail_entry(k); return LEAVE_ERROR;
 	default:
 		kvm_fault(k, "KVM left the guest for reason %u, which this program does not know", reason);
@@ -429,6 +432,8 @@ static enum vcpu_exit run_loop(struct kvm_cpu *k)
 		}
 		next = step(k);
 	}
+	if (next == LEAVE_DEBUG)
+		return VCPU_EXIT_DEBUG;
 	return next == LEAVE_SHUTDOWN ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_ERROR;
 }
 

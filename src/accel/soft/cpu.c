@@ -80,6 +80,7 @@ void cpu_update_mode(struct soft_cpu *c)
 	if ((m & MODE_CODE_MASK) != MODE_CODE64 && seg_flat(&s->seg[X86_CS], false) && seg_flat(&s->seg[X86_SS], true) &&
 	    seg_flat(&s->seg[X86_DS], true) && seg_flat(&s->seg[X86_ES], true))
 		m |= MODE_FLAT;
+	m |= c->debug_mode;
 	c->mode = m;
 	c->code_width = 2 << (m & MODE_CODE_MASK);
 	c->stack_width = (m & MODE_CODE_MASK) == MODE_CODE64 ? 8 : m & MODE_SS32 ? 4 : 2;

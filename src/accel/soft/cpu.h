@@ -39,6 +39,7 @@ enum {
 	MODE_TF = 1 << 7,        /* single step: blocks of one instruction */
 	MODE_BREAK = 1 << 8,     /* DR7 has an enabled breakpoint: slow checks */
 	MODE_FLAT = 1 << 9,      /* outside 64-bit code: CS, SS, DS, ES are base 0, limit 4 GiB, usable, DS/ES/SS writable */
+	MODE_DEBUG = 1 << 12,    /* a debugger waits for something: debug.c */
 };
 
 enum { XSAVE_COMPONENTS = 19 }; /* to AMX's, the last that XCR0 has bits for */
@@ -85,6 +86,7 @@ struct soft_cpu {
 	struct xhash *x_hash; /* RIP -> translated code */
 	struct xblock *x_cur; /* the one that was left last */
 	uint8_t x_of;         /* OF while translated code runs; the other arithmetic flags are in s.rflags then too */
+	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 
 	uint64_t instructions; /* retired */
 	/* TSC: guest = host_tsc + tsc_machine + tsc_offset. The first offset is the machine clock's, the same for all

@@ -349,6 +349,8 @@ void event_before_insn(struct soft_cpu *c)
 void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write)
 {
 	c->dr6_pending |= break_hits(c, lin, len, write ? 1 << BREAK_WRITE | 1 << BREAK_RW : 1 << BREAK_RW);
+	if (c->mode & MODE_DEBUG)
+		debug_data_access(c, lin, len, write);
 }
 
 void event_io_access(struct soft_cpu *c, uint16_t port, unsigned len)

@@ -205,6 +205,29 @@ static void run_one(struct soft_cpu *c)
 		event_after_insn(c, tf);
 }
 
+/* As run_one or run_chain, with a look for the debugger's breakpoints before each block, or instruction of a block that
+ * holds one. False: it is to be told of a stop. */
+static bool run_debug(struct soft_cpu *c, bool one, enum vcpu_exit *out)
+{
+	const _Atomic unsigned *attention = &c->v->attention;
+	bool end;
+	*out = VCPU_EXIT_DEBUG;
+	do {
+		if (debug_break_here(c))
+			return false;
+		if (one || c->v->debug.single_step || (c->mode & (MODE_TF | MODE_BREAK))) {
+			run_one(c);
+			return !debug_stop_due(c);
+		}
+		c->cur = NULL;
+		struct block *b = block_find(c);
+		run_block(c, b, debug_break_inside(c, b->len) ? 1 : b->count);
+		c->cur = NULL;
+		end = c->end_block || b->system;
+	} while (!end && !atomic_load_explicit(attention, memory_order_relaxed));
+	return true;
+}
+
 /* The counter as others see it: at each call for attention, so a timer interrupt old at most. */
 static void publish(struct soft_cpu *c)
 {
@@ -234,23 +257,29 @@ static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
 	}
 	if (unlikely(ev->sti_shadow || ev->movss_shadow)) {
 		ev->sti_shadow = ev->movss_shadow = false;
+		if (unlikely(c->mode & MODE_DEBUG))
+			return run_debug(c, true, out);
 		run_one(c);
 		return true;
 	}
 	if (unlikely(c->dr6_pending))
 		event_after_insn(c, false);
-	if (unlikely(ev->nmi_pending && !ev->nmi_blocked)) {
+	/* A debugger's step is not diverted into handlers. */
+	bool hold = unlikely(c->mode & MODE_DEBUG) && c->v->debug.single_step && c->s.mp == X86_MP_RUNNABLE;
+	if (unlikely(ev->nmi_pending && !ev->nmi_blocked && !hold)) {
 		ev->nmi_pending = false;
 		c->s.mp = X86_MP_RUNNABLE;
 		event_deliver(c, EVENT_NMI, X86_NMI, false, 0);
 		return true;
 	}
-	if (take_interrupt(c))
+	if (!hold && take_interrupt(c))
 		return true;
 	if (c->s.mp == X86_MP_HALTED) {
 		*out = VCPU_EXIT_HALTED;
 		return false;
 	}
+	if (unlikely(c->mode & MODE_DEBUG))
+		return run_debug(c, false, out);
 	if (unlikely(c->mode & (MODE_TF | MODE_BREAK)))
 		run_one(c);
 	else
@@ -276,6 +305,8 @@ static __attribute__((noinline)) enum vcpu_exit run_frame(struct soft_cpu *volat
 	if (__builtin_setjmp(c->fault_jmp)) {
 		run_fault_state(c);
 		event_fault(c);
+		if ((c->mode & MODE_DEBUG) && debug_stop_due(c))
+			return VCPU_EXIT_DEBUG;
 	}
 	enum vcpu_exit out = run_guarded(c);
 	KEEP_FRAME(); /* faults jump back into it */
@@ -536,6 +567,7 @@ const struct accel_ops accel_soft = {
 	.vcpu_kick = accel_vcpu_kick,
 	.get_state = accel_get_state,
 	.set_state = accel_set_state,
+	.set_debug = debug_set,
 	.dirty_sync = accel_dirty_sync,
 	.stats = accel_stats,
 };

@@ -17,6 +17,8 @@
 #include <Zydis/Zydis.h>
 #include <pthread.h>
 
+struct vcpu_debug;
+
 struct code_page {
 	_Atomic uint32_t gen;     /* advances when decoded bytes of the page were stored to */
 	_Atomic uint32_t writers; /* a vCPU may hold a write translation */
@@ -154,6 +156,15 @@ void mmu_rmw_done(struct soft_cpu *c);
 
 /* ---- cpu.c ---- */
 void cpu_jump_bad(struct soft_cpu *c, uint64_t rip);
+
+/* ---- debug.c ---- */
+int debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e) ATTR_MUST_USE;
+/* Is a debugger's breakpoint at the instruction that comes next? Then v->debug_stop says so. */
+bool debug_break_here(struct soft_cpu *c);
+/* Has [RIP + 1, RIP + len) one? */
+bool debug_break_inside(const struct soft_cpu *c, unsigned len);
+/* After an instruction: is a stop due, for a watchpoint or a single step? */
+bool debug_stop_due(struct soft_cpu *c);
 
 /* ---- run.c, for step.c ---- */
 /* Executes up to n instructions of the block at s.rip; faults leave by c->fault_jmp. */

@@ -33,6 +33,8 @@ bool event_trap_due(struct soft_cpu *c, bool tf_before);
 void event_before_insn(struct soft_cpu *c);
 /* Under MODE_BREAK: the MMU's slow path tells every explicit data access; a hit is kept in c->dr6_pending. */
 void event_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write);
+/* debug.c: under MODE_DEBUG, watchpoints of the debugger; a hit is kept in v->debug_stop. */
+void debug_data_access(struct soft_cpu *c, uint64_t lin, unsigned len, bool write);
 /* IN, OUT and relatives: I/O breakpoints (CR4.DE). */
 void event_io_access(struct soft_cpu *c, uint16_t port, unsigned len);
 /* Before MOV to or from a debug register: #DB when DR7.GD is set. */
