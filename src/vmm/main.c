@@ -8,6 +8,7 @@
 #include "core/chardev.h"
 #include "core/loop.h"
 #include "core/vm.h"
+#include "debug/gdb.h"
 #include "net/net.h"
 #include "sandbox/sandbox.h"
 #include "vmm/disk.h"
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
-enum { SOCKETS_MAX = 4 };
+enum { SOCKETS_MAX = 5 };
 
 struct vmm {
 	struct options opt;
@@ -33,6 +34,7 @@ struct vmm {
 	struct board_config board_config;
 	struct board *board;
 	struct control *control;
+	struct gdb *gdb;
 	struct vm *vm;
 	struct loop_fd *signals;
 	int signal_fd;
@@ -51,6 +53,8 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 		m->panicked = ev == VM_EVENT_PANICKED;
 	if (m->control)
 		control_event(m->control, ev, why);
+	if (m->gdb)
+		gdb_event(m->gdb, ev, why);
 	if (ev == VM_EVENT_SHUTDOWN)
 		loop_stop(m->loop);
 }
@@ -219,7 +223,8 @@ static const char *socket_path(const char *spec)
 /* The sockets that this process made and removes at its end. */
 static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
 {
-	const char *const all[SOCKETS_MAX] = { o->control, o->vsock, socket_path(o->serial), socket_path(o->console) };
+	const char *const all[SOCKETS_MAX] = { o->control, o->vsock, socket_path(o->serial), socket_path(o->console),
+		socket_path(o->gdb) };
 	unsigned count = 0;
 
 	for (unsigned n = 0; n < SOCKETS_MAX; n++)
@@ -264,6 +269,8 @@ static int build(struct vmm *m, struct err *e)
 		ret = make_machine(m, e);
 	if (ret == 0)
 		ret = open_control(m, e);
+	if (ret == 0 && m->opt.gdb && !m->opt.dry_run && gdb_create(&m->gdb, m->opt.gdb, m->vm, e) < 0)
+		ret = err_wrap(e, "--gdb");
 	if (ret == 0)
 		ret = confine(m, e);
 	if (ret == 0)
@@ -283,6 +290,7 @@ static void close_back_ends(struct board_config *bc)
 static void tear_down(struct vmm *m)
 {
 	control_destroy(m->control);
+	gdb_destroy(m->gdb);
 	if (!m->vm)
 		close_back_ends(&m->board_config);
 	vm_destroy(m->vm);

@@ -162,6 +162,7 @@ static const struct option table[] = {
 	{ "--balloon", NULL, FLAG(balloon), .help = "virtio memory balloon" },
 	{ "--hugepages", NULL, FLAG(hugepages), .help = "back memory with huge pages where the host gives them" },
 	{ "--control", "SOCKET", TEXT(control), .help = "control socket, JSON with QMP framing" },
+	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb), .help = "wait for a debugger: GDB's remote protocol" },
 	{ "--no-reboot", NULL, FLAG(no_reboot), .help = "a reboot of the guest ends the machine" },
 	{ "--paused", NULL, FLAG(paused), .help = "wait for the command cont before the first instruction" },
 	{ "--no-sandbox", NULL, FLAG(no_sandbox), .help = "do not give up rights after start (for debugging)" },
