@@ -41,6 +41,15 @@ static int fill(const struct vcpu_debug *d, struct kvm_guest_debug *g, const str
 		g->arch.debugreg[7] |= (uint64_t)(2u << used * 2) | (uint64_t)bits << (16 + used * 4);
 		slot[used++] = p;
 	}
+	/* Breakpoints of the kind BREAK take the registers that are left, besides their INT3: a KVM that emulates kernel code
+	 * hands an INT3 to the guest, but looks at the registers. */
+	for (unsigned n = 0; n < d->count && used < SLOTS; n++) {
+		if (d->point[n].kind != VCPU_POINT_BREAK)
+			continue;
+		g->arch.debugreg[used] = d->point[n].addr;
+		g->arch.debugreg[7] |= (uint64_t)(2u << used * 2);
+		slot[used++] = &d->point[n];
+	}
 	if (used) {
 		g->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
 		g->arch.debugreg[7] |= DR7_FIXED | DR7_GE;
