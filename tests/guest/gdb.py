@@ -30,7 +30,7 @@ CASES = (
       "printf \"here %lx\\n\", $rip", "x/i $rip", "finish", "printf \"after finish\\n\"", "detach"],
      ["main", "print", "here", "after finish", "detached"]),
     ("watchpoint", 1,
-     ["hbreak main", "continue", "delete", "set $here = (long)$rsp - 8", "eval \"watch *(long *)%ld\", $here", "continue",
+     ["hbreak main", "continue", "delete", "set $r12 = 0x1234", "set $here = (long)$rsp - 8", "eval \"watch *(long *)%ld\", $here", "continue",
       "printf \"watched\\n\""],
      ["main", "atchpoint", "Old value", "watched"]),
 )
