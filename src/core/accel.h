@@ -17,7 +17,7 @@ struct accel_caps {
 	bool kernel_pit;
 	bool kernel_clock;   /* kvmclock MSRs are handled by the kernel */
 	bool irqfd;
-	bool debug_int3; /* VCPU_POINT_BREAK needs an INT3 in guest memory, which the debugger puts there and takes away */
+	bool debug_int3; /* VCPU_POINT_BREAK needs an INT3 in guest memory: the debugger puts it there, and away */
 };
 
 struct accel_ops {
@@ -47,7 +47,8 @@ struct accel_ops {
 	int (*get_state)(struct vcpu *v, struct x86_state *s, struct err *e);
 	int (*set_state)(struct vcpu *v, const struct x86_state *s, struct err *e);
 
-	/* What a debugger wants the vCPU to stop for (vcpu_exit DEBUG). Called on the vCPU's thread, or with it parked, before v->debug changes; when
+	/* What a debugger wants the vCPU to stop for (vcpu_exit DEBUG). Called on the vCPU's
+	 * thread, or with it parked, before v->debug changes; when
 	 * it fails nothing has changed. May be NULL: no debugging. */
 	int (*set_debug)(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
 

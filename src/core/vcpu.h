@@ -102,8 +102,10 @@ struct vcpu {
 		_Atomic uint64_t exits, halts, mmio, port_io, interrupts, instructions, assisted;
 	} stats;
 
-	/* The debugger's, none of it visible to the guest. debug: what the accelerator was last told; debug_stop: written by
-	 * the accelerator before VCPU_EXIT_DEBUG, cleared by the debugger while the vCPU is parked; held: it stays parked
+	/* The debugger's, none of it visible to the guest. debug: what the accelerator was last told;
+	 * debug_stop: written by
+	 * the accelerator before VCPU_EXIT_DEBUG, cleared by the debugger while the vCPU is parked; held: it
+	 * stays parked
 	 * when the machine goes on (main loop thread, machine paused). */
 	struct vcpu_debug debug;
 	struct vcpu_debug_stop debug_stop;

@@ -382,7 +382,8 @@ static void cmd_memory_read(struct gdb *g, const char *p)
 
 	g->answer.len = 0;
 	if (range_read(&p, &addr, &len) && state_get(g, &s))
-		got = gdb_memory_read(g->vm->mem, g->physical ? NULL : &s, addr, bytes, len < sizeof(bytes) ? len : sizeof(bytes));
+		got = gdb_memory_read(g->vm->mem, g->physical ? NULL : &s, addr, bytes, len < sizeof(bytes)
+			? len : sizeof(bytes));
 	if (got && gdb_hex_write(&g->answer, bytes, got) == 0)
 		say_answer(g);
 	else
@@ -426,7 +427,8 @@ static void cmd_point(struct gdb *g, const char *p, bool insert)
 		say(g, "E22");
 		return;
 	}
-	struct vcpu_debug_point want = { addr, kind >= VCPU_POINT_WRITE && len ? (uint32_t)len : 1, (enum vcpu_point)kind };
+	struct vcpu_debug_point want = { addr, kind >= VCPU_POINT_WRITE && len ? (uint32_t)len : 1,
+		(enum vcpu_point)kind };
 	while (at < d.count && !same_point(&d.point[at], &want))
 		at++;
 	if (insert && kind == VCPU_POINT_BREAK && vm_accel_caps(g->vm)->debug_int3 &&
@@ -457,8 +459,10 @@ static void say_hex(struct gdb *g, const char *prefix, const char *text)
 
 static void monitor_registers(struct gdb *g)
 {
-	static const char *const shown[] = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11",
-		"r12", "r13", "r14", "r15", "rip", "eflags", "cs", "ss", "fs_base", "gs_base", "k_gs_base", "cr0", "cr2", "cr3",
+	static const char *const shown[] = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",
+		"r9", "r10", "r11",
+		"r12", "r13", "r14", "r15", "rip", "eflags", "cs", "ss", "fs_base", "gs_base", "k_gs_base",
+			"cr0", "cr2", "cr3",
 		"cr4", "efer" };
 	struct x86_state s;
 	struct buf text;
@@ -781,7 +785,8 @@ int gdb_create(struct gdb **out, const char *spec, struct vm *vm, struct err *e)
 {
 	struct gdb *g;
 	int ret = vm->accel->set_debug ? gdb_create_idle(&g, vm, e)
-				       : err_set(e, -ENOTSUP, "the accelerator %s cannot debug guests", vm->accel->name);
+				       : err_set(e, -ENOTSUP, "the accelerator %s cannot debug guests",
+				       	vm->accel->name);
 
 	if (ret < 0)
 		return ret;
@@ -789,7 +794,8 @@ int gdb_create(struct gdb **out, const char *spec, struct vm *vm, struct err *e)
 	g->path = gdb_socket_path(spec);
 	g->listener = g->path ? chardev_listen(g->path, e) : listen_tcp(spec, e);
 	umask(old);
-	ret = g->listener < 0 ? g->listener : loop_fd_add(vm->loop, g->listener, LOOP_READ, on_connect, g, &g->listen_watch, e);
+	ret = g->listener < 0 ? g->listener : loop_fd_add(vm->loop, g->listener, LOOP_READ, on_connect, g,
+		&g->listen_watch, e);
 	if (ret < 0) {
 		if (g->listener < 0)
 			g->path = NULL;

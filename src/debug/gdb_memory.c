@@ -55,7 +55,8 @@ bool gdb_translate(const struct gmem *mem, const struct x86_state *s, uint64_t l
 	if (s->efer & X86_EFER_LMA) {
 		unsigned unused = 64 - (12 + 9 * levels);
 
-		return (uint64_t)((int64_t)(lin << unused) >> unused) == lin && walk64(mem, s->cr3 & PTE_ADDR, levels, lin, gpa);
+		return (uint64_t)((int64_t)(lin << unused) >> unused) == lin &&
+		       walk64(mem, s->cr3 & PTE_ADDR, levels, lin, gpa);
 	}
 	if (lin > UINT32_MAX)
 		return false;
@@ -65,7 +66,8 @@ bool gdb_translate(const struct gmem *mem, const struct x86_state *s, uint64_t l
 }
 
 /* Page by page; to is NULL for a write. */
-static size_t copy(struct gmem *mem, const struct x86_state *s, uint64_t lin, uint8_t *to, const uint8_t *from, size_t len)
+static size_t copy(struct gmem *mem, const struct x86_state *s, uint64_t lin, uint8_t *to,
+		   const uint8_t *from, size_t len)
 {
 	size_t done = 0;
 

@@ -28,11 +28,13 @@ struct reg {
 
 static const struct reg core_regs[] = {
 	GPR("rax", X86_RAX), GPR("rbx", X86_RBX), GPR("rcx", X86_RCX), GPR("rdx", X86_RDX), GPR("rsi", X86_RSI),
-	GPR("rdi", X86_RDI), REG("rbp", "data_ptr", 8, PLAIN, IN(gpr[X86_RBP])), REG("rsp", "data_ptr", 8, PLAIN, IN(gpr[X86_RSP])),
+	GPR("rdi", X86_RDI), REG("rbp", "data_ptr", 8, PLAIN, IN(gpr[X86_RBP])),
+	REG("rsp", "data_ptr", 8, PLAIN, IN(gpr[X86_RSP])),
 	GPR("r8", X86_R8), GPR("r9", X86_R9), GPR("r10", X86_R10), GPR("r11", X86_R11), GPR("r12", X86_R12),
 	GPR("r13", X86_R13), GPR("r14", X86_R14), GPR("r15", X86_R15), REG("rip", "code_ptr", 8, PLAIN, IN(rip)),
 	REG("eflags", "i386_eflags", 4, PLAIN, IN(rflags)),
-	SEL("cs", X86_CS), SEL("ss", X86_SS), SEL("ds", X86_DS), SEL("es", X86_ES), SEL("fs", X86_FS), SEL("gs", X86_GS),
+	SEL("cs", X86_CS), SEL("ss", X86_SS), SEL("ds", X86_DS), SEL("es", X86_ES),
+	SEL("fs", X86_FS), SEL("gs", X86_GS),
 	ST_REG(0), ST_REG(1), ST_REG(2), ST_REG(3), ST_REG(4), ST_REG(5), ST_REG(6), ST_REG(7),
 	X87("fctrl", fcw), X87("fstat", fsw), { "ftag", "int", 4, 4, TAG, 0 }, X87("fiseg", fcs), X87("fioff", fip),
 	X87("foseg", fds), X87("fooff", fdp), X87("fop", fop),
@@ -71,7 +73,8 @@ static const char sse_types[] =
 	"<field name=\"v16_int8\" type=\"v16i8\"/><field name=\"v8_int16\" type=\"v8i16\"/>"
 	"<field name=\"v4_int32\" type=\"v4i32\"/><field name=\"v2_int64\" type=\"v2i64\"/>"
 	"<field name=\"uint128\" type=\"uint128\"/></union>"
-	"<flags id=\"i386_mxcsr\" size=\"4\"><field name=\"IE\" start=\"0\" end=\"0\"/><field name=\"DE\" start=\"1\" end=\"1\"/>"
+	"<flags id=\"i386_mxcsr\" size=\"4\">"
+	"<field name=\"IE\" start=\"0\" end=\"0\"/><field name=\"DE\" start=\"1\" end=\"1\"/>"
 	"<field name=\"ZE\" start=\"2\" end=\"2\"/><field name=\"OE\" start=\"3\" end=\"3\"/>"
 	"<field name=\"UE\" start=\"4\" end=\"4\"/><field name=\"PE\" start=\"5\" end=\"5\"/>"
 	"<field name=\"DAZ\" start=\"6\" end=\"6\"/><field name=\"IM\" start=\"7\" end=\"7\"/>"
@@ -184,7 +187,8 @@ static int feature_xml(struct buf *out, const struct feature *f)
 		const struct reg *r = &f->reg[n];
 		bool x87 = !strcmp(r->type, "int"), high = r->kind == YMM_HIGH;
 
-		ret = buf_printf(out, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s/>", r->name, r->bytes * 8u, r->type,
+		ret = buf_printf(out, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s/>", r->name,
+			r->bytes * 8u, r->type,
 				 x87 ? " group=\"float\"" : high ? " group=\"vector\"" : "");
 	}
 	return ret ? ret : buf_printf(out, "</feature>");

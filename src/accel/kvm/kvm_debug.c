@@ -23,7 +23,8 @@ static int slot_bits(const struct vcpu_debug_point *p)
 }
 
 /* Fills the debug registers; the points that are in them, in order, go to slot. */
-static int fill(const struct vcpu_debug *d, struct kvm_guest_debug *g, const struct vcpu_debug_point **slot, struct err *e)
+static int fill(const struct vcpu_debug *d, struct kvm_guest_debug *g, const struct vcpu_debug_point **slot,
+                struct err *e)
 {
 	unsigned used = 0;
 	for (unsigned n = 0; n < d->count; n++) {
@@ -41,8 +42,8 @@ static int fill(const struct vcpu_debug *d, struct kvm_guest_debug *g, const str
 		g->arch.debugreg[7] |= (uint64_t)(2u << used * 2) | (uint64_t)bits << (16 + used * 4);
 		slot[used++] = p;
 	}
-	/* Breakpoints of the kind BREAK take the registers that are left, besides their INT3: a KVM that emulates kernel code
-	 * hands an INT3 to the guest, but looks at the registers. */
+	/* Breakpoints of the kind BREAK take the registers that are left, besides their INT3: a KVM that emulates
+	 * kernel code hands an INT3 to the guest, but looks at the registers. */
 	for (unsigned n = 0; n < d->count && used < SLOTS; n++) {
 		if (d->point[n].kind != VCPU_POINT_BREAK)
 			continue;
