@@ -310,7 +310,8 @@ static int end_status(const struct vmm *m)
 			 m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
 		return EXIT_SIGNAL + m->killed_by;
 	}
-	if (m->panicked) {
+	/* What a panicked guest does next of itself (power off, reboot) is not the end that was wanted. */
+	if (m->panicked && (vm->end_reason == VM_REQUEST_POWEROFF || vm->end_reason == VM_REQUEST_RESET)) {
 		log_line(LOG_ERROR, "the guest's kernel panicked; its console has the reason");
 		return EXIT_TROUBLE;
 	}
