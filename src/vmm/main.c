@@ -291,11 +291,13 @@ static void tear_down(struct vmm *m)
 {
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
-	if (!m->vm)
+	/* The devices of a machine own these; without one nobody does. */
+	if (!m->vm) {
 		close_back_ends(&m->board_config);
+		chardev_close(m->console);
+	}
 	vm_destroy(m->vm);
 	chardev_close(m->serial);
-	chardev_close(m->console);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
 }
