@@ -74,4 +74,13 @@ bool atomic_bind_xchg(struct insn *i, const struct insn_source *src);
 /* insn_bit.c: where BTx with a memory operand goes: the element that holds the bit; *n is the bit's number. */
 uint64_t bit_address(struct soft_cpu *c, const struct insn *i, uint64_t *n, bool write);
 
+/* body(mnemonic with its suffix, type) for an operand of w bytes; w is the caller's variable. */
+#define BY_WIDTH(body, name) \
+	switch (w) { \
+	case 1: body(name "b", uint8_t); break; \
+	case 2: body(name "w", uint16_t); break; \
+	case 4: body(name "l", uint32_t); break; \
+	default: body(name "q", uint64_t); break; \
+	}
+
 #endif

@@ -23,13 +23,6 @@ enum alu1_op { INC, DEC, NEG, NOT, ALU1_OPS };
 		asm("bt $0, %1\n\t" name " %2, %0\n\tlahf\n\tseto %%al" : "+r"(x_), "+&a"(ax) : "r"((type)b) : "cc"); \
 		x = x_; \
 	} while (0)
-#define BY_WIDTH(body, name) \
-	switch (w) { \
-	case 1: body(name "b", uint8_t); break; \
-	case 2: body(name "w", uint16_t); break; \
-	case 4: body(name "l", uint32_t); break; \
-	default: body(name "q", uint64_t); break; \
-	}
 
 ALWAYS_INLINE uint64_t alu(struct soft_cpu *c, enum alu_op op, unsigned w, uint64_t a, uint64_t b)
 {

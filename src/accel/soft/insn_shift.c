@@ -16,13 +16,6 @@ enum count_from { COUNT_CL, COUNT_IMM };
 		asm(ASM_FLAGS_IN name " %%cl, %0" ASM_FLAGS_OUT : "+r"(x_), "+&a"(ax) : "c"(n) : "cc"); \
 		x = x_; \
 	} while (0)
-#define BY_WIDTH(body, name) \
-	switch (w) { \
-	case 1: body(name "b", uint8_t); break; \
-	case 2: body(name "w", uint16_t); break; \
-	case 4: body(name "l", uint32_t); break; \
-	default: body(name "q", uint64_t); break; \
-	}
 
 ALWAYS_INLINE uint64_t shift(struct soft_cpu *c, enum shift_op op, unsigned w, uint64_t a, uint8_t n)
 {
