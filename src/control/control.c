@@ -5,6 +5,7 @@
 #include "core/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@ struct control {
 	struct control_target target;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int listener;
+	int status; /* /proc/self/status */
 	struct loop_fd *watch;
 	struct client *client[CONTROL_CLIENTS_MAX];
 };
@@ -188,11 +190,14 @@ int control_create(struct control **out, const char *path, struct loop *loop, co
 	c->loop = loop;
 	c->target = *target;
 	c->listener = -1;
+	c->status = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* without it one number is missing */
 	strcpy(c->path, path);
 	ret = listen_at(c, e);
 	if (ret < 0) {
 		if (c->listener >= 0)
 			close(c->listener);
+		if (c->status >= 0)
+			close(c->status);
 		free(c);
 		return ret;
 	}
@@ -209,8 +214,15 @@ void control_destroy(struct control *c)
 			drop(c->client[n]);
 	loop_fd_remove(c->watch);
 	close(c->listener);
+	if (c->status >= 0)
+		close(c->status);
 	unlink(c->path);
 	free(c);
+}
+
+int control_status_fd(const struct control *c)
+{
+	return c->status;
 }
 
 static void broadcast(struct control *c, const char *name, json_t *data)

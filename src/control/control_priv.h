@@ -44,6 +44,9 @@ json_t *command_answer(struct control *c, const struct control_target *target, b
 json_t *command_greeting(void);
 json_t *command_version(void);
 
+/* /proc/self/status, or -1: opened before the sandbox forbids it. */
+int control_status_fd(const struct control *c);
+
 /* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);

@@ -51,6 +51,8 @@ VARIABLES = {
     "src/accel/soft/thunk_signal.c:under_way": "of the thread: what the signal handler is told",
     "src/accel/soft/thunk_signal.c:previous": "signal dispositions belong to the process",
     "src/accel/soft/thunk_signal.c:install_error": "signal dispositions belong to the process",
+    "src/accel/soft/xlate_sight.c:__jit_debug_descriptor": "GDB looks for this name: one a process",
+    "src/accel/soft/xlate_sight.c:jit_lock": "guards that list",
     "src/accel/soft/thunk_x87.c:owner": "of the thread: whose x87 registers the processor holds",
 }
 

@@ -89,6 +89,7 @@ struct soft_cpu {
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 
 	uint64_t instructions; /* retired */
+	uint64_t interpreted;  /* of these, by the interpreter's loop */
 	/* TSC: guest = host_tsc + tsc_machine + tsc_offset. The first offset is the machine clock's, the same for all
 	 * vCPUs and taken over at each entry (the clock stands while they are out); the second holds what the guest
 	 * wrote to its TSC and IA32_TSC_ADJUST, and is shown in vcpu->tsc_offset. */

@@ -9,6 +9,7 @@
 #include "accel/soft/system.h"
 #include "accel/soft/thunk.h"
 #include "accel/soft/xlate.h"
+#include "accel/soft/xlate_sight.h"
 #include "core/accel.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -31,6 +32,7 @@ void run_block(struct soft_cpu *c, struct block *b, unsigned n)
 		i++;
 	} while (i != end && likely(!c->end_block));
 	c->instructions += (uint64_t)(i - b->insn);
+	c->interpreted += (uint64_t)(i - b->insn);
 	if (unlikely(i != b->insn + b->count))
 		c->next_rip = insn_next_rip(c, i - 1);
 	c->s.rip = c->next_rip;
@@ -40,13 +42,15 @@ void run_block(struct soft_cpu *c, struct block *b, unsigned n)
 void run_chain(struct soft_cpu *c)
 {
 	const _Atomic unsigned *attention = &c->v->attention;
+	const bool each = c->sv->options.each_block;
 	struct block *b = block_find(c), *next;
 	unsigned at = 0;
 	for (;;) {
 		struct xblock *x = c->xlate ? xlate_block(c, b) : NULL;
 		if (x) {
 			enum xlate_result r = xlate_run(c, x, &b, &at);
-			if (r == XLATE_LEAVE || (r == XLATE_NEXT && atomic_load_explicit(attention, memory_order_relaxed)))
+			if (r == XLATE_LEAVE ||
+			    (r == XLATE_NEXT && (each || atomic_load_explicit(attention, memory_order_relaxed))))
 				return;
 			if (r == XLATE_NEXT) {
 				b = block_find(c);
@@ -54,6 +58,7 @@ void run_chain(struct soft_cpu *c)
 			}
 		}
 		const struct insn *i = b->insn + at, *end = b->insn + b->count;
+		c->interpreted -= at;
 		at = 0;
 		uint64_t rip = c->s.rip, fall = (rip + b->len) & c->rip_mask;
 		c->block_rip = rip;
@@ -66,12 +71,14 @@ void run_chain(struct soft_cpu *c)
 		if (unlikely(i != end)) {
 			c->next_rip = insn_next_rip(c, i - 1);
 			c->instructions += (uint64_t)(i - b->insn);
+			c->interpreted += (uint64_t)(i - b->insn);
 			c->s.rip = c->next_rip;
 			return;
 		}
 		c->instructions += b->count;
+		c->interpreted += b->count;
 		c->s.rip = c->next_rip;
-		if (unlikely(c->end_block || b->system || atomic_load_explicit(attention, memory_order_relaxed)))
+		if (unlikely(c->end_block || b->system || each || atomic_load_explicit(attention, memory_order_relaxed)))
 			return;
 		struct block **link = &b->link[c->s.rip != fall];
 		next = *link;
@@ -145,6 +152,19 @@ static bool take_interrupt(struct soft_cpu *c)
 	atomic_fetch_add_explicit(&c->v->stats.interrupts, 1, memory_order_relaxed);
 	c->s.mp = X86_MP_RUNNABLE;
 	event_deliver(c, EVENT_INTERRUPT, (unsigned)vector, false, 0);
+	return true;
+}
+
+/* The interrupt that a developer asked for (soft_options), between two blocks that run with interrupts on. */
+static bool take_injected_vector(struct soft_cpu *c)
+{
+	struct soft_vcpu *p = soft_vcpu_of(c);
+	if (!(c->s.rflags & X86_FLAG_IF) || c->s.mp != X86_MP_RUNNABLE)
+		return false;
+	if (p->blocks_seen++ < c->sv->options.inject_every)
+		return false;
+	p->blocks_seen = 0;
+	event_deliver(c, EVENT_INTERRUPT, c->sv->options.inject, false, 0);
 	return true;
 }
 
@@ -274,6 +294,8 @@ static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
 	}
 	if (!hold && take_interrupt(c))
 		return true;
+	if (unlikely(c->sv->options.inject) && take_injected_vector(c))
+		return true;
 	if (c->s.mp == X86_MP_HALTED) {
 		*out = VCPU_EXIT_HALTED;
 		return false;
@@ -366,6 +388,7 @@ void soft_vm_destroy(struct soft_vm *sv)
 		munmap(sv->ram[n].pages, (sv->ram[n].size >> 12) * sizeof(struct code_page));
 	pthread_mutex_destroy(&sv->bus_lock);
 	thunk_cache_destroy(sv->thunk_shared);
+	xlate_sight_destroy(sv->sight);
 	free(sv->row);
 	free(sv);
 }
@@ -392,13 +415,18 @@ static int soft_usable(struct err *e)
 static int accel_vm_create(struct vm *vm, const char *options, struct accel_caps *caps, struct err *e)
 {
 	struct soft_vm *sv;
-	bool translate = options && !strcmp(options, "translate=on");
-	if (options && *options && !translate && strcmp(options, "translate=off"))
-		return err_set(e, -EINVAL, "the soft accelerator's one option is translate=on|off, not '%s'", options);
-	int r = soft_vm_create(&sv, vm, false, e);
+	struct soft_options o;
+	int r = soft_options_parse(&o, options, e);
+	if (r == 0)
+		r = soft_vm_create(&sv, vm, false, e);
 	if (r < 0)
 		return r;
-	sv->translate_hot = translate ? XLATE_HOT : 0;
+	r = xlate_sight_create(&sv->sight, o.perf, o.gdb, e);
+	if (r < 0) {
+		soft_vm_destroy(sv);
+		return r;
+	}
+	sv->options = o;
 	vm->accel_data = sv;
 	*caps = (struct accel_caps){ 0 };
 	return 0;
@@ -440,8 +468,8 @@ int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v,
 	int r = block_cache_create(&p->blocks, e);
 	if (r == 0)
 		r = thunk_vcpu_create(&p->c, e);
-	if (r == 0 && sv->translate_hot)
-		r = xlate_create(&p->c, sv->translate_hot, e);
+	if (r == 0 && sv->options.hot)
+		r = xlate_create(&p->c, &sv->options, sv->sight, e);
 	if (r < 0) {
 		block_cache_destroy(p->blocks);
 		free(p);
@@ -530,28 +558,30 @@ static void accel_dirty_sync(struct vm *vm, bool enable)
 
 static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
-	uint64_t misses = 0, flushes = 0, drops = 0;
-	struct xlate_stats t = { 0 };
+	enum { MISSES, FLUSHES, DROPS, BLOCKS, ENTRIES, BAILS, EMPTIED, INTERPRETED, HELPED, TRANSLATED, CODE, COUNT };
+	static const char *const names[COUNT] = {
+		[MISSES] = "soft-tlb-misses", [FLUSHES] = "soft-tlb-flushes", [DROPS] = "soft-code-cache-drops",
+		[BLOCKS] = "soft-translated-blocks", [ENTRIES] = "soft-translated-entries",
+		[BAILS] = "soft-translated-bails", [EMPTIED] = "soft-translation-flushes",
+		[INTERPRETED] = "soft-instructions-interpreted", [HELPED] = "soft-instructions-helped",
+		[TRANSLATED] = "soft-instructions-translated", [CODE] = "soft-code-memory",
+	};
+	uint64_t sum[COUNT] = { 0 };
 	for (unsigned n = 0; n < vm->vcpu_count; n++) {
 		struct soft_vcpu *p = vm->vcpu[n]->accel_data;
-		misses += p->c.tlb.misses;
-		flushes += p->c.tlb.flushes;
-		drops += block_flushes(&p->c);
-		if (!p->c.xlate)
-			continue;
-		const struct xlate_stats *s = xlate_stats(p->c.xlate);
-		t.blocks += s->blocks;
-		t.entries += s->entries;
-		t.bails += s->bails;
-		t.flushes += s->flushes;
+		const struct xlate_stats none = { 0 }, *s = p->c.xlate ? xlate_stats(p->c.xlate) : &none;
+		const uint64_t value[COUNT] = {
+			[MISSES] = p->c.tlb.misses, [FLUSHES] = p->c.tlb.flushes, [DROPS] = block_flushes(&p->c),
+			[BLOCKS] = s->blocks, [ENTRIES] = s->entries, [BAILS] = s->bails, [EMPTIED] = s->flushes,
+			[INTERPRETED] = p->c.interpreted, [HELPED] = s->helps,
+			[TRANSLATED] = p->c.instructions - p->c.interpreted - s->helps,
+			[CODE] = p->c.xlate ? xlate_code_bytes(p->c.xlate) : 0,
+		};
+		for (unsigned k = 0; k < COUNT; k++)
+			sum[k] += value[k];
 	}
-	emit(opaque, "soft-tlb-misses", misses);
-	emit(opaque, "soft-tlb-flushes", flushes);
-	emit(opaque, "soft-code-cache-drops", drops);
-	emit(opaque, "soft-translated-blocks", t.blocks);
-	emit(opaque, "soft-translated-entries", t.entries);
-	emit(opaque, "soft-translated-bails", t.bails);
-	emit(opaque, "soft-translation-flushes", t.flushes);
+	for (unsigned k = 0; k < COUNT; k++)
+		emit(opaque, names[k], sum[k]);
 }
 
 const struct accel_ops accel_soft = {

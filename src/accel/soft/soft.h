@@ -12,6 +12,7 @@
 #define PANAL_ACCEL_SOFT_SOFT_H
 
 #include "accel/soft/cpu.h"
+#include "accel/soft/soft_options.h"
 #include "base/err.h"
 #include "core/gmem.h"
 #include <Zydis/Zydis.h>
@@ -36,6 +37,7 @@ struct soft_ram {
 enum { SOFT_DECODERS = 4 }; /* real/V86 16, protected 16, 32, 64 */
 
 struct thunk_cache;
+struct xlate_sight;
 struct soft_vm {
 	struct vm *vm;
 	struct gmem *mem;
@@ -48,7 +50,8 @@ struct soft_vm {
 	_Atomic bool dirty_log;    /* no write translations are cached */
 	pthread_mutex_t bus_lock;  /* split and MMIO locked accesses */
 	struct thunk_cache *thunk_shared;
-	unsigned translate_hot;    /* blocks are translated after so many runs; 0: never */
+	struct soft_options options;
+	struct xlate_sight *sight; /* names of translated blocks, or NULL */
 	bool foreign;              /* single steps on a state of another accelerator: nothing is cached */
 };
 
@@ -64,6 +67,7 @@ struct soft_vcpu {
 	_Atomic uint64_t ack_epoch; /* write translations called in up to here are gone */
 	bool bus_locked;
 	bool intr_maybe; /* the INTR line may be asserted */
+	unsigned blocks_seen; /* since the last injected interrupt */
 	/* rmw_ptr handed out a pointer into a code page: tell the page again after the instruction */
 	uint8_t *rmw_host;
 };

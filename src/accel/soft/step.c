@@ -4,6 +4,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
+#include "accel/soft/xlate.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -27,7 +28,7 @@ static int create(struct soft_step **out, struct vcpu *v, bool translate, struct
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
 	int r = soft_vm_create(&p->sv, v->vm, !translate, e);
 	if (r == 0 && translate)
-		p->sv->translate_hot = 1;
+		p->sv->options = (struct soft_options){ .hot = 1, .cache = XLATE_CODE_MAX };
 	if (r == 0)
 		r = soft_vm_sync_ram(p->sv, e);
 	if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The store of translated blocks: what is found, linked, dropped; and how one is entered and left. */
 #include "accel/soft/xlate_priv.h"
+#include "accel/soft/xlate_sight.h"
 #include "base/bytes.h"
 #include "core/vcpu.h"
 
@@ -59,7 +60,7 @@ static bool shift_writes_all(void)
 	return !seen;
 }
 
-int xlate_create(struct soft_cpu *c, unsigned hot, struct err *e)
+int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_sight *sight, struct err *e)
 {
 	struct xlate *x = calloc(1, sizeof(*x));
 	if (!x)
@@ -72,9 +73,12 @@ int xlate_create(struct soft_cpu *c, unsigned hot, struct err *e)
 		xlate_destroy(x);
 		return r;
 	}
-	x->hot = hot;
+	x->hot = o->hot;
+	x->each_block = o->each_block;
+	x->sight = sight;
 	x->shift_writes_all = shift_writes_all();
 	fixed_stubs(x);
+	x->limit = o->cache < x->mem.size - x->base ? x->base + o->cache : x->mem.size;
 	xlate_flush(x);
 	x->stats.flushes = 0;
 	c->xlate = x;
@@ -89,6 +93,8 @@ void xlate_destroy(struct xlate *x)
 	codemem_destroy(&x->mem);
 	if (x->block)
 		munmap(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
+	if (x->sight)
+		xlate_sight_drop(x->sight, x);
 	free(x);
 }
 
@@ -102,11 +108,18 @@ void xlate_flush(struct xlate *x)
 	x->from = NULL;
 	x->epoch++;
 	x->stats.flushes++;
+	if (x->sight)
+		xlate_sight_drop(x->sight, x);
 }
 
 const struct xlate_stats *xlate_stats(const struct xlate *x)
 {
 	return &x->stats;
+}
+
+uint64_t xlate_code_bytes(const struct xlate *x)
+{
+	return x->peak;
 }
 
 /* ---- finding ---- */
@@ -118,7 +131,7 @@ static bool matches(const struct xlate *x, const struct xblock *xb, const struct
 
 static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
 {
-	if (x->block_count == XLATE_BLOCK_MAX || x->mem.size - x->used < BLOCK_BYTES)
+	if (x->block_count == XLATE_BLOCK_MAX || x->limit - x->used < BLOCK_BYTES)
 		xlate_flush(x);
 	struct xblock *xb = &x->block[x->block_count];
 	uint8_t *at = x->mem.rw + x->used;
@@ -131,6 +144,10 @@ static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct bloc
 	}
 	x->block_count++;
 	x->used = round_up((size_t)(t.p - x->mem.rw), 16);
+	if (x->peak < x->used)
+		x->peak = x->used;
+	if (x->sight)
+		xlate_sight_add(x->sight, x, x->mem.rx + (at - x->mem.rw), (size_t)(t.p - at), xb->rip);
 	x->stats.blocks++;
 	return xb;
 }
@@ -155,6 +172,8 @@ static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b
 	unsigned h = xhash_of(xb->rip);
 	b->x = xb;
 	xb->map_gen = c->tlb.map_gen;
+	if (unlikely(x->each_block))
+		return xb;
 	x->hash[h] = (struct xhash){ xb->rip, xb->code };
 	x->hashed[h] = xb;
 	link_from(x, xb);

@@ -18,16 +18,20 @@ enum {
 struct xlate;
 struct xblock;
 
-/* Sets c->xlate. hot: runs before translation, 1: at first sight. */
-int xlate_create(struct soft_cpu *c, unsigned hot, struct err *e) ATTR_MUST_USE;
+struct xlate_sight;
+/* Sets c->xlate. Of the options: hot (1: at first sight), cache, each_block. sight may be NULL. */
+int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_sight *sight, struct err *e) ATTR_MUST_USE;
 void xlate_destroy(struct xlate *x); /* NULL: nothing */
 /* Drops all translations: the blocks they were made from are going. */
 void xlate_flush(struct xlate *x);
 
 struct xlate_stats {
 	uint64_t blocks, entries, bails, flushes; /* translated; entered from the loop; left to the interpreter; */
+	uint64_t helps; /* instructions of translated blocks that the interpreter's handler did */
 };
 const struct xlate_stats *xlate_stats(const struct xlate *x);
+/* Bytes of code memory that were ever written: what the host has spent on it. */
+uint64_t xlate_code_bytes(const struct xlate *x);
 
 /* The translation of b, which is fresh and at s.rip; counts the visit and translates when due. NULL: interpret it. */
 struct xblock *xlate_block(struct soft_cpu *c, struct block *b);

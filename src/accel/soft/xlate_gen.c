@@ -526,6 +526,7 @@ static void gen_branch(struct gen *g, unsigned n)
 void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb)
 {
 	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
+	c->xlate->stats.helps++;
 	c->block_rip = xb->rip;
 	c->next_rip = xb->b->len + xb->rip;
 	c->cur = i;

@@ -34,6 +34,9 @@ enum { XHASH_BITS = 16, XHASH_SIZE = 1 << XHASH_BITS };
 struct xlate {
 	struct codemem mem;
 	size_t used, base; /* bytes of code memory; what the fixed stubs take */
+	size_t limit, peak; /* what may be used, what ever was */
+	bool each_block;    /* nothing is chained */
+	struct xlate_sight *sight;
 	const uint8_t *leave;
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
