@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "arch/x86/board.h"
+#include "arch/x86/board_base.h"
 
-#include "arch/x86/acpi/acpi.h"
-#include "arch/x86/board_serial.h"
-#include "arch/x86/board_virtio.h"
-#include "arch/x86/boot/boot.h"
-#include "arch/x86/gsi.h"
 #include "arch/x86/i8042.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/lapic.h"
-#include "arch/x86/pic.h"
-#include "arch/x86/pit.h"
 #include "arch/x86/pm.h"
-#include "arch/x86/pvclock.h"
 #include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
 #include "base/bytes.h"
-#include "core/accel.h"
-#include "core/dev.h"
 #include "core/gmem.h"
-#include "core/vm.h"
+#include "core/vcpu.h"
 #include "devices/legacy/debug_exit.h"
-#include "devices/pci/pci_host.h"
-#include "devices/virtio/balloon.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -54,21 +42,6 @@ enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
 /* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
 enum { PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
 
-struct board {
-	struct vm *vm;
-	struct boot *boot;
-	struct boot_layout layout;
-	struct acpi_config acpi;
-	uint32_t apic_id[VCPU_MAX];
-	struct x86_cpuid *cpuid[VCPU_MAX]; /* X86_CPUID_MAX rows each */
-	struct gsi gsi;
-	struct msi_sink msi;
-	struct pm *pm;
-	struct board_serial serial;
-	struct board_virtio virtio;
-	struct pci_windows windows;
-};
-
 /* ---- memory ---- */
 
 static void map_add(struct boot_layout *l, uint64_t addr, uint64_t end, enum e820_type type)
@@ -94,120 +67,6 @@ static int add_memory(struct board *b, const struct board_config *cfg, struct er
 	map_add(&b->layout, ECAM_AT, ECAM_AT + 0x10000000, E820_RESERVED);
 	map_add(&b->layout, GIB4, GIB4 + high, E820_RAM);
 	b->layout.low_top = low;
-	return ret;
-}
-
-/* ---- processors ---- */
-
-static int add_cpus(struct board *b, const struct board_config *cfg, struct err *e)
-{
-	const struct accel_caps *caps = vm_accel_caps(b->vm);
-	struct x86_cpuid rows[X86_CPUID_MAX];
-	struct cpuid_config cc = {
-		.topology = cfg->topology,
-		.cpus = cfg->cpus,
-		.tsc_khz = host_tsc_khz(),
-		.x2apic = true,
-		.tsc_deadline = true,
-		.invariant_tsc = true,
-		.pvclock = true,
-		.kernel_irqchip = caps->kernel_irqchip,
-	};
-	struct vcpu *v;
-	int count = b->vm->accel->cpuid(b->vm, rows, X86_CPUID_MAX, e);
-
-	for (unsigned n = 0; count >= 0 && n < cfg->cpus; n++) {
-		int ret = vm_add_vcpu(b->vm, b->apic_id[n] = apic_id_for(&cfg->topology, n), &v, e);
-
-		if (ret < 0)
-			return ret;
-		b->cpuid[n] = calloc(X86_CPUID_MAX, sizeof(*b->cpuid[n]));
-		if (!b->cpuid[n])
-			return err_set(e, -ENOMEM, "out of memory");
-		ret = cpuid_build(b->cpuid[n], X86_CPUID_MAX, rows, (unsigned)count, &cc, n, e);
-		if (ret < 0)
-			return ret;
-		v->cpuid = b->cpuid[n];
-		v->cpuid_count = (unsigned)ret;
-	}
-	return count < 0 ? count : 0;
-}
-
-/* ---- interrupt controllers: the accelerator's, or ours ---- */
-
-static void kernel_line(void *opaque, int n, bool level)
-{
-	struct vm *vm = opaque;
-
-	vm->accel->irq_line(vm, n, level);
-}
-
-static void kernel_msi(void *opaque, uint64_t addr, uint32_t data)
-{
-	struct vm *vm = opaque;
-
-	vm->accel->msi(vm, addr, data);
-}
-
-static void use_kernel_irqchip(struct board *b)
-{
-	for (int n = 0; n < GSI_COUNT; n++)
-		b->gsi.ioapic[n] = (struct irq){ .set = kernel_line, .opaque = b->vm, .n = n };
-	b->msi = (struct msi_sink){ .send = kernel_msi, .opaque = b->vm };
-}
-
-static int add_irqchip(struct board *b, struct pvclock *pvclock, struct err *e)
-{
-	struct vm *vm = b->vm;
-	struct apic_bus *bus;
-	struct ioapic *ioapic;
-	struct pic *pic;
-	struct lapic *lapic;
-	int ret = apic_bus_create(vm, (struct apic_bus_config){ .timers = vm->timers, .x2apic = true }, &bus, e);
-
-	if (ret < 0)
-		return ret;
-	b->msi = apic_bus_msi(bus);
-	for (unsigned n = 0; n < vm->vcpu_count; n++) {
-		struct lapic_config lc = {
-			.bus = bus, .vcpu = vm->vcpu[n], .virtual_wire = n == 0, .pvclock = pvclock
-		};
-
-		ret = lapic_create(vm, lc, &lapic, e);
-		if (ret < 0)
-			return ret;
-	}
-	ret = ioapic_create(vm, (struct ioapic_config){ .id = 0, .msi = b->msi }, &ioapic, e);
-	if (ret == 0)
-		ret = pic_create(vm, (struct pic_config){ .intr = apic_bus_lint0(bus) }, &pic, e);
-	if (ret < 0)
-		return ret;
-	apic_bus_on_eoi(bus, ioapic_eoi, ioapic);
-	apic_bus_on_extint(bus, pic_ack, pic);
-	for (unsigned n = 0; n < GSI_COUNT; n++)
-		b->gsi.ioapic[n] = ioapic_pin(ioapic, n);
-	for (unsigned n = 0; n < GSI_ISA; n++)
-		b->gsi.pic[n] = pic_pin(pic, n);
-	return 0;
-}
-
-static int add_interrupts(struct board *b, struct err *e)
-{
-	const struct accel_caps *caps = vm_accel_caps(b->vm);
-	struct pvclock *pvclock = NULL;
-	struct pit *pit;
-	int ret = 0;
-
-	if (!caps->kernel_clock)
-		ret = pvclock_create(b->vm, (struct pvclock_config){ .mem = b->vm->mem, .clock = b->vm->clock },
-				     &pvclock, e);
-	if (ret == 0 && caps->kernel_irqchip)
-		use_kernel_irqchip(b);
-	else if (ret == 0)
-		ret = add_irqchip(b, pvclock, e);
-	if (ret == 0 && !caps->kernel_pit)
-		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) },
-				 &pit, e);
 	return ret;
 }
 
@@ -346,26 +205,14 @@ static int reset(void *opaque, struct err *e)
 	return ret;
 }
 
-static void destroy(void *impl)
-{
-	struct board *b = impl;
-
-	boot_close(b->boot);
-	for (unsigned n = 0; n < VCPU_MAX; n++)
-		free(b->cpuid[n]);
-	free(b);
-}
-
-static const struct dev_type board_type = { .name = "board-micro", .destroy = destroy };
-
 static int build(struct board *b, const struct board_config *cfg, struct err *e)
 {
 	int ret = add_memory(b, cfg, e);
 
 	if (ret == 0)
-		ret = add_cpus(b, cfg, e);
+		ret = board_add_cpus(b, cfg, e);
 	if (ret == 0)
-		ret = add_interrupts(b, e);
+		ret = board_add_interrupts(b, e);
 	if (ret == 0)
 		ret = add_legacy(b, cfg, e);
 	if (ret == 0)
@@ -381,46 +228,11 @@ static int build(struct board *b, const struct board_config *cfg, struct err *e)
 int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e)
 {
 	struct board *b = calloc(1, sizeof(*b));
-	int ret;
+	int ret = b ? board_base_attach(b, vm, cfg, e) : err_set(e, -ENOMEM, "out of memory");
 
-	if (!b)
-		return err_set(e, -ENOMEM, "out of memory");
-	b->vm = vm;
-	ret = boot_open(&b->boot, &cfg->boot, e);
 	if (ret == 0)
-		ret = dev_attach(vm, &board_type, "board", b, e);
-	if (ret < 0) {
-		destroy(b);
-		return ret;
-	}
-	ret = build(b, cfg, e);
+		ret = build(b, cfg, e);
 	if (ret == 0)
 		*out = b;
 	return ret;
-}
-
-void board_power_button(struct board *b)
-{
-	pm_power_button(b->pm);
-}
-
-bool board_balloon_set(struct board *b, uint64_t bytes)
-{
-	uint64_t total = gmem_total(b->vm->mem);
-
-	if (!b->virtio.balloon)
-		return false;
-	virtio_balloon_set_target(b->virtio.balloon, bytes < total ? total - bytes : 0);
-	return true;
-}
-
-bool board_balloon_get(struct board *b, uint64_t *bytes)
-{
-	struct virtio_balloon_info info;
-
-	if (!b->virtio.balloon)
-		return false;
-	virtio_balloon_query(b->virtio.balloon, &info);
-	*bytes = gmem_total(b->vm->mem) - info.actual;
-	return true;
 }

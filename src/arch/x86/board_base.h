@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What all boards have: processors, interrupt controllers, and the parts that the outside speaks to. Boards use it. */
+#ifndef PANAL_ARCH_X86_BOARD_BASE_H
+#define PANAL_ARCH_X86_BOARD_BASE_H
+
+#include "arch/x86/acpi/acpi.h"
+#include "arch/x86/board.h"
+#include "arch/x86/board_serial.h"
+#include "arch/x86/board_virtio.h"
+#include "arch/x86/gsi.h"
+#include "core/vm.h"
+#include "devices/pci/pci_host.h"
+
+/* A board's own struct begins with this one. */
+struct board {
+	struct vm *vm;
+	struct boot *boot; /* NULL: firmware boots */
+	struct boot_layout layout;
+	struct acpi_config acpi;
+	uint32_t apic_id[VCPU_MAX];
+	struct x86_cpuid *cpuid[VCPU_MAX]; /* X86_CPUID_MAX rows each */
+	struct gsi gsi;
+	struct msi_sink msi;
+	struct pm *pm;
+	struct board_serial serial;
+	struct board_virtio virtio;
+	struct pci_windows windows;
+	void (*destroy)(struct board *b); /* the board's own part; may be NULL */
+};
+
+/* Opens the kernel, if one is given, and makes the zeroed board a device of the machine; on failure b is gone. */
+int board_base_attach(struct board *b, struct vm *vm, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* Local APICs, IOAPIC, PICs and PIT: the accelerator's, or ours. Fills b->gsi and b->msi. The vCPUs exist. */
+int board_add_interrupts(struct board *b, struct err *e) ATTR_MUST_USE;
+
+#endif
