@@ -36,7 +36,8 @@ ROOMS = {
     "debug": ["base", "core", "arch/x86/regs.h"],
     "vmm": ["base", "sandbox", "core", "accel", "block", "net", "display", "migrate", "devices", "arch/x86", "control", "debug"],
     "cli": ["base", "control/client"],
-    "daemon": ["base", "control/client"],
+    # The daemon shares the VMM's event loop and its timers, and nothing else of the core.
+    "daemon": ["base", "control/client", "core/loop.h", "core/clock.h"],
     "web": ["base", "control/client"],
 }
 

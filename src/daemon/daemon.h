@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon as a whole: what the faces (libvirt's protocol is the first) act on. One thread, the loop's. */
+#ifndef PANAL_DAEMON_DAEMON_H
+#define PANAL_DAEMON_DAEMON_H
+
+#include "base/err.h"
+
+#include <limits.h>
+
+struct loop;
+struct server;
+struct domains;
+
+struct daemon {
+	struct loop *loop;
+	struct server *server;
+	struct domains *domains;
+	bool session;          /* a user's own instance, not the system's */
+	char config_dir[PATH_MAX / 4]; /* definitions */
+	char run_dir[PATH_MAX / 4];    /* what is about running machines; goes with the host's next start */
+	char log_dir[PATH_MAX / 4];
+	char socket_dir[PATH_MAX / 4];
+	char program_dir[PATH_MAX / 4]; /* where panal-vmm lies */
+};
+
+#endif

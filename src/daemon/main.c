@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* panald: options, places, sockets, run; what it all means is in the rooms. It stays in the foreground. */
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/loop.h"
+#include "daemon/daemon.h"
+#include "daemon/remote/remote.h"
+#include "daemon/rpc/server.h"
+#include "daemon/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2 };
+
+struct program {
+	struct daemon d;
+	struct loop_fd *signals;
+	int signal_fd, lock_fd;
+	bool help, version, made_sockets;
+};
+
+/* ---- options ---- */
+
+static const struct option_row {
+	const char *name, *value;
+	size_t offset; /* of the directory in struct daemon */
+	const char *help;
+} options[] = {
+	{"--session", NULL, 0, "the user's own instance (the default for all but root)"},
+	{"--config", "DIR", offsetof(struct daemon, config_dir), "where definitions are kept"},
+	{"--run", "DIR", offsetof(struct daemon, run_dir), "where running machines are noted"},
+	{"--log", "DIR", offsetof(struct daemon, log_dir), "where machines write their messages"},
+	{"--sockets", "DIR", offsetof(struct daemon, socket_dir), "where clients find the sockets"},
+	{"--version", NULL, 0, "print the version"},
+	{"--help", NULL, 0, "print this"},
+};
+
+static const struct option_row *find_option(const char *name)
+{
+	for (unsigned n = 0; n < COUNT_OF(options); n++)
+		if (!strcmp(options[n].name, name))
+			return &options[n];
+	return NULL;
+}
+
+static int set_dir(struct daemon *d, const struct option_row *o, const char *value, struct err *e)
+{
+	if (value[0] != '/' || strlen(value) >= sizeof(d->run_dir))
+		return err_set(e, -EINVAL, "%s needs a directory's path from the root, not %s", o->name, value);
+	strcpy((char *)d + o->offset, value);
+	return 0;
+}
+
+static int parse(struct program *p, int argc, char **argv, struct err *e)
+{
+	p->d.session = geteuid() != 0;
+	for (int n = 1; n < argc; n++) {
+		const struct option_row *o = find_option(argv[n]);
+		int ret = 0;
+
+		if (!o)
+			return err_set(e, -EINVAL, "unknown option %s; --help lists them", argv[n]);
+		if (o->value)
+			ret = n + 1 < argc ? set_dir(&p->d, o, argv[++n], e) :
+					     err_set(e, -EINVAL, "%s needs a value: %s", o->name, o->value);
+		if (ret < 0)
+			return ret;
+		p->d.session |= !strcmp(o->name, "--session");
+		p->version |= !strcmp(o->name, "--version");
+		p->help |= !strcmp(o->name, "--help");
+	}
+	return 0;
+}
+
+static void help(void)
+{
+	puts("usage: panald [options]\n");
+	for (unsigned n = 0; n < COUNT_OF(options); n++)
+		printf("  %s %s\n        %s\n", options[n].name, options[n].value ? options[n].value : "",
+		       options[n].help);
+}
+
+/* ---- places ---- */
+
+/* `variable`, or below the home directory when it is not set. */
+static void user_dir(char *out, size_t size, const char *variable, const char *below_home, const char *name)
+{
+	const char *base = getenv(variable), *home = getenv("HOME");
+
+	if (out[0])
+		return;
+	if (base && base[0] == '/')
+		snprintf(out, size, "%s/%s", base, name);
+	else
+		snprintf(out, size, "%s/%s/%s", home ? home : "/nonexistent", below_home, name);
+}
+
+static void default_dir(char *out, size_t size, const char *path)
+{
+	if (!out[0])
+		snprintf(out, size, "%s", path);
+}
+
+static void set_places(struct daemon *d)
+{
+	const size_t size = sizeof(d->run_dir);
+
+	if (d->session) {
+		user_dir(d->config_dir, size, "XDG_CONFIG_HOME", ".config", "panal");
+		user_dir(d->run_dir, size, "XDG_RUNTIME_DIR", ".cache", "panal");
+		user_dir(d->socket_dir, size, "XDG_RUNTIME_DIR", ".cache", "libvirt");
+		user_dir(d->log_dir, size, "XDG_STATE_HOME", ".local/state", "panal");
+		return;
+	}
+	default_dir(d->config_dir, size, "/etc/panal");
+	default_dir(d->run_dir, size, "/run/panal");
+	default_dir(d->socket_dir, size, "/run/libvirt");
+	default_dir(d->log_dir, size, "/var/log/panal");
+}
+
+/* The directory and those above it. */
+static int make_dir(const char *path, mode_t mode, struct err *e)
+{
+	char part[PATH_MAX];
+
+	for (const char *p = strchr(path + 1, '/');; p = strchr(p + 1, '/')) {
+		size_t len = p ? (size_t)(p - path) : strlen(path);
+
+		snprintf(part, sizeof(part), "%.*s", (int)len, path);
+		if (mkdir(part, p ? 0755 : mode) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "cannot make the directory %s", part);
+		if (!p)
+			return 0;
+	}
+}
+
+static int make_places(struct program *p, struct err *e)
+{
+	struct daemon *d = &p->d;
+	char path[PATH_MAX];
+	int ret = make_dir(d->config_dir, 0700, e);
+
+	if (ret == 0)
+		ret = make_dir(d->run_dir, 0700, e);
+	if (ret == 0)
+		ret = make_dir(d->log_dir, 0700, e);
+	if (ret == 0)
+		ret = make_dir(d->socket_dir, 0755, e);
+	if (ret < 0)
+		return ret;
+	snprintf(path, sizeof(path), "%s/panald.lock", d->run_dir);
+	p->lock_fd = fd_open(path, O_RDWR | O_CREAT, 0600, e);
+	if (p->lock_fd < 0)
+		return p->lock_fd;
+	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, -EBUSY, "another panald runs on %s", d->run_dir);
+	return 0;
+}
+
+/* panal-vmm lies beside this program, or where it was installed. */
+static void find_programs(struct daemon *d)
+{
+	char self[PATH_MAX], probe[PATH_MAX + 32];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	snprintf(d->program_dir, sizeof(d->program_dir), "%s", PANAL_BINDIR);
+	if (len <= 0)
+		return;
+	self[len] = 0;
+	snprintf(probe, sizeof(probe), "%s/panal-vmm", dirname(self));
+	if (access(probe, X_OK) == 0 && strlen(self) < sizeof(d->program_dir))
+		strcpy(d->program_dir, self);
+}
+
+/* ---- run ---- */
+
+static void on_signal(void *opaque, int fd, unsigned events)
+{
+	struct program *p = opaque;
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info))
+		loop_stop(p->d.loop);
+}
+
+static int watch_signals(struct program *p, struct err *e)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_errno(e, errno, "cannot block signals");
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (p->signal_fd < 0)
+		return err_errno(e, errno, "cannot make a signal descriptor");
+	return loop_fd_add(p->d.loop, p->signal_fd, LOOP_READ, on_signal, p, &p->signals, e);
+}
+
+/* On the read-write socket, who passed its owner and mode; root and the daemon's own user in any case. */
+static bool admit(void *opaque, uid_t uid, gid_t gid, pid_t pid, bool read_only)
+{
+	const struct daemon *d = opaque;
+
+	return !d->session || uid == 0 || uid == geteuid();
+}
+
+static int start(struct program *p, struct err *e)
+{
+	struct daemon *d = &p->d;
+	const struct server_config cfg = { .admit = admit, .opaque = d };
+	struct server_config own = cfg;
+	int ret = loop_create(&d->loop, NULL, e);
+
+	if (ret == 0)
+		ret = watch_signals(p, e);
+	if (ret == 0)
+		ret = make_places(p, e);
+	if (ret < 0)
+		return ret;
+	own.loop = d->loop;
+	ret = server_create(&d->server, &own, e);
+	if (ret < 0)
+		return ret;
+	remote_register(d->server);
+	return sockets_open(d->server, d->socket_dir, d->session, &p->made_sockets, e);
+}
+
+static void stop(struct program *p)
+{
+	if (p->made_sockets)
+		sockets_remove(p->d.socket_dir);
+	server_destroy(p->d.server);
+	loop_fd_remove(p->signals);
+	fd_close(&p->signal_fd);
+	fd_close(&p->lock_fd);
+	if (p->d.loop)
+		loop_destroy(p->d.loop);
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = { .signal_fd = -1, .lock_fd = -1 };
+	struct err e = { 0 };
+	int status = 0;
+
+	if (parse(&p, argc, argv, &e) < 0) {
+		log_line(LOG_ERROR, "%s", e.text);
+		return EXIT_USAGE;
+	}
+	if (p.help || p.version) {
+		if (p.help)
+			help();
+		else
+			puts("panald " PANAL_VERSION);
+		return 0;
+	}
+	umask(0022);
+	set_places(&p.d);
+	find_programs(&p.d);
+	if (start(&p, &e) < 0) {
+		log_line(LOG_ERROR, "%s", e.text);
+		status = EXIT_TROUBLE;
+	} else {
+		loop_run(p.d.loop);
+	}
+	stop(&p);
+	return status;
+}

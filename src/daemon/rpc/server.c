@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/rpc/server_priv.h"
+
+#include "base/fd.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const int64_t TICK_NS = INT64_C(1000000000);
+
+struct listener {
+	struct list node;
+	struct server *server;
+	int fd;
+	bool read_only;
+	struct loop_fd *io;
+};
+
+int64_t server_now(const struct server *s)
+{
+	return clock_now(timerq_clock(loop_timers(s->cfg.loop)));
+}
+
+/* Events of this round may still name the dead: only those of the rounds before are freed. */
+static void on_tick(void *opaque)
+{
+	struct server *s = opaque;
+	int64_t now = server_now(s);
+
+	list_each_safe(it, &s->dead)
+		client_free(list_entry(it, struct client, node));
+	list_each_safe(it, &s->clients)
+		client_tick(list_entry(it, struct client, node), now);
+	timer_arm(&s->tick, now + TICK_NS);
+}
+
+int server_create(struct server **out, const struct server_config *cfg, struct err *e)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_set(e, -ENOMEM, "out of memory");
+	s->cfg = *cfg;
+	list_init(&s->listeners);
+	list_init(&s->clients);
+	list_init(&s->dead);
+	timer_init(&s->tick, loop_timers(cfg->loop), on_tick, s);
+	timer_arm(&s->tick, server_now(s) + TICK_NS);
+	*out = s;
+	return 0;
+}
+
+void server_destroy(struct server *s)
+{
+	if (!s)
+		return;
+	timer_cancel(&s->tick);
+	list_each_safe(it, &s->clients)
+		client_drop(list_entry(it, struct client, node));
+	list_each_safe(dead, &s->dead)
+		client_free(list_entry(dead, struct client, node));
+	list_each_safe(node, &s->listeners) {
+		struct listener *l = list_entry(node, struct listener, node);
+
+		loop_fd_remove(l->io);
+		close(l->fd);
+		free(l);
+	}
+	free(s);
+}
+
+void server_handle(struct server *s, const struct handler *table, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++) {
+		const struct proc *p = proc_by_name(table[n].name);
+
+		assert(p && p->access != PROC_EVENT && !s->handler[p->number]);
+		s->handler[p->number] = table[n].run;
+	}
+}
+
+bool server_has(const struct server *s, const struct proc *p)
+{
+	return s->handler[p->number] != NULL;
+}
+
+static void on_connect(void *opaque, int fd, unsigned events)
+{
+	struct listener *l = opaque;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (peer < 0)
+		return;
+	if (l->server->client_count >= CLIENTS_MAX)
+		close(peer);
+	else if (client_create(l->server, peer, l->read_only, NULL) < 0)
+		return;
+}
+
+int server_listen(struct server *s, int fd, bool read_only, struct err *e)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int ret;
+
+	if (!l) {
+		close(fd);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*l = (struct listener){ .server = s, .fd = fd, .read_only = read_only };
+	ret = fd_set_nonblock(fd, true);
+	if (ret < 0)
+		err_errno(e, -ret, "cannot use a listening socket");
+	else
+		ret = loop_fd_add(s->cfg.loop, fd, LOOP_READ, on_connect, l, &l->io, e);
+	if (ret < 0) {
+		close(fd);
+		free(l);
+		return ret;
+	}
+	list_add_tail(&s->listeners, &l->node);
+	return 0;
+}
+
+unsigned server_clients(const struct server *s)
+{
+	return s->client_count;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The server of libvirt's remote protocol: sockets, clients, calls, streams, events. One thread: everything runs on
+ * the loop; a handler that has to wait for something says CALL_LATER and ends the call when that has come, so one client may
+ * have many calls under way. Clients are hostile input: what each may hold is named below, and who goes beyond is
+ * refused or dropped; nobody else notices.
+ */
+#ifndef PANAL_DAEMON_RPC_SERVER_H
+#define PANAL_DAEMON_RPC_SERVER_H
+
+#include "base/list.h"
+#include "daemon/rpc/fault.h"
+#include "daemon/rpc/proc.h"
+#include "daemon/rpc/xdr.h"
+
+#include <sys/types.h>
+
+enum {
+	CLIENTS_MAX = 1024,
+	CLIENT_UNKNOWN_SECONDS = 60,   /* to say who it is and to open the connection */
+	CLIENT_CALLS_MAX = 64,         /* under way; more wait in the socket */
+	CLIENT_STREAMS_MAX = 64,
+	CLIENT_WATCHES_MAX = 1024,     /* registered events */
+	CLIENT_OUTPUT_PAUSE = 1 << 20, /* bytes unread by the client: no further call is taken */
+	CLIENT_OUTPUT_STREAM = 512 << 10, /* and streams wait from here on */
+	CLIENT_OUTPUT_EVENTS = 8 << 20,   /* with events above this the client is dropped */
+	CLIENT_OUTPUT_MAX = 80 << 20,
+	CLIENT_FDS_MAX = 32,
+	CLIENT_FIRST_MESSAGE_MAX = 64 << 10, /* of a client that is not known yet */
+	KEEPALIVE_INTERVAL_S = 5,
+	KEEPALIVE_COUNT = 5,
+	STREAM_CHUNK_MAX = 256 << 10,
+};
+
+struct loop;
+struct server;
+struct client;
+struct stream;
+
+/* ---- calls ---- */
+
+enum { CALL_DONE = 0, CALL_LATER = 1, CALL_FAILED = -1 };
+
+struct call {
+	struct list node;
+	struct server *server;
+	struct client *client; /* NULL once the client is gone */
+	const struct proc *proc;
+	uint32_t serial;
+	struct values args;
+	struct xdr_out out;  /* the reply, by the procedure's signature */
+	struct fault fault;  /* why, with CALL_FAILED */
+	void *opaque;        /* the server's */
+	uint8_t *payload;
+	int fds[CLIENT_FDS_MAX]; /* that came with it; closed with the call unless taken (set to -1) */
+	unsigned fd_count;
+};
+
+/* Writes the reply into call->out, or sets call->fault. CALL_LATER: call_end comes later, from the loop's thread. */
+struct handler {
+	const char *name; /* of the procedure */
+	int (*run)(struct call *call);
+};
+
+/* Ends a call that said CALL_LATER: CALL_DONE or CALL_FAILED. The call is gone afterwards. */
+void call_end(struct call *call, int result);
+
+/* Arguments by their place in the signature. A string that is absent is NULL. */
+static inline const struct value *call_arg(const struct call *c, unsigned n) { return &c->args.item[n]; }
+static inline int32_t call_i(const struct call *c, unsigned n) { return c->args.item[n].i; }
+static inline uint32_t call_u(const struct call *c, unsigned n) { return c->args.item[n].u; }
+static inline uint64_t call_H(const struct call *c, unsigned n) { return c->args.item[n].H; }
+static inline const char *call_s(const struct call *c, unsigned n) { return c->args.item[n].s; }
+/* Part m of the reference at n; the reference is there. */
+static inline const struct value *call_part(const struct call *c, unsigned n, unsigned m)
+{
+	return &c->args.item[n].items[m];
+}
+
+/* Refuses bits of the flags word at n that are not in `known`: true when call->fault was set. */
+bool call_unknown_flags(struct call *c, unsigned n, uint32_t known);
+
+/* ---- clients ---- */
+
+bool client_read_only(const struct client *c);
+/* The process at the other end as the kernel names it: false for other than unix sockets. */
+bool client_peer(const struct client *c, uid_t *uid, gid_t *gid, pid_t *pid);
+/* read_only: by its own wish, whatever the socket allows. Closed, it goes once it has read its answers. */
+void client_set_open(struct client *c, bool open, bool read_only);
+void client_set_keepalive(struct client *c);
+void client_set_close_callback(struct client *c, bool on);
+
+/* ---- streams ---- */
+
+/* Whoever opened the stream; all on the loop's thread. After end or gone it is not called again. */
+struct stream_ops {
+	/* Bytes from the client. False with *f set: the stream is aborted. */
+	bool (*data)(void *opaque, const uint8_t *data, size_t len, struct fault *f);
+	/* The client has sent all. False with *f set: what was sent is lost. */
+	bool (*finish)(void *opaque, struct fault *f);
+	/* The client aborted the stream, or is gone. */
+	void (*gone)(void *opaque);
+	/* stream_send may be called again. */
+	void (*room)(void *opaque);
+};
+
+/* Makes the call open a stream: to be called by the handler before CALL_DONE. NULL: too many (call->fault is set). */
+struct stream *stream_open(struct call *c, const struct stream_ops *ops, void *opaque);
+/* len <= STREAM_CHUNK_MAX. False: the client has enough to read for now; nothing was taken, room follows. */
+bool stream_send(struct stream *s, const uint8_t *data, size_t len) ATTR_MUST_USE;
+/* No more data comes; the client's end follows by finish. */
+void stream_send_end(struct stream *s);
+/* Ends the stream from our side with an error. The stream is gone. */
+void stream_abort(struct stream *s, const struct fault *f);
+/* While held, no byte is read from the stream's client. */
+void stream_hold(struct stream *s, bool hold);
+
+/* ---- events ---- */
+
+enum watch_kind { WATCH_DOMAIN, WATCH_NETWORK, WATCH_POOL, WATCH_NODE_DEVICE, WATCH_SECRET, WATCH_KINDS };
+
+/* Registers; uuid NULL: every object. The callback's number, or CALL_FAILED with call->fault set. */
+int watch_add(struct call *c, enum watch_kind kind, int event, const uint8_t *uuid);
+int watch_remove(struct call *c, enum watch_kind kind, int callback);
+/*
+ * Sends an event to all who registered for it: procedure `proc`, whose message begins with the callback's number and
+ * goes on with body. uuid: the object's.
+ */
+void watch_send(struct server *s, enum watch_kind kind, int event, const char *proc, const uint8_t *uuid,
+		const struct xdr_out *body);
+
+/* ---- server ---- */
+
+struct server_config {
+	struct loop *loop;
+	/* Who may come over a socket with these credentials: false refuses every call. NULL: all. */
+	bool (*admit)(void *opaque, uid_t uid, gid_t gid, pid_t pid, bool read_only);
+	void *opaque; /* of calls and of admit */
+};
+
+int server_create(struct server **out, const struct server_config *cfg, struct err *e) ATTR_MUST_USE;
+/* Drops all clients; calls under way are told by call->client == NULL and still must be ended before this. */
+void server_destroy(struct server *s);
+/* Adds the handlers of a table; one handler a procedure. */
+void server_handle(struct server *s, const struct handler *table, unsigned count);
+/* Takes over a listening socket. */
+int server_listen(struct server *s, int fd, bool read_only, struct err *e) ATTR_MUST_USE;
+unsigned server_clients(const struct server *s);
+bool server_has(const struct server *s, const struct proc *p);
+
+#endif
