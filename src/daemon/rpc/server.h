@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The server of libvirt's remote protocol: sockets, clients, calls, streams, events. One thread: everything runs on
- * the loop; a handler that has to wait for something says CALL_LATER and ends the call when that has come, so one client may
- * have many calls under way. Clients are hostile input: what each may hold is named below, and who goes beyond is
- * refused or dropped; nobody else notices.
+ * The server of libvirt's remote protocol: sockets, clients, calls, streams, events. One thread: everything runs
+ * on the loop; a handler that has to wait for something says CALL_LATER and ends the call when that has come, so
+ * one client may have many calls under way. Clients are hostile input: what each may hold is named below, and who
+ * goes beyond is refused or dropped; nobody else notices.
  */
 #ifndef PANAL_DAEMON_RPC_SERVER_H
 #define PANAL_DAEMON_RPC_SERVER_H
