@@ -17,8 +17,8 @@
 
 enum {
 	HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS,
-	BLOCK_MAX = 1 << 15,
-	INSN_MAX = 1 << 18,
+	BLOCK_MAX = 1 << 17,
+	INSN_MAX = 1 << 20,
 	NEAR_SIZE = 1 << 14,
 	CROSSINGS = 256,
 	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */

@@ -45,6 +45,25 @@ int codemem_create(struct codemem *m, size_t size, struct err *e)
 	return 0;
 }
 
+int codemem_create_for_perf(struct codemem *m, size_t size, struct err *e)
+{
+	memset(m, 0, sizeof(*m));
+	size = (size + 4095) & ~(size_t)4095;
+	void *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (rw == MAP_FAILED)
+		return err_errno(e, errno, "memory for generated code (%zu bytes)", size);
+	void *rx = mremap(rw, 0, size, MREMAP_MAYMOVE); /* of shared memory: a second mapping */
+	if (rx == MAP_FAILED || mprotect(rx, size, PROT_READ | PROT_EXEC) < 0) {
+		int why = errno;
+		if (rx != MAP_FAILED)
+			munmap(rx, size);
+		munmap(rw, size);
+		return err_errno(e, why, "mapping memory for generated code (is executable memory forbidden here?)");
+	}
+	*m = (struct codemem){ .rw = rw, .rx = rx, .size = size };
+	return 0;
+}
+
 void codemem_destroy(struct codemem *m)
 {
 	if (m->rw)

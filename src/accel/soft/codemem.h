@@ -18,6 +18,9 @@ struct codemem {
 
 /* size is rounded up to pages; pages take memory once they are written. -ENOMEM, -EPERM ... with a message. */
 int codemem_create(struct codemem *m, size_t size, struct err *e) ATTR_MUST_USE;
+/* The same as shared anonymous memory, whose mappings perf takes for generated code and looks up in its map file; with
+ * executable anonymous memory, which stricter hosts than most forbid. */
+int codemem_create_for_perf(struct codemem *m, size_t size, struct err *e) ATTR_MUST_USE;
 void codemem_destroy(struct codemem *m); /* also of one that is all zero */
 
 #endif

@@ -68,7 +68,8 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	size_t size = XLATE_BLOCK_MAX * sizeof(*x->block);
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->block = p == MAP_FAILED ? NULL : p;
-	int r = x->block ? codemem_create(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
+	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
+	int r = x->block ? memory(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
 	if (r < 0) {
 		xlate_destroy(x);
 		return r;
