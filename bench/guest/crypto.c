@@ -47,8 +47,8 @@ static void chacha(const char *name) { cipher(name, EVP_chacha20(), 128); }
 int main(int argc, char **argv)
 {
 	static const struct piece_row table[] = {
-		{ "sha256", sha256 }, { "sha512", sha512 }, { "aes-128-cbc", cbc }, { "aes-128-gcm", gcm }, { "chacha20", chacha },
-		{ 0 },
+		{ "sha256", sha256 }, { "sha512", sha512 }, { "aes-128-cbc", cbc }, { "aes-128-gcm", gcm },
+		{ "chacha20", chacha }, { 0 },
 	};
 	return piece_main(argc, argv, table);
 }

@@ -2,43 +2,45 @@
 /* Memory: copies, one load after the other, loads at random, loads that depend on each other. */
 #include "piece.h"
 
-enum { BLOCK = 1 << 20, BIG = 256 << 20, MIDDLE = 32 << 20, SMALL = 16 << 10 };
+enum { BIG = 256 << 20, MIDDLE = 32 << 20, SMALL = 16 << 10 };
+
+enum { COPY = 64 << 10, COPIES = 16384 };
 
 static void copies(const char *name)
 {
-	uint8_t *from = piece_memory(BLOCK), *to = piece_memory(BLOCK);
+	uint8_t *from = piece_memory(COPY), *to = piece_memory(COPY);
 	struct piece p = piece_begin(name);
-	for (int n = 0; n < 1024; n++) {
-		from[n] = (uint8_t)n;
-		memcpy(to, from, BLOCK);
+	for (int n = 0; n < COPIES; n++) {
+		from[n % COPY] = (uint8_t)n;
+		memcpy(to, from, COPY);
 		__asm__ volatile("" : : "r"(to) : "memory");
 	}
-	piece_end(p, piece_hash(PIECE_SEED, to, BLOCK));
+	piece_end(p, piece_hash(PIECE_SEED, to, COPY));
 }
 
 static void rep_movs(const char *name)
 {
-	uint8_t *from = piece_memory(BLOCK), *to = piece_memory(BLOCK);
+	uint8_t *from = piece_memory(COPY), *to = piece_memory(COPY);
 	struct piece p = piece_begin(name);
-	for (int n = 0; n < 24576; n++) {
-		uint8_t *s = from + (n & 15) * 64, *d = to;
-		size_t count = (64 << 10) / 8;
-		*s = (uint8_t)n;
-		__asm__ volatile("rep movsq" : "+S"(s), "+D"(d), "+c"(count) : : "memory");
+	for (int n = 0; n < COPIES; n++) {
+		uint8_t *s = from, *d = to;
+		size_t count = COPY;
+		from[n % COPY] = (uint8_t)n;
+		__asm__ volatile("rep movsb" : "+S"(s), "+D"(d), "+c"(count) : : "memory");
 	}
-	piece_end(p, piece_hash(PIECE_SEED, to, BLOCK));
+	piece_end(p, piece_hash(PIECE_SEED, to, COPY));
 }
 
 static void rep_stos(const char *name)
 {
-	uint8_t *to = piece_memory(BLOCK);
+	uint8_t *to = piece_memory(COPY);
 	struct piece p = piece_begin(name);
-	for (int n = 0; n < 24576; n++) {
+	for (int n = 0; n < COPIES; n++) {
 		uint8_t *d = to;
-		size_t count = (64 << 10) / 8;
-		__asm__ volatile("rep stosq" : "+D"(d), "+c"(count) : "a"((uint64_t)n) : "memory");
+		size_t count = COPY;
+		__asm__ volatile("rep stosb" : "+D"(d), "+c"(count) : "a"(n) : "memory");
 	}
-	piece_end(p, piece_hash(PIECE_SEED, to, BLOCK));
+	piece_end(p, piece_hash(PIECE_SEED, to, COPY));
 }
 
 __attribute__((optimize("no-tree-vectorize"))) static void sequential(const char *name)
@@ -66,40 +68,43 @@ static void at_random(const char *name)
 	free(at);
 }
 
-/* One cycle over all lines of 64 bytes, in random order. */
-static void chase(const char *name, size_t size, int steps)
+/* One cycle over all places that are `stride` bytes apart, in random order. Of a page only the first line would be used
+ * with a stride of pages, and those compete for few sets of the caches: the line moves with the page. */
+static void chase(const char *name, size_t size, size_t stride, int steps)
 {
-	size_t lines = size / 64;
-	void **at = piece_memory(size);
-	uint32_t *order = piece_memory(lines * sizeof(*order));
+	size_t places = size / stride;
+	uint8_t *at = piece_memory(size);
+	void ***order = piece_memory(places * sizeof(*order));
 	uint64_t seed = 88172645463325252;
-	for (size_t k = 0; k < lines; k++)
-		order[k] = (uint32_t)k;
-	for (size_t k = lines - 1; k > 0; k--) {
+	for (size_t k = 0; k < places; k++)
+		order[k] = (void **)(void *)(at + k * stride + (stride > 64 ? k % (stride / 64) * 64 : 0));
+	for (size_t k = places - 1; k > 0; k--) {
 		size_t other = piece_random(&seed) % (k + 1);
-		uint32_t t = order[k];
+		void **t = order[k];
 		order[k] = order[other];
 		order[other] = t;
 	}
-	for (size_t k = 0; k < lines; k++)
-		at[order[k] * 8ul] = &at[order[(k + 1) % lines] * 8ul];
+	for (size_t k = 0; k < places; k++)
+		*order[k] = order[(k + 1) % places];
 	struct piece p = piece_begin(name);
-	void **here = at;
+	void **here = order[0];
 	for (int n = 0; n < steps; n++)
 		here = *here;
-	piece_end(p, (uint64_t)(here - at));
+	piece_end(p, (uint64_t)((uint8_t *)here - at));
 	free(order);
 	free(at);
 }
 
-static void chase_small(const char *name) { chase(name, SMALL, 60000001); }
-static void chase_big(const char *name) { chase(name, MIDDLE, 3000000); }
+static void chase_small(const char *name) { chase(name, SMALL, 64, 60000001); }
+static void chase_pages(const char *name) { chase(name, MIDDLE, 4096, 6000001); }
+static void chase_lines(const char *name) { chase(name, MIDDLE, 64, 3000001); }
 
 int main(int argc, char **argv)
 {
 	static const struct piece_row table[] = {
 		{ "memcpy", copies }, { "rep-movs", rep_movs }, { "rep-stos", rep_stos }, { "sequential", sequential },
-		{ "random", at_random }, { "chase-16K", chase_small }, { "chase-32M", chase_big }, { 0 },
+		{ "random", at_random }, { "chase-16K", chase_small }, { "chase-pages", chase_pages },
+		{ "chase-lines", chase_lines }, { 0 },
 	};
 	return piece_main(argc, argv, table);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A piece of work that is timed from outside: "bench NAME begin", the work, "bench NAME end CHECK MICROSECONDS". The host
- * keeps the time; CHECK must be the same on every processor, MICROSECONDS is the work's processor time as its own
+ * A piece of work that is timed from outside: "bench NAME begin", the work, "bench NAME end CHECK MICROSECONDS". The
+ * host keeps the time; CHECK must be the same on every processor, MICROSECONDS is the work's processor time as its own
  * kernel counts it.
  */
 #ifndef PANAL_BENCH_PIECE_H
