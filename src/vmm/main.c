@@ -12,6 +12,7 @@
 #include "net/net.h"
 #include "sandbox/sandbox.h"
 #include "vmm/disk.h"
+#include "vmm/firmware.h"
 #include "vmm/options.h"
 
 #include <errno.h>
@@ -25,12 +26,12 @@
 #include <unistd.h>
 
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
-enum { SOCKETS_MAX = 5 };
+enum { SOCKETS_MAX = 6 };
 
 struct vmm {
 	struct options opt;
 	struct loop *loop;
-	struct chardev *serial, *console;
+	struct chardev *serial, *console, *firmware_log;
 	struct board_config board_config;
 	struct board *board;
 	struct control *control;
@@ -170,6 +171,11 @@ static int open_chardevs(struct vmm *m, struct err *e)
 		if (ret < 0)
 			return err_wrap(e, "--console");
 	}
+	if (m->opt.firmware_log) {
+		ret = chardev_open(&m->firmware_log, m->opt.firmware_log, m->loop, e);
+		if (ret < 0)
+			return err_wrap(e, "--firmware-log");
+	}
 	return 0;
 }
 
@@ -197,7 +203,13 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;
-	return board_micro_create(m->vm, bc, &m->board, e);
+	bc->boot_menu = m->opt.boot_menu_ms != 0;
+	bc->boot_menu_ms = (unsigned)m->opt.boot_menu_ms;
+	bc->firmware_log = m->firmware_log;
+	if (!m->opt.board_pc)
+		return board_micro_create(m->vm, bc, &m->board, e);
+	ret = firmware_find(&bc->firmware, m->opt.firmware, e);
+	return ret < 0 ? err_wrap(e, "--firmware") : board_pc_create(m->vm, bc, &m->board, e);
 }
 
 static int open_control(struct vmm *m, struct err *e)
@@ -224,7 +236,7 @@ static const char *socket_path(const char *spec)
 static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
 {
 	const char *const all[SOCKETS_MAX] = { o->control, o->vsock, socket_path(o->serial), socket_path(o->console),
-		socket_path(o->gdb) };
+		socket_path(o->gdb), socket_path(o->firmware_log) };
 	unsigned count = 0;
 
 	for (unsigned n = 0; n < SOCKETS_MAX; n++)
@@ -297,6 +309,7 @@ static void tear_down(struct vmm *m)
 		chardev_close(m->console);
 	}
 	vm_destroy(m->vm);
+	chardev_close(m->firmware_log);
 	chardev_close(m->serial);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);

@@ -124,9 +124,31 @@ static int set_transport(struct options *o, const char *value, struct err *e)
 
 static int set_board(struct options *o, const char *value, struct err *e)
 {
-	if (strcmp(value, "micro"))
-		return err_set(e, -EINVAL, "\"%s\" is unknown; the board is micro", value);
+	if (strcmp(value, "micro") && strcmp(value, "pc"))
+		return err_set(e, -EINVAL, "\"%s\" is unknown; the boards are micro and pc", value);
+	o->board_pc = !strcmp(value, "pc");
 	return 0;
+}
+
+/* Only a PC has firmware. */
+static int set_firmware(struct options *o, const char *value, struct err *e)
+{
+	o->firmware = value;
+	o->board_pc = true;
+	return 0;
+}
+
+enum { MENU_SECONDS_MAX = 600 };
+
+static int set_boot_menu(struct options *o, const char *value, struct err *e)
+{
+	uint64_t seconds;
+	int ret = parse_number(value, &seconds, e);
+
+	if (ret == 0 && (seconds < 1 || seconds > MENU_SECONDS_MAX))
+		return err_set(e, -EINVAL, "%s is not possible; 1 to %d seconds are", value, MENU_SECONDS_MAX);
+	o->boot_menu_ms = ret == 0 ? seconds * 1000 : 0;
+	return ret;
 }
 
 /* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
@@ -152,7 +174,13 @@ static const struct option table[] = {
 	  .help = "network card; may be repeated" },
 	{ "--accel", "auto|kvm|soft", TEXT(accel),
 	  .help = "what runs the guest's code (auto: the faster, by measurement)" },
-	{ "--board", "micro", .set = set_board, .help = "the machine" },
+	{ "--board", "micro|pc", .set = set_board,
+	  .help = "the machine: micro boots a kernel, pc what its firmware finds" },
+	{ "--firmware", "bios|PATH", .set = set_firmware,
+	  .help = "firmware of a pc (bios: SeaBIOS); implies --board pc" },
+	{ "--firmware-log", "stdio|file:PATH|unix:PATH|none", TEXT(firmware_log),
+	  .help = "where the firmware's log goes (none)" },
+	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
@@ -206,7 +234,7 @@ static int place_image(struct options *o, struct err *e)
 {
 	if (!o->image)
 		return 0;
-	if (!o->boot.kernel)
+	if (!o->boot.kernel && !o->board_pc)
 		return set_kernel(o, o->image, e);
 	if (o->disk_count == BOARD_DISK_MAX)
 		return err_set(e, -E2BIG, "%s: at most %d disks are possible", o->image, BOARD_DISK_MAX);
@@ -236,6 +264,17 @@ static int parse_one(struct options *o, int argc, char **argv, int *n, struct er
 	return apply(o, opt, value, e);
 }
 
+static int check_boot(const struct options *o, struct err *e)
+{
+	if (!o->board_pc && !o->boot.kernel)
+		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, or --board pc to boot from a disk");
+	if (o->board_pc && o->boot.kernel)
+		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
+	if (o->board_pc && o->transport == BOARD_MMIO)
+		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, struct err *e)
 {
 	int ret = 0;
@@ -251,15 +290,15 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		ret = parse_one(o, argc, argv, &n, e);
 	if (ret == 0)
 		ret = place_image(o, e);
-	if (ret == 0 && !o->boot.kernel && !o->help && !o->version)
-		ret = err_set(e, -EINVAL, "no kernel given: --kernel FILE");
+	if (ret == 0 && !o->help && !o->version)
+		ret = check_boot(o, e);
 	return ret;
 }
 
 void options_help(const char *program)
 {
 	printf("usage: %s [IMAGE] [options]\n\n", program);
-	puts("IMAGE is the kernel, or the first disk when --kernel is given too.\n");
+	puts("IMAGE is the kernel, or the first disk when --kernel is given too or the board is a pc.\n");
 	for (size_t n = 0; n < COUNT_OF(table); n++)
 		printf("  %s%s%s\n        %s\n", table[n].name, table[n].value ? " " : "",
 		       table[n].value ? table[n].value : "", table[n].help);

@@ -8,7 +8,7 @@
 
 struct options {
 	const char *image; /* the argument without a dash */
-	const char *accel, *board, *serial, *console, *control, *gdb;
+	const char *accel, *firmware, *firmware_log, *serial, *console, *control, *gdb;
 	struct boot_source boot;
 	uint64_t memory;
 	unsigned cpus;
@@ -20,12 +20,14 @@ struct options {
 	const char *vsock;
 	uint32_t vsock_cid; /* 0: the default, 3 */
 	enum board_transport transport;
+	bool board_pc;
+	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
 	bool help, version;
 };
 
 /* Strings point into argv. The argument without a dash is the kernel, or the first disk when --kernel is
- * given too. Errors name the option. */
+ * given too or the board has firmware. Errors name the option. */
 int options_parse(struct options *o, int argc, char **argv, struct err *e) ATTR_MUST_USE;
 /* One line an option, on standard output. */
 void options_help(const char *program);

@@ -3,6 +3,7 @@
  * Boards: straight-line functions that put concrete parts together into a machine.
  *
  * board_micro is for speed: direct kernel boot, virtio only, and no legacy part that a guest does not need.
+ * board_pc is a Q35-style PC whose firmware (SeaBIOS, OVMF) boots what any PC boots.
  */
 #ifndef PANAL_ARCH_X86_BOARD_H
 #define PANAL_ARCH_X86_BOARD_H
@@ -43,10 +44,16 @@ struct board_config {
 	struct chardev *console;  /* virtio console; NULL: none */
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
+	/* board_pc */
+	const char *firmware;         /* path of the image; required */
+	struct chardev *firmware_log; /* borrowed; NULL: none */
+	bool boot_menu;               /* the firmware offers one */
+	unsigned boot_menu_ms;        /* and waits so long */
 };
 
 /* The board is a device of the machine and goes with it. */
 int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
+int board_pc_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
 /* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */

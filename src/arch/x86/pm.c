@@ -183,6 +183,21 @@ void pm_gpe_raise(struct pm *pm, unsigned n)
 	pthread_mutex_unlock(&pm->lock);
 }
 
+static int place(struct pm *pm, uint16_t base, struct err *e)
+{
+	struct region r = {.space = REGION_PORT, .addr = base, .size = PM_LEN, .name = "pm", .ops = &port_ops,
+			   .opaque = pm, .lock = &pm->lock};
+	return base && base != PM_NOWHERE ? region_attach(pm->vm->regions, &r, &pm->region[0], e) : 0;
+}
+
+void pm_move(struct pm *pm, uint16_t base)
+{
+	region_detach(pm->region[0]);
+	pm->region[0] = NULL;
+	if (place(pm, base, NULL))
+		pm->region[0] = NULL; /* in another region's way */
+}
+
 static void pm_reset(void *impl)
 {
 	struct pm *pm = impl;
@@ -252,11 +267,9 @@ int pm_create(struct vm *vm, struct pm_config cfg, struct pm **out, struct err *
 	pthread_mutex_init(&pm->lock, NULL);
 	timer_init(&pm->timer, cfg.timers, carry_due, pm);
 	pm_reset(pm);
-	struct region r = {.space = REGION_PORT, .addr = cfg.base ? cfg.base : PM_DEFAULT_BASE, .size = PM_LEN,
-			   .name = "pm", .ops = &port_ops, .opaque = pm, .lock = &pm->lock};
 	struct region reset = {.space = REGION_PORT, .addr = cfg.reset_port, .size = 1, .name = "reset",
 			       .ops = &reset_ops, .opaque = pm, .lock = &pm->lock};
-	int rc = region_attach(vm->regions, &r, &pm->region[0], e);
+	int rc = place(pm, cfg.base ? cfg.base : PM_DEFAULT_BASE, e);
 	if (!rc && cfg.reset_port)
 		rc = region_attach(vm->regions, &reset, &pm->region[1], e);
 	if (!rc)

@@ -92,10 +92,12 @@ struct pci_dev *pci_bus_dev(const struct pci_bus *bus, uint8_t devfn)
 /* PCI-to-PCI Bridge Architecture 1.2, 9.1: a pin moves on by its slot's number at each bridge. */
 unsigned pci_line_of(const struct pci_bus *bus, uint8_t slot, uint8_t pin)
 {
-	unsigned line = (slot + pin - 1) % PCI_LINES;
-	for (; bus->parent; bus = bus->parent)
-		line = (bus->bridge->slot + line) % PCI_LINES;
-	return line;
+	unsigned line = pin - 1u, fixed = bus->root->fixed_slots;
+	for (; bus->parent; bus = bus->parent) {
+		line += slot;
+		slot = bus->bridge->slot;
+	}
+	return (fixed && slot >= fixed ? line : line + slot) % PCI_LINES;
 }
 
 /* --- interrupt lines --- */

@@ -144,6 +144,7 @@ struct pci_root {
 	pthread_mutex_t lock; /* configuration space of all functions */
 	pthread_mutex_t line_lock;
 	struct irq line[PCI_LINES];
+	uint8_t fixed_slots; /* slots of the root bus from here on: pin p is line p - 1; 0: none */
 	unsigned line_users[PCI_LINES]; /* line_lock */
 };
 int pci_root_bus_create(struct pci_bus **out, struct pci_root *root, struct err *e) ATTR_MUST_USE;

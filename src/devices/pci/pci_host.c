@@ -88,6 +88,24 @@ static const struct region_ops port_ops = {.read = port_read, .write = port_writ
 
 /* --- life --- */
 
+void pci_host_ecam(struct pci_bus *bus, uint64_t addr, unsigned buses)
+{
+	struct pci_host *h = container_of(pci_bus_root(bus), struct pci_host, root);
+	struct region ecam = {.space = REGION_MEMORY, .addr = addr, .size = (uint64_t)buses << ECAM_BUS_SHIFT,
+			      .name = "pci-ecam", .ops = &ecam_ops, .opaque = h, .lock = &h->root.lock};
+	region_detach(h->ecam);
+	h->ecam = NULL;
+	if (addr && region_attach(h->root.regions, &ecam, &h->ecam, NULL))
+		h->ecam = NULL;
+}
+
+/* A board that gave the bridge registers of its own hears of a reset and a load as of any write. */
+static void bridge_changed(struct pci_host *h)
+{
+	if (h->bridge.config_written)
+		h->bridge.config_written(&h->bridge, 0, PCI_CONFIG_SIZE);
+}
+
 static void pci_host_reset(void *impl)
 {
 	struct pci_host *h = impl;
@@ -95,6 +113,7 @@ static void pci_host_reset(void *impl)
 	h->address = 0;
 	h->reset_control = 0;
 	pci_dev_reset(&h->bridge);
+	bridge_changed(h);
 	pthread_mutex_unlock(&h->root.lock);
 }
 
@@ -115,7 +134,10 @@ static int pci_host_loaded(void *obj, uint16_t version, struct err *e)
 	struct pci_host *h = obj;
 	h->address &= ADDRESS_ENABLE | 0xfffffc;
 	h->reset_control &= RESET_BITS;
-	return pci_dev_loaded(&h->bridge, e);
+	int rc = pci_dev_loaded(&h->bridge, e);
+	if (!rc)
+		bridge_changed(h);
+	return rc;
 }
 
 static const struct state_field pci_host_fields[] = {
@@ -154,6 +176,7 @@ static void root_init(struct pci_root *root, struct vm *vm, const struct pci_hos
 	root->vm = vm;
 	root->regions = vm->regions;
 	root->msi = cfg->msi;
+	root->fixed_slots = cfg->fixed_slots;
 	pthread_mutex_init(&root->lock, NULL);
 	pthread_mutex_init(&root->line_lock, NULL);
 	for (unsigned i = 0; i < PCI_LINES; i++)
@@ -167,7 +190,8 @@ int pci_host_create(struct vm *vm, const struct pci_host_config *cfg, struct pci
 		return err_set(e, -ENOMEM, "no memory for the PCI host");
 	root_init(&h->root, vm, cfg);
 	struct pci_ident id = {.vendor = cfg->vendor ? cfg->vendor : VENDOR_INTEL,
-			       .device = cfg->device ? cfg->device : DEVICE_Q35, .class_code = CLASS_HOST_BRIDGE};
+			       .device = cfg->device ? cfg->device : DEVICE_Q35, .class_code = CLASS_HOST_BRIDGE,
+			       .subsystem_vendor = cfg->subsystem_vendor, .subsystem = cfg->subsystem};
 	int rc = pci_root_bus_create(&h->bus, &h->root, e);
 	if (!rc)
 		rc = pci_dev_attach(&h->bridge, h->bus, 0, 0, "pci-host-bridge", &id, e);

@@ -16,15 +16,20 @@ struct pci_host_config {
 	uint64_t ecam_addr;  /* 0: no ECAM */
 	unsigned ecam_buses; /* 1 to 256; 1 MiB each; 0 = 256 */
 	bool no_ports;       /* without 0xcf8 to 0xcff */
+	uint8_t fixed_slots; /* slots from this one on have no part in the turning below; 0: all have */
 	struct irq intx[4];  /* where the four lines end; slot s, pin p (1 to 4) drives line (s + p - 1) % 4 */
 	struct msi_sink msi;
 	/* identity of the host bridge; 0 = 8086:29c0 (Q35's), 8086:1237 and others are the board's choice */
-	uint16_t vendor, device;
+	uint16_t vendor, device, subsystem_vendor, subsystem;
 };
 
 /* Owned by the machine. */
 int pci_host_create(struct vm *vm, const struct pci_host_config *cfg, struct pci_bus **out,
 		    struct err *e) ATTR_MUST_USE;
+
+/* Moves the ECAM window: buses from 1 to 256, addr 0 switches it off. In the way of another region it stays off. Under
+ * the host's lock, for the host bridge's own registers (config_written, which a reset and a load call too). */
+void pci_host_ecam(struct pci_bus *bus, uint64_t addr, unsigned buses);
 
 /* Where a machine without firmware wants its BARs. Sizes in bytes; size 0: nothing is placed there. */
 struct pci_windows {

@@ -20,12 +20,26 @@ enum { BOOT_LEGACY = 1 << 0, BOOT_8042 = 1 << 1, BOOT_NO_VGA = 1 << 2, BOOT_NO_R
 enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI = 10 };
 enum { MADT_ENABLED = 1, MADT_PCAT = 1, MPS_ACTIVE_HIGH = 1, MPS_LEVEL = 3 << 2 };
 
+/* A place in the area that holds an address, or a table whose checksum covers it all. */
+struct link {
+	uint32_t at;
+	uint8_t bytes;
+};
+struct span {
+	uint32_t at, len;
+};
+enum { LINKS_MAX = 4 * TABLES_MAX, SPANS_MAX = TABLES_MAX + 4 };
+
 /* The area under construction; tables are appended in it and linked by address. */
 struct area {
 	const struct acpi_config *cfg;
 	struct aml out; /* used as a growing buffer */
 	uint64_t table[TABLES_MAX];
 	unsigned tables;
+	struct link link[LINKS_MAX];
+	struct span span[SPANS_MAX];
+	unsigned links, spans;
+	uint64_t rsdt, xsdt;
 };
 
 static uint64_t here(const struct area *ar) { return ar->cfg->base + ar->out.len; }
@@ -45,6 +59,18 @@ static void zeros(struct area *ar, size_t n)
 static void put16(struct area *ar, uint16_t v) { aml_bytes(&ar->out, &v, 2); }
 static void put32(struct area *ar, uint32_t v) { aml_bytes(&ar->out, &v, 4); }
 static void put64(struct area *ar, uint64_t v) { aml_bytes(&ar->out, &v, 8); }
+
+static void put_address(struct area *ar, uint64_t gpa, uint8_t bytes)
+{
+	if (ar->links < LINKS_MAX)
+		ar->link[ar->links++] = (struct link){ .at = (uint32_t)ar->out.len, .bytes = bytes };
+	else
+		ar->out.failed = -ENOSPC;
+	if (bytes == 8)
+		put64(ar, gpa);
+	else
+		put32(ar, gpa);
+}
 
 static uint8_t checksum(const uint8_t *p, size_t len)
 {
@@ -79,6 +105,10 @@ static void finish(struct area *ar, size_t at)
 	size_t len = ar->out.len - at;
 	store_le32(p + 4, len);
 	p[CHECKSUM_AT] = checksum(p, len);
+	if (ar->spans < SPANS_MAX)
+		ar->span[ar->spans++] = (struct span){ .at = (uint32_t)at, .len = (uint32_t)len };
+	else
+		ar->out.failed = -ENOSPC;
 }
 
 static void listed(struct area *ar, size_t at)
@@ -135,8 +165,8 @@ static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 {
 	const struct acpi_config *c = ar->cfg;
 	size_t at = begin(ar, "FACP", 6);
-	put32(ar, facs_gpa);
-	put32(ar, dsdt_gpa);
+	put_address(ar, facs_gpa, 4);
+	put_address(ar, dsdt_gpa, 4);
 	aml_byte(&ar->out, 0);
 	aml_byte(&ar->out, 0); /* preferred profile: unspecified */
 	put16(ar, c->sci);
@@ -164,7 +194,7 @@ static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 	put16(ar, 0);
 	aml_byte(&ar->out, 3); /* minor version */
 	put64(ar, 0); /* the FACS lies below 4 GiB: the 32-bit field has it (ACPI 6.4 table 5.9, X_FIRMWARE_CTRL) */
-	put64(ar, dsdt_gpa);
+	put_address(ar, dsdt_gpa, 8);
 	gas_io(ar, c->pm_event, 4);
 	gas_io(ar, 0, 0);
 	gas_io(ar, c->pm_control, 2);
@@ -245,12 +275,8 @@ static void waet(struct area *ar)
 static uint64_t root(struct area *ar, const char *signature, bool wide)
 {
 	size_t at = begin(ar, signature, 1);
-	for (unsigned n = 0; n < ar->tables; n++) {
-		if (wide)
-			put64(ar, ar->table[n]);
-		else
-			put32(ar, ar->table[n]);
-	}
+	for (unsigned n = 0; n < ar->tables; n++)
+		put_address(ar, ar->table[n], wide ? 8 : 4);
 	finish(ar, at);
 	return ar->cfg->base + at;
 }
@@ -281,9 +307,13 @@ static int check(const struct acpi_config *c, struct err *e)
 	return 0;
 }
 
-static int build(struct area *ar, struct gmem *mem, struct err *e)
+/* The tables into ar->out, which the caller frees. */
+static int build(struct area *ar, struct err *e)
 {
 	const struct acpi_config *c = ar->cfg;
+	int rc = check(c, e);
+	if (rc)
+		return rc;
 	zeros(ar, RSDP_SIZE);
 	uint64_t facs_gpa = facs(ar), dsdt_gpa = dsdt(ar);
 	fadt(ar, facs_gpa, dsdt_gpa);
@@ -291,25 +321,114 @@ static int build(struct area *ar, struct gmem *mem, struct err *e)
 	if (c->ecam_base)
 		mcfg(ar);
 	waet(ar);
-	uint64_t rsdt = root(ar, "RSDT", false), xsdt = root(ar, "XSDT", true);
+	ar->rsdt = root(ar, "RSDT", false);
+	ar->xsdt = root(ar, "XSDT", true);
 	if (ar->out.failed)
 		return err_set(e, ar->out.failed, "the ACPI tables could not be put together");
-	rsdp(ar->out.buf, rsdt, xsdt);
 	if (ar->out.len > c->size)
 		return err_set(e, -ENOSPC, "the ACPI tables need %zu bytes and have %u; use fewer devices", ar->out.len,
 			       c->size);
-	int rc = gmem_write(mem, c->base, ar->out.buf, ar->out.len);
-	return rc ? err_set(e, rc, "there is no RAM at 0x%llx for the ACPI tables", (unsigned long long)c->base) : 0;
+	return 0;
 }
 
 int acpi_build(struct gmem *mem, const struct acpi_config *cfg, uint64_t *rsdp_gpa, struct err *e)
 {
 	struct area ar = {.cfg = cfg};
-	int rc = check(cfg, e);
-	if (!rc)
-		rc = build(&ar, mem, e);
+	int rc = build(&ar, e);
+	if (!rc) {
+		rsdp(ar.out.buf, ar.rsdt, ar.xsdt);
+		rc = gmem_write(mem, cfg->base, ar.out.buf, ar.out.len);
+		if (rc)
+			err_set(e, rc, "there is no RAM at 0x%llx for the ACPI tables", (unsigned long long)cfg->base);
+	}
 	aml_free(&ar.out);
 	if (!rc)
 		*rsdp_gpa = cfg->base;
 	return rc;
+}
+
+/* ---- for firmware that places them ---- */
+
+/* The commands (QEMU, hw/acpi/bios-linker-loader): 128 bytes each, little-endian. */
+enum { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_ENTRY = 128, LOADER_NAME = 56 };
+enum { ZONE_HIGH = 1, ZONE_FSEG = 2, RSDP_CHECKSUM = 8, RSDP_XCHECKSUM = 32, RSDP_V1_SIZE = 20 };
+enum { RSDP_RSDT = 16, RSDP_XSDT = 24 };
+
+static uint8_t *command(struct aml *out, uint32_t what, const char *file)
+{
+	static const uint8_t blank[LOADER_ENTRY];
+	aml_bytes(out, blank, sizeof(blank));
+	if (out->failed)
+		return NULL;
+	uint8_t *p = out->buf + out->len - LOADER_ENTRY;
+	store_le32(p, what);
+	memcpy(p + 4, file, strlen(file));
+	return p + 4 + LOADER_NAME;
+}
+
+static void allocate(struct aml *out, const char *file, uint32_t align, uint8_t zone)
+{
+	uint8_t *p = command(out, LOADER_ALLOCATE, file);
+	if (!p)
+		return;
+	store_le32(p, align);
+	p[4] = zone;
+}
+
+static void pointer(struct aml *out, const char *file, uint32_t at, uint8_t bytes)
+{
+	uint8_t *p = command(out, LOADER_POINTER, file);
+	if (!p)
+		return;
+	memcpy(p, ACPI_FILE_TABLES, strlen(ACPI_FILE_TABLES));
+	store_le32(p + LOADER_NAME, at);
+	p[LOADER_NAME + 4] = bytes;
+}
+
+static void sum(struct aml *out, const char *file, uint32_t at, uint32_t start, uint32_t len)
+{
+	uint8_t *p = command(out, LOADER_CHECKSUM, file);
+	if (!p)
+		return;
+	store_le32(p, at);
+	store_le32(p + 4, start);
+	store_le32(p + 8, len);
+}
+
+static void loader(struct area *ar, struct aml *out)
+{
+	allocate(out, ACPI_FILE_RSDP, 16, ZONE_FSEG);
+	allocate(out, ACPI_FILE_TABLES, 64, ZONE_HIGH);
+	for (unsigned n = 0; n < ar->links; n++)
+		pointer(out, ACPI_FILE_TABLES, ar->link[n].at, ar->link[n].bytes);
+	pointer(out, ACPI_FILE_RSDP, RSDP_RSDT, 4);
+	pointer(out, ACPI_FILE_RSDP, RSDP_XSDT, 8);
+	for (unsigned n = 0; n < ar->spans; n++) {
+		const struct span *t = &ar->span[n];
+		ar->out.buf[t->at + CHECKSUM_AT] = 0;
+		sum(out, ACPI_FILE_TABLES, t->at + CHECKSUM_AT, t->at, t->len);
+	}
+	sum(out, ACPI_FILE_RSDP, RSDP_CHECKSUM, 0, RSDP_V1_SIZE);
+	sum(out, ACPI_FILE_RSDP, RSDP_XCHECKSUM, 0, RSDP_SIZE);
+}
+
+int acpi_build_files(const struct acpi_config *cfg, struct acpi_files *out, struct err *e)
+{
+	struct area ar = {.cfg = cfg};
+	struct aml script = {0};
+	int rc = build(&ar, e);
+	if (!rc) {
+		loader(&ar, &script);
+		rc = script.failed ? err_set(e, script.failed, "the ACPI tables could not be put together") : 0;
+	}
+	if (rc) {
+		aml_free(&ar.out);
+		aml_free(&script);
+		return rc;
+	}
+	*out = (struct acpi_files){.tables = ar.out.buf, .tables_len = ar.out.len, .loader = script.buf,
+				   .loader_len = script.len};
+	rsdp(out->rsdp, ar.rsdt, ar.xsdt);
+	out->rsdp[RSDP_CHECKSUM] = out->rsdp[RSDP_XCHECKSUM] = 0;
+	return 0;
 }

@@ -51,6 +51,7 @@ struct acpi_config {
 	uint64_t ecam_base;
 	uint8_t bus_first, bus_last;
 	uint32_t mem32_base, mem32_size;
+	uint32_t mem32_more_base, mem32_more_size; /* a second window; size 0: none */
 	uint64_t mem64_base, mem64_size; /* size 0: none */
 	bool pci_io;                     /* I/O ports 0xd00-0xffff go to PCI, 0xcf8-0xcff is its configuration */
 	uint8_t pci_gsi[ACPI_PCI_SLOTS][ACPI_PCI_PINS]; /* INTA-INTD of each slot of the root bus; level, active high */
@@ -68,6 +69,22 @@ static inline unsigned acpi_pci_gsi(unsigned slot, unsigned pin)
 {
 	return 16 + ((slot + pin) & 7);
 }
+
+/*
+ * For firmware that places the tables itself (fw_cfg's files of these names, QEMU's linker/loader interface): the
+ * tables as if they lay at 0, the RSDP apart, and the commands that place and link them. cfg->base is 0, cfg->size the
+ * most that the tables may need.
+ */
+#define ACPI_FILE_TABLES "etc/acpi/tables"
+#define ACPI_FILE_RSDP "etc/acpi/rsdp"
+#define ACPI_FILE_LOADER "etc/table-loader"
+struct acpi_files {
+	uint8_t *tables, *loader; /* malloc'ed, the caller frees */
+	size_t tables_len, loader_len;
+	uint8_t rsdp[36];
+};
+/* Errors as acpi_build's. */
+int acpi_build_files(const struct acpi_config *cfg, struct acpi_files *out, struct err *e) ATTR_MUST_USE;
 
 /* Builds the tables in guest memory. Errors: -EINVAL (a configuration that contradicts itself), -ENOSPC (size too
  * small), -EFAULT (base is not RAM), -ENOMEM. */

@@ -79,6 +79,8 @@ static void pci_windows(struct aml *a, const struct acpi_config *cfg)
 	}
 	if (cfg->mem32_size)
 		aml_res_memory32_window(a, cfg->mem32_base, cfg->mem32_size);
+	if (cfg->mem32_more_size)
+		aml_res_memory32_window(a, cfg->mem32_more_base, cfg->mem32_more_size);
 	if (cfg->mem64_size)
 		aml_res_memory64_window(a, cfg->mem64_base, cfg->mem64_size);
 	aml_resources_end(a);

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/board_base.h"
+
+#include "arch/x86/boot/image.h"
+#include "arch/x86/i8042.h"
+#include "arch/x86/ioapic.h"
+#include "arch/x86/lapic.h"
+#include "arch/x86/lpc.h"
+#include "arch/x86/mch.h"
+#include "arch/x86/pm.h"
+#include "arch/x86/port92.h"
+#include "arch/x86/pvpanic.h"
+#include "arch/x86/rtc.h"
+#include "base/bytes.h"
+#include "core/gmem.h"
+#include "core/vcpu.h"
+#include "devices/legacy/debug_exit.h"
+#include "devices/legacy/debug_port.h"
+#include "devices/legacy/fw_cfg.h"
+#include "devices/pci/pci.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Guest-physical addresses, as firmware for QEMU's Q35 expects them.
+ *
+ *   0x000000000 - low top      RAM; the BIOS's last 128 KiB are copied to 0xe0000 at each reset
+ *   0x0b0000000 or as firmware says: PCI Express configuration (ECAM); the rest below 0xfec00000 is for PCI
+ *   0x0fec00000, 0x0fee00000   IOAPIC, local APICs
+ *   up to 0x100000000          firmware
+ *   0x100000000 - high top     RAM
+ *   then, 1 GiB aligned        PCI
+ */
+#define LOW_ALL UINT64_C(0xb0000000) /* up to here all RAM is below 4 GiB; with more, the low part ends at 2 GiB */
+#define LOW_PART UINT64_C(0x80000000)
+#define PCI32_END 0xfec00000u
+#define GIB4 UINT64_C(0x100000000)
+#define GIB UINT64_C(0x40000000)
+#define PCI64_END UINT64_C(0x8000000000)
+
+enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
+enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
+enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
+enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600 };
+/* The host bridge says with its subsystem that fw_cfg and the debug port are there. */
+enum { SUBSYSTEM_VENDOR = 0x1af4, SUBSYSTEM = 0x1100 };
+enum { E820_ENTRY = 20 };
+
+struct board_pc {
+	struct board board;
+	struct image firmware;
+	struct fw_cfg *fw_cfg;
+};
+
+static struct board_pc *pc_of(struct board *b)
+{
+	return container_of(b, struct board_pc, board);
+}
+
+/* ---- memory and firmware ---- */
+
+static int add_memory(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	uint64_t low = cfg->memory <= LOW_ALL ? cfg->memory : LOW_PART, high = cfg->memory - low;
+	int ret;
+
+	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
+		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
+		               (unsigned long long)cfg->memory);
+	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
+	if (ret == 0 && high)
+		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
+	b->layout.low_top = low;
+	b->layout.map[b->layout.map_count++] = (struct e820){ .addr = 0, .size = low, .type = E820_RAM };
+	if (high)
+		b->layout.map[b->layout.map_count++] = (struct e820){ .addr = GIB4, .size = high, .type = E820_RAM };
+	return ret;
+}
+
+static int add_firmware(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	int ret = image_open(&pc->firmware, cfg->firmware, "firmware", e);
+	uint64_t size = pc->firmware.size;
+
+	if (ret < 0)
+		return ret;
+	if (size < SHADOW_SIZE || size > FIRMWARE_MAX || size % GMEM_PAGE)
+		return err_set(e, -EINVAL,
+		               "%s is no firmware image: those are 128K to 16M long, in steps of 4K, not %llu bytes",
+		               cfg->firmware, (unsigned long long)size);
+	return gmem_add_ram(pc->board.vm->mem, GIB4 - size, size, "firmware", false, e);
+}
+
+static int install_firmware(struct board_pc *pc, struct err *e)
+{
+	const struct image *im = &pc->firmware;
+	struct gmem *mem = pc->board.vm->mem;
+	int ret = gmem_write(mem, GIB4 - im->size, im->data, im->size);
+
+	if (ret == 0)
+		ret = gmem_write(mem, SHADOW_AT, im->data + im->size - SHADOW_SIZE, SHADOW_SIZE);
+	return ret < 0 ? err_set(e, ret, "the firmware does not fit into memory") : 0;
+}
+
+/* ---- what firmware asks for ---- */
+
+static int add_e820(struct board_pc *pc, struct err *e)
+{
+	const struct boot_layout *l = &pc->board.layout;
+	uint8_t table[BOOT_E820_MAX * E820_ENTRY];
+
+	for (unsigned n = 0; n < l->map_count; n++) {
+		uint8_t *p = table + n * E820_ENTRY;
+
+		store_le64(p, l->map[n].addr);
+		store_le64(p + 8, l->map[n].size);
+		store_le32(p + 16, l->map[n].type);
+	}
+	return fw_cfg_add_file(pc->fw_cfg, "etc/e820", table, l->map_count * E820_ENTRY, e);
+}
+
+static int add_numbers(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	const struct {
+		uint16_t key;
+		uint8_t bytes;
+		uint64_t value;
+	} item[] = {
+		{ FW_CFG_RAM_SIZE, 8, cfg->memory },   { FW_CFG_NB_CPUS, 2, cfg->cpus },
+		{ FW_CFG_MAX_CPUS, 2, cfg->cpus },     { FW_CFG_NOGRAPHIC, 2, 1 },
+		{ FW_CFG_BOOT_MENU, 2, cfg->boot_menu }, { FW_CFG_IRQ0_OVERRIDE, 4, 1 },
+	};
+	int ret = 0;
+
+	for (size_t n = 0; ret == 0 && n < COUNT_OF(item); n++)
+		ret = fw_cfg_add_int(pc->fw_cfg, item[n].key, item[n].value, item[n].bytes, e);
+	return ret;
+}
+
+static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	int ret = fw_cfg_create(pc->board.vm, &pc->fw_cfg, e);
+
+	if (ret == 0)
+		ret = add_numbers(pc, cfg, e);
+	if (ret == 0)
+		ret = add_e820(pc, e);
+	/* SeaBIOS shows its screen on the serial port and takes keys from it. */
+	if (ret == 0 && cfg->serial)
+		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", PORT_SERIAL, 2, e);
+	if (ret == 0 && cfg->boot_menu)
+		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/boot-menu-wait", cfg->boot_menu_ms, 4, e);
+	return ret;
+}
+
+/* ---- ACPI ---- */
+
+/* Below 4 GiB what is neither RAM nor ECAM, with ECAM where firmware puts it: 0xb0000000 for SeaBIOS. */
+static void describe_pci(struct board *b, uint64_t ecam, unsigned buses)
+{
+	struct acpi_config *a = &b->acpi;
+	uint64_t low = b->layout.low_top, end = ecam + ((uint64_t)buses << 20);
+
+	a->ecam_base = ecam;
+	a->bus_last = (uint8_t)(buses - 1);
+	a->mem32_base = (uint32_t)low;
+	a->mem32_size = (uint32_t)(ecam - low);
+	a->mem32_more_base = (uint32_t)end;
+	a->mem32_more_size = (uint32_t)(PCI32_END - end);
+	a->mem64_base = b->windows.mem64_addr;
+	a->mem64_size = PCI64_END > a->mem64_base ? PCI64_END - a->mem64_base : 0;
+	a->pci_io = true;
+	for (unsigned slot = 0; slot < ACPI_PCI_SLOTS; slot++)
+		for (unsigned pin = 0; pin < ACPI_PCI_PINS; pin++)
+			a->pci_gsi[slot][pin] = (uint8_t)(LPC_GSI + pci_line_of(b->virtio.bus, (uint8_t)slot,
+			                                                        (uint8_t)(pin + 1)));
+}
+
+static void describe(struct board *b, const struct board_config *cfg)
+{
+	b->acpi = (struct acpi_config){
+		.size = ACPI_SIZE,
+		.cpus = cfg->cpus,
+		.apic_id = b->apic_id,
+		.lapic_base = (uint32_t)LAPIC_DEFAULT_BASE,
+		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
+		.pic = true,
+		.timer_on_pin2 = true,
+		.pm_event = PM_FIRMWARE_BASE + PM_EVENT,
+		.pm_control = PM_FIRMWARE_BASE + PM_CONTROL,
+		.pm_timer = PM_FIRMWARE_BASE + PM_TIMER,
+		.gpe0 = PM_FIRMWARE_BASE + PM_GPE0,
+		.gpe0_len = PM_GPE0_LEN,
+		.reset_port = 0xcf9,
+		.reset_value = PM_RESET_VALUE,
+		.s5_type = PM_S5_TYPE,
+		.sci = IRQ_SCI,
+		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
+		.rtc = true,
+		.i8042 = true,
+		.pvpanic_port = PORT_PVPANIC,
+	};
+	describe_pci(b, LOW_ALL, 256);
+}
+
+static int add_acpi(struct board_pc *pc, struct err *e)
+{
+	struct acpi_files f;
+	int ret = acpi_build_files(&pc->board.acpi, &f, e);
+
+	if (ret < 0)
+		return ret;
+	ret = fw_cfg_add_file(pc->fw_cfg, ACPI_FILE_TABLES, f.tables, f.tables_len, e);
+	if (ret == 0)
+		ret = fw_cfg_add_file(pc->fw_cfg, ACPI_FILE_RSDP, f.rsdp, sizeof(f.rsdp), e);
+	if (ret == 0)
+		ret = fw_cfg_add_file(pc->fw_cfg, ACPI_FILE_LOADER, f.loader, f.loader_len, e);
+	free(f.tables);
+	free(f.loader);
+	return ret;
+}
+
+/* ---- PCI and what hangs on it ---- */
+
+static int add_pci(struct board_pc *pc, struct err *e)
+{
+	struct board *b = &pc->board;
+	struct pci_host_config hc = { .msi = b->msi, .fixed_slots = PCI_FIXED_SLOTS,
+				      .subsystem_vendor = SUBSYSTEM_VENDOR, .subsystem = SUBSYSTEM };
+	struct lpc *lpc;
+	int ret = lpc_create(b->vm, (struct lpc_config){ .gsi = &b->gsi, .pm = b->pm }, &lpc, e);
+
+	if (ret < 0)
+		return ret;
+	for (unsigned n = 0; n < LPC_LINES; n++)
+		hc.intx[n] = lpc_line(lpc, n);
+	ret = pci_host_create(b->vm, &hc, &b->virtio.bus, e);
+	if (ret < 0) {
+		lpc_destroy(lpc);
+		return ret;
+	}
+	mch_create(b->virtio.bus);
+	b->windows.mem64_addr = round_up(GIB4 + gmem_total(b->vm->mem), GIB);
+	return lpc_attach(lpc, b->virtio.bus, e);
+}
+
+/* ---- ISA ---- */
+
+static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	struct board *b = &pc->board;
+	struct vm *vm = b->vm;
+	struct rtc_config rc = {
+		.timers = vm->timers,
+		.irq = gsi_isa(&b->gsi, IRQ_RTC),
+		.mem_below_4g = b->layout.low_top,
+		.mem_above_4g = cfg->memory - b->layout.low_top,
+		.cpus = cfg->cpus,
+	};
+	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
+	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE };
+	struct rtc *rtc;
+	int ret = rtc_create(vm, rc, &rtc, e);
+
+	if (ret == 0)
+		ret = pm_create(vm, pm, &b->pm, e);
+	if (ret == 0)
+		ret = i8042_create(vm, (struct i8042_config){ .irq = gsi_isa(&b->gsi, 1) }, e);
+	if (ret == 0)
+		ret = port92_create(vm, e);
+	if (ret == 0)
+		ret = pvpanic_create(vm, (struct pvpanic_config){ .port = PORT_PVPANIC }, e);
+	if (ret == 0)
+		ret = debug_exit_create(vm, (struct debug_exit_config){ 0 }, e);
+	if (ret == 0)
+		ret = debug_port_create(vm, dp, e);
+	if (ret == 0)
+		ret = board_serial_create(&b->serial, vm, PORT_SERIAL, gsi_isa(&b->gsi, IRQ_SERIAL), cfg->serial, e);
+	return ret;
+}
+
+/* ---- life ---- */
+
+static int reset(void *opaque, struct err *e)
+{
+	struct board *b = opaque;
+	struct vm *vm = b->vm;
+	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
+	int ret = s ? install_firmware(pc_of(b), e) : err_set(e, -ENOMEM, "out of memory");
+
+	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
+		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
+
+		x86_state_reset(s, n == 0, id ? id->eax : 0);
+		ret = vcpu_set_state(vm->vcpu[n], s, e);
+	}
+	free(s);
+	return ret;
+}
+
+static void destroy(struct board *b)
+{
+	image_close(&pc_of(b)->firmware);
+}
+
+static int build(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	struct board *b = &pc->board;
+	int ret = add_memory(b, cfg, e);
+
+	if (ret == 0)
+		ret = add_firmware(pc, cfg, e);
+	if (ret == 0)
+		ret = board_add_cpus(b, cfg, e);
+	if (ret == 0)
+		ret = board_add_interrupts(b, e);
+	if (ret == 0)
+		ret = add_isa(pc, cfg, e);
+	if (ret == 0)
+		ret = add_pci(pc, e);
+	if (ret < 0)
+		return ret;
+	b->virtio.vm = b->vm;
+	b->virtio.gsi = &b->gsi;
+	ret = board_virtio_add(&b->virtio, cfg, e);
+	if (ret == 0)
+		ret = add_fw_cfg(pc, cfg, e);
+	if (ret < 0)
+		return ret;
+	describe(b, cfg);
+	b->vm->board_reset = reset;
+	b->vm->board = b;
+	return add_acpi(pc, e);
+}
+
+int board_pc_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e)
+{
+	struct board_pc *pc = calloc(1, sizeof(*pc));
+	int ret;
+
+	if (!pc)
+		return err_set(e, -ENOMEM, "out of memory");
+	pc->board.destroy = destroy;
+	ret = board_base_attach(&pc->board, vm, cfg, e);
+	if (ret == 0)
+		ret = build(pc, cfg, e);
+	if (ret == 0)
+		*out = &pc->board;
+	return ret;
+}

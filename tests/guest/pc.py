@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The PC board with firmware that nobody patched: SeaBIOS, its boot menu, GRUB from a disk, Debian's kernel under it.
+
+    tests/guest/pc.py              the short selection of ./check
+    tests/guest/pc.py --all        everything
+    tests/guest/pc.py NAME...      those whose name contains one of these
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from linux import PROMPT, SHELL, check, ends_well, kernel
+from machine import Failure, Machine, prepared, run_tests
+
+GRUB_S, BOOT_S = 120, 300
+GRUB_CFG = """
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+set timeout=1
+menuentry "Panal rescue" {
+	linux /boot/vmlinuz console=ttyS0
+	initrd /boot/initrd.img
+}
+"""
+
+
+def rescue(directory, flavour):
+    """A hybrid image with GRUB, that boots from a disk and from a CD, by BIOS and by UEFI."""
+    tree = os.path.join(directory, "tree")
+    os.makedirs(os.path.join(tree, "boot/grub"))
+    shutil.copy(kernel(flavour), os.path.join(tree, "boot/vmlinuz"))
+    shutil.copy(prepared(f"quick-{flavour}.img"), os.path.join(tree, "boot/initrd.img"))
+    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
+        f.write(GRUB_CFG)
+    image = os.path.join(directory, "rescue.iso")
+    made = subprocess.run(["grub-mkrescue", "-o", image, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if made.returncode:
+        raise Failure("grub-mkrescue: " + made.stdout.decode("utf-8", "replace"))
+    return image
+
+
+def pc(*args, memory="512M", accel="soft"):
+    return Machine("--board", "pc", "--memory", memory, *args, accel=accel)
+
+
+def boot_menu():
+    """SeaBIOS shows its menu on the serial port, lists the disk, and boots what is chosen there."""
+    with tempfile.TemporaryDirectory() as d:
+        disk = os.path.join(d, "disk.raw")
+        with open(disk, "wb") as f:
+            f.truncate(1 << 20)
+        with pc("--boot-menu", "3", "--disk", disk) as m:
+            m.expect(r"SeaBIOS \(version", 60)
+            m.expect(r"Press ESC for boot menu", 60)
+            m.send("\x1b")
+            m.expect(r"Select boot device:", 60)
+            m.expect(r"1\. Virtio disk", 60)
+            m.send("1")
+            m.expect(r"Booting from Hard Disk", 60)
+            m.expect(r"not a bootable disk", 60)
+
+
+def rescue_shell(flavour="cloud-amd64", cpus=1, memory="512M"):
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            with pc("--disk", rescue(d, flavour) + ",readonly", "--cpus", str(cpus), memory=memory) as m:
+                m.expect(r"Panal rescue", GRUB_S)
+                m.expect(r"DMI:|ACPI: RSDP", BOOT_S)
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                log, _ = m.run("dmesg", 120)
+                trouble = [l for l in log.splitlines() if re.search(r"ACPI (BIOS )?(Error|Warning|Exception)|\[Firmware Bug\]", l)]
+                check(not trouble, "the kernel complains of the firmware's tables:\n" + "\n".join(trouble))
+                check("MMCONFIG" in log, "PCI Express configuration was not found")
+                out, _ = m.run("grep -c ^processor /proc/cpuinfo", 60)
+                check(out.split()[0] == str(cpus), f"the guest sees {out!r} processors, {cpus} given")
+                m.send("poweroff -f\n")
+                ends_well(m)
+    return test
+
+
+def reboot():
+    """A reboot goes through the firmware again."""
+    with tempfile.TemporaryDirectory() as d:
+        with pc("--disk", rescue(d, "cloud-amd64") + ",readonly") as m:
+            for end in ("reboot -f\n", "poweroff -f\n"):
+                m.expect(r"SeaBIOS \(version", 120)
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                m.send(end)
+            ends_well(m)
+
+
+SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell())]
+LONG = [
+    ("rescue 4 cpus", rescue_shell(cpus=4)),
+    ("rescue 4G", rescue_shell(memory="4G")),
+    ("rescue amd64", rescue_shell("amd64")),
+    ("rescue 686-pae", rescue_shell("686-pae")),
+    ("reboot", reboot),
+]
+
+if __name__ == "__main__":
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    tests = SHORT + LONG if names or "--all" in sys.argv else SHORT
+    sys.exit(run_tests([t for t in tests if not names or any(n in t[0] for n in names)]))
