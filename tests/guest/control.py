@@ -119,6 +119,9 @@ def tiers():
             more = {n: now["soft-instructions-" + n] - first["soft-instructions-" + n] for n in ("interpreted", "translated")}
             expect(more["translated"] > more["interpreted"], f"a loop was interpreted: {more}")
             expect(0 < now["soft-code-memory"] <= 40 << 20 and now["soft-translated-blocks"] > 0, now)
+            with open(f"/proc/{m.process.pid}/maps", encoding="utf-8") as f:
+                both = [line for line in f if line.split()[1][1:3] == "wx"]
+            expect(not both, f"writable and executable: {both}")
             process = numbers(q, "process")
             expect(1 << 20 < process["memory-beyond-guest"] < 512 << 20, process)
             expect(process["memory-beyond-guest"] > process["memory-anonymous"] > 0, process)

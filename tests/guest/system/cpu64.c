@@ -137,6 +137,7 @@ void main(void)
 	test_fpu();
 	test_system();
 	test_code();
+	test_hot();
 	test_interrupts();
 	finish();
 }

@@ -105,6 +105,7 @@ void test_debug(void);
 void test_fpu(void);
 void test_interrupts(void);
 void test_code(void);
+void test_hot(void);
 void test_system(void);
 
 #endif

@@ -76,7 +76,7 @@ void rig_user(struct rig *r)
 	}
 }
 
-void rig_init(struct rig *r, enum rig_mode mode)
+void rig_init_options(struct rig *r, enum rig_mode mode, const char *options)
 {
 	struct err err = { 0 };
 	struct accel_caps caps;
@@ -85,7 +85,7 @@ void rig_init(struct rig *r, enum rig_mode mode)
 	MUST(gmem_add_ram(r->vm.mem, 0, RIG_RAM, "ram", false, &err));
 	MUST(region_map_create(&r->vm.regions, &err));
 	r->vm.accel = &accel_soft;
-	MUST(accel_soft.vm_create(&r->vm, NULL, &caps, &err));
+	MUST(accel_soft.vm_create(&r->vm, options, &caps, &err));
 	for (unsigned n = 0; n < RIG_VCPUS; n++) {
 		r->vcpu[n].vm = &r->vm;
 		r->vcpu[n].index = n;
@@ -98,6 +98,11 @@ void rig_init(struct rig *r, enum rig_mode mode)
 	MUST(soft_step_create(&r->step, &r->vcpu[0], &err));
 	tables(r);
 	rig_state(r, mode);
+}
+
+void rig_init(struct rig *r, enum rig_mode mode)
+{
+	rig_init_options(r, mode, NULL);
 }
 
 void rig_free(struct rig *r)

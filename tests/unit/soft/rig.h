@@ -31,6 +31,8 @@ struct rig {
 };
 
 void rig_init(struct rig *r, enum rig_mode mode);
+/* With what stands behind "soft," in --accel; rig_step interprets whatever it says. */
+void rig_init_options(struct rig *r, enum rig_mode mode, const char *options);
 void rig_free(struct rig *r);
 /* A fresh state in that mode, RIP at RIG_CODE (real mode: CS base RIG_CODE, RIP 0), CPL 0. */
 void rig_state(struct rig *r, enum rig_mode mode);
