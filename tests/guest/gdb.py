@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real gdb on the stub of panal-vmm (--gdb), with the guest sys64 under soft and, where it works, KVM.
+"""A real gdb on the stub of panal-vmm (--gdb): with the guest sys64 under soft and, where it works, KVM; and on a running
+Debian kernel (where tools/guest/prepare has made one) over TCP: interrupted, stopped at an address of the kernel, left alone.
 
     tests/guest/gdb.py [soft|kvm]...
 """
 
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+
+from linux import BOOT_S, PROMPT, SHELL, boot
+from machine import Failure, Skip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
@@ -71,12 +80,106 @@ def missing(text, wanted):
     return None
 
 
+class Gdb:
+    """A gdb that is spoken to as from a terminal."""
+
+    def __init__(self, *commands):
+        args = ["gdb", "-nx", "-q", "-ex", "set confirm off", "-ex", "set pagination off", "-ex", "set height 0"]
+        for command in commands:
+            args += ["-ex", command]
+        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.text, self.at = "", 0
+        self.condition = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while data := os.read(self.process.stdout.fileno(), 4096):
+            with self.condition:
+                self.text += data.decode("utf-8", "replace")
+                self.condition.notify_all()
+
+    def say(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def expect(self, pattern, timeout=30):
+        deadline = time.monotonic() + timeout
+        with self.condition:
+            while not (found := re.compile(pattern).search(self.text, self.at)):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Failure(f"gdb: no {pattern!r} in:\n{self.text[-2000:]}")
+                self.condition.wait(left)
+            self.at = found.end()
+            return found
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def kernel_at_work(accel):
+    """Over TCP: connect to a running guest, interrupt it twice, stop in a system call of the kernel, detach; it goes on."""
+    port = free_port()
+    with boot("cloud-amd64", "--cpus", "2", "--gdb", f"tcp:127.0.0.1:{port}", append="nokaslr", accel=accel) as m:
+        m.expect(SHELL, BOOT_S)
+        m.expect(PROMPT, 60)
+        out, _ = m.run("echo 0 >/proc/sys/kernel/kptr_restrict; grep ' __x64_sys_sethostname$' /proc/kallsyms", 60)
+        address = int(re.search(r"([0-9a-f]{16}) T", out).group(1), 16)
+        m.send("while :; do :; done &\n")
+        m.expect(PROMPT, 30)
+        g = Gdb("set architecture i386:x86-64", f"target remote 127.0.0.1:{port}")
+        try:
+            g.expect("0x[0-9a-f]+ in")
+            for _ in range(2):
+                g.say("continue")
+                g.expect("Continuing")
+                time.sleep(0.5)
+                g.interrupt()
+                g.expect("received signal SIGINT")
+            g.say("info threads")
+            g.expect("vCPU 0")
+            g.expect("vCPU 1")
+            g.say(f"hbreak *{address:#x}")
+            g.expect("breakpoint 1")
+            g.say("continue")
+            g.expect("Continuing")
+            m.send("hostname found; echo na''me $(hostname)\n")
+            g.expect("Breakpoint 1, ")
+            g.say('printf "stopped at %lx, user data at %lx\\n", $rip, $rdi')
+            found = g.expect(r"stopped at ([0-9a-f]+), user data at ([0-9a-f]+)")
+            if int(found[1], 16) != address:
+                raise Failure(f"stopped at {found[1]}, not at {address:x}")
+            g.say("stepi")
+            g.expect(r"0x[0-9a-f]+ in")
+            g.say("delete")
+            g.say("detach")
+            g.expect("detached")
+            m.expect("name found", 60)  # it goes on
+            g.say(f"target remote 127.0.0.1:{port}")  # and takes the next debugger
+            g.expect("0x[0-9a-f]+ in")
+            g.say("disconnect")
+            g.expect("Ending remote debugging")
+            m.run("true", 60)
+        finally:
+            g.close()
+
+
 def main():
     if not shutil.which("gdb"):
         print("SKIPPED: gdb is not installed")
         return 77
     accels = sys.argv[1:] or ["soft"] + (["kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else [])
-    passed = failed = 0
+    passed = failed = skipped = 0
     for accel in accels:
         for name, cpus, commands, wanted in CASES:
             text = gdb(accel, cpus, commands)
@@ -85,7 +188,18 @@ def main():
             print(f"{'ok' if word is None else 'FAILED'} {accel}: {name}")
             if word is not None:
                 print(f"no {word!r} in:\n{text}")
-    print(f"{passed} passed, {failed} failed, 0 skipped")
+    for accel in [a for name in accels for a in ((name, "soft,translate=on") if name == "soft" else (name,))]:
+        try:
+            kernel_at_work(accel)
+            passed += 1
+            print(f"ok {accel}: a kernel at work")
+        except Skip as skip:
+            skipped += 1
+            print(f"SKIPPED {accel}: a kernel at work: {skip}")
+        except Failure as failure:
+            failed += 1
+            print(f"FAILED {accel}: a kernel at work: {failure}")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 
 

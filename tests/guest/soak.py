@@ -7,7 +7,7 @@ disk on 4 vCPUs, and compares all results with the host's; the kernel's log is w
 
 Modes, each for that time; all of them when none is named:
     plain        the translator as users have it
-    tiny         with 256 KiB of translated code, translated at first sight: it is flushed without end
+    tiny         with 512 KiB of translated code: it is flushed without end
     interrupts   back to the loop after each block, and a spurious interrupt every 8 blocks
     each         back to the loop after each block
     interpreter  without the translator
@@ -31,7 +31,7 @@ from machine import GUEST, Failure, Machine, prepared, run_tests
 
 MODES = {
     "plain": "soft,translate=on",
-    "tiny": "soft,translate=on,hot=1,cache=256K",
+    "tiny": "soft,translate=on,hot=4,cache=512K",
     "interrupts": "soft,translate=on,interrupt=0xfd,interrupt-every=8",
     "each": "soft,translate=on,chain=off",
     "interpreter": "soft,translate=off",
@@ -73,7 +73,7 @@ def reference():
     return sums
 
 
-def watch(m, seconds):
+def watch(m, seconds, verbose):
     """Turns of each job; fails on the first line that tells of trouble."""
     turns, at, deadline = {}, 0, time.monotonic() + BOOT_S + seconds + SLACK_S
     while True:
@@ -83,6 +83,8 @@ def watch(m, seconds):
         lines = text[at:].split("\n")
         at = len(text) - len(lines[-1])
         for line in lines[:-1]:
+            if verbose:
+                print(f"    {time.monotonic() - m.start:7.1f} {line.rstrip()}", flush=True)
             if TROUBLE.search(line):
                 time.sleep(5)  # for what the kernel still has to say
                 raise Failure(f"after {time.monotonic() - m.start:.0f} s, {turns}: {line}\n{m.tail(60)}")
@@ -111,7 +113,7 @@ def soak(mode, args, sums):
             with Machine("--kernel", prepared("kernel-cloud-amd64/vmlinuz"), "--initrd", prepared("bench-cloud-amd64.img"),
                          "--memory", "1536M", "--cpus", str(args.cpus), "--disk", image, "--net", "user", "--append", append,
                          accel=MODES[mode]) as m:
-                turns = watch(m, seconds)
+                turns = watch(m, seconds, args.verbose)
                 status = m.wait(120)
                 if status:
                     raise Failure(f"panal-vmm ended with status {status}\n{m.tail()}")
@@ -130,6 +132,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--minutes", type=float, default=20)
     ap.add_argument("--cpus", type=int, default=4)
+    ap.add_argument("--verbose", action="store_true", help="show what the guest says")
     ap.add_argument("--jobs", help="compile,compress,forks,python,programs,network,disk")
     ap.add_argument("modes", nargs="*", metavar="MODE", help=", ".join(MODES))
     args = ap.parse_args()
