@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, TLB_LOG = 512 };
+enum { TLB_BITS = 12, TLB_SIZE = 1 << TLB_BITS, TLB_LOG = 1024 };
 
 enum tlb_kind { TLB_READ, TLB_WRITE, TLB_EXEC, TLB_KINDS };
 /* Who accesses: supervisor (implicit, or CPL < 3 with SMAP off or AC set), supervisor under SMAP, user. */
