@@ -156,6 +156,11 @@ OPTIONS = [
     ("accelerator unknown", (GOOD, "--accel", "magic"), ("magic", "soft")),
     ("accelerator empty", (GOOD, "--accel", ""), ("--accel",)),
     ("accelerator options unknown", (GOOD, "--accel", "soft,colour=red"), ("colour",)),
+    ("accelerator option without sense", (GOOD, "--accel", "soft,translate=perhaps"), ("translate",)),
+    ("accelerator cache too small", (GOOD, "--accel", "soft,translate=on,cache=1K"), ("cache", "65536")),
+    ("accelerator cache too large", (GOOD, "--accel", "soft,translate=on,cache=1T"), ("cache",)),
+    ("accelerator heat", (GOOD, "--accel", "soft,translate=on,hot=0"), ("hot",)),
+    ("accelerator interrupt that is an exception", (GOOD, "--accel", "soft,translate=on,interrupt=14"), ("interrupt",)),
     ("virtio transport unknown", (GOOD, "--virtio", "isa"), ("isa", "pci")),
     ("unpack unknown", (GOOD, "--unpack", "nobody"), ("nobody", "host")),
 ]
