@@ -31,7 +31,7 @@ enum { SOCKETS_MAX = 6 };
 struct vmm {
 	struct options opt;
 	struct loop *loop;
-	struct chardev *serial, *console, *firmware_log;
+	struct chardev *serial, *firmware_log;
 	struct board_config board_config;
 	struct board *board;
 	struct control *control;
@@ -167,7 +167,7 @@ static int open_chardevs(struct vmm *m, struct err *e)
 	if (ret < 0)
 		return err_wrap(e, "--serial");
 	if (m->opt.console) {
-		ret = chardev_open(&m->console, m->opt.console, m->loop, e);
+		ret = chardev_open(&m->board_config.console, m->opt.console, m->loop, e);
 		if (ret < 0)
 			return err_wrap(e, "--console");
 	}
@@ -197,7 +197,6 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->cpus = m->opt.cpus;
 	bc->boot = m->opt.boot;
 	bc->serial = m->serial;
-	bc->console = m->console;
 	bc->transport = m->opt.transport;
 	bc->rng = m->opt.rng;
 	bc->balloon = m->opt.balloon;
@@ -290,25 +289,22 @@ static int build(struct vmm *m, struct err *e)
 	return ret;
 }
 
-/* Back ends that were opened before something else failed; with a machine they are its devices'. */
+/* Back ends that no device took, because something failed before that. */
 static void close_back_ends(struct board_config *bc)
 {
 	for (unsigned n = 0; n < bc->disk_count; n++)
 		blk_close(bc->disk[n]);
 	for (unsigned n = 0; n < bc->net_count; n++)
 		net_close(bc->net[n]);
+	chardev_close(bc->console);
 }
 
 static void tear_down(struct vmm *m)
 {
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
-	/* The devices of a machine own these; without one nobody does. */
-	if (!m->vm) {
-		close_back_ends(&m->board_config);
-		chardev_close(m->console);
-	}
 	vm_destroy(m->vm);
+	close_back_ends(&m->board_config);
 	chardev_close(m->firmware_log);
 	chardev_close(m->serial);
 	loop_fd_remove(m->signals);
@@ -325,11 +321,10 @@ static int end_status(const struct vmm *m)
 			 m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
 		return EXIT_SIGNAL + m->killed_by;
 	}
-	/* What a panicked guest does next of itself (power off, reboot) is not the end that was wanted. */
-	if (m->panicked && (vm->end_reason == VM_REQUEST_POWEROFF || vm->end_reason == VM_REQUEST_RESET)) {
-		log_line(LOG_ERROR, "the guest's kernel panicked; its console has the reason");
+	/* What a panicked guest does next of itself (power off, reboot) is not the end that was wanted. on_event has
+	 * told of the panic. */
+	if (m->panicked && (vm->end_reason == VM_REQUEST_POWEROFF || vm->end_reason == VM_REQUEST_RESET))
 		return EXIT_TROUBLE;
-	}
 	switch (vm->end_reason) {
 	case VM_REQUEST_HOST_QUIT:
 	case VM_REQUEST_POWEROFF: return 0;

@@ -193,7 +193,7 @@ static const struct option table[] = {
 	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb),
 		.help = "wait for a debugger: GDB's remote protocol" },
 	{ "--no-reboot", NULL, FLAG(no_reboot), .help = "a reboot of the guest ends the machine" },
-	{ "--paused", NULL, FLAG(paused), .help = "wait for the command cont before the first instruction" },
+	{ "--paused", NULL, FLAG(paused), .help = "wait for the command cont, or a debugger, before the first instruction" },
 	{ "--no-sandbox", NULL, FLAG(no_sandbox), .help = "do not give up rights after start (for debugging)" },
 	{ "--dry-run", NULL, FLAG(dry_run), .help = "check everything, run nothing" },
 	{ "--version", NULL, FLAG(version), .help = "print the version" },
@@ -264,7 +264,7 @@ static int parse_one(struct options *o, int argc, char **argv, int *n, struct er
 	return apply(o, opt, value, e);
 }
 
-static int check_boot(const struct options *o, struct err *e)
+static int check_together(const struct options *o, struct err *e)
 {
 	if (!o->board_pc && !o->boot.kernel)
 		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, or --board pc to boot from a disk");
@@ -272,6 +272,8 @@ static int check_boot(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	if (o->paused && !o->control && !o->gdb)
+		return err_set(e, -EINVAL, "--paused: nobody could let the machine go on; give --control or --gdb too");
 	return 0;
 }
 
@@ -291,7 +293,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	if (ret == 0)
 		ret = place_image(o, e);
 	if (ret == 0 && !o->help && !o->version)
-		ret = check_boot(o, e);
+		ret = check_together(o, e);
 	return ret;
 }
 

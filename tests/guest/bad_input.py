@@ -136,6 +136,10 @@ KERNELS = [
     *((f"kernel {name}", ("{}/" + name,), ("kernel",) if name == "bz-empty" else (name,)) for name in FILES),
     ("missing initrd", (GOOD, "--initrd", "{}/nothing"), ("nothing", "no such file")),
     ("initrd is a folder", (GOOD, "--initrd", "{}/folder"), ("folder", "directory")),
+    # under ASan: what was opened before it is not lost
+    ("missing kernel beside back ends", ("{}/nothing", "--disk", "{}/disk", "--net", "user", "--console", "none"), ("nothing", "no such file")),
+    ("missing firmware beside back ends", ("--firmware", "{}/nothing", "--disk", "{}/disk", "--net", "user"), ("nothing", "no such file")),
+    ("last device fails", (GOOD, "--disk", "{}/disk", "--net", "user", "--console", "none", "--vsock", "{}/no/where"), ("vsock",)),
     ("initrd larger than memory", (GOOD, "--initrd", "{}/big"), ("initrd", "--memory")),
     ("too many initrds", (GOOD, *("--initrd", "{}/text") * 17), ("--initrd", "16")),
     ("command line too long", (GOOD, "--append", "x" * 70000), ("command line",)),
@@ -162,6 +166,7 @@ OPTIONS = [
     ("accelerator heat", (GOOD, "--accel", "soft,translate=on,hot=0"), ("hot",)),
     ("accelerator interrupt that is an exception", (GOOD, "--accel", "soft,translate=on,interrupt=14"), ("interrupt",)),
     ("virtio transport unknown", (GOOD, "--virtio", "isa"), ("isa", "pci")),
+    ("paused for ever", (GOOD, "--paused"), ("--paused", "--control", "--gdb")),
     ("unpack unknown", (GOOD, "--unpack", "nobody"), ("nobody", "host")),
 ]
 DISKS = [(f"disk {name}", (GOOD, "--disk", spec), ("--disk", *words)) for name, spec, words in (

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 
+from control import Qmp
 from linux import BOOT_S, PROMPT, SHELL, Pages, boot, check, ends_well, kernel
 from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
 
@@ -166,21 +167,26 @@ def vsock():
 # ---- panic ----
 
 def panic():
-    """The guest's own driver reports its panic: a line at once, one at the end, and no status 0."""
+    """The guest's own driver reports its panic: the event, one line, the reset that the kernel does next, no status 0."""
     drivers = [glob.glob(os.path.join(prepared("kernel-cloud-amd64"), f"modules/*/kernel/drivers/misc/pvpanic/{n}.ko"))
                for n in ("pvpanic", "pvpanic-mmio")]
     if not all(drivers):
         raise Skip("the kernel's package has no pvpanic driver")
     with tempfile.TemporaryDirectory() as d:
         more = archive(d, *(found[0] for found in drivers))
-        with boot("cloud-amd64", "--no-reboot", "--initrd", more, append="panic=1") as m:
+        path = os.path.join(d, "control")
+        with boot("cloud-amd64", "--no-reboot", "--initrd", more, "--control", path, append="panic=1") as m:
             shell(m)
+            q = Qmp(path)
+            q.execute("qmp_capabilities")
             out, status = m.run("grep -q ^pvpanic_mmio /proc/modules || { insmod /pvpanic.ko; insmod /pvpanic-mmio.ko; }", 30)
             check(status == 0, f"the guest does not find the device: {out}")
             m.send("echo c >/proc/sysrq-trigger\n")
             m.expect(r"reports that it panicked", 60)
-            m.expect(r"the guest's kernel panicked", 60)
-            check(m.wait(30) == 1, "the status after a panic is not 1")
+            q.expect_event("GUEST_PANICKED")
+            q.expect_event("SHUTDOWN")
+            check(m.wait(60) == 1, "the status after a panic is not 1")
+            check(m.text.count("panicked") == 1, f"the panic is not told once:\n{m.tail()}")
 
 
 # ---- ends ----

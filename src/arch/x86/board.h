@@ -34,7 +34,8 @@ struct board_config {
 	struct boot_source boot;
 	struct chardev *serial; /* borrowed; NULL: nothing is connected to the port */
 	enum board_transport transport;
-	/* Back ends. Each belongs to its device, and so to the machine, from the moment its device was made. */
+	/* Back ends. When its device is made, each passes to the device, and so to the machine, and its pointer here
+	 * becomes NULL. What is not NULL after a create function stays the caller's: it failed before that one. */
 	struct blk *disk[BOARD_DISK_MAX];
 	unsigned disk_count;
 	struct net *net[BOARD_NET_MAX];
@@ -52,8 +53,8 @@ struct board_config {
 };
 
 /* The board is a device of the machine and goes with it. */
-int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
-int board_pc_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
+int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
+int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
 /* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */

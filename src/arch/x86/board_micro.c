@@ -122,7 +122,7 @@ static int add_pci(struct board *b, const struct board_config *cfg, struct err *
 	return pci_host_create(b->vm, &hc, &b->virtio.bus, e);
 }
 
-static int add_virtio(struct board *b, const struct board_config *cfg, struct err *e)
+static int add_virtio(struct board *b, struct board_config *cfg, struct err *e)
 {
 	int ret = cfg->transport == BOARD_PCI ? add_pci(b, cfg, e) : 0;
 
@@ -205,7 +205,7 @@ static int reset(void *opaque, struct err *e)
 	return ret;
 }
 
-static int build(struct board *b, const struct board_config *cfg, struct err *e)
+static int build(struct board *b, struct board_config *cfg, struct err *e)
 {
 	int ret = add_memory(b, cfg, e);
 
@@ -225,7 +225,7 @@ static int build(struct board *b, const struct board_config *cfg, struct err *e)
 	return 0;
 }
 
-int board_micro_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e)
+int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e)
 {
 	struct board *b = calloc(1, sizeof(*b));
 	int ret = b ? board_base_attach(b, vm, cfg, e) : err_set(e, -ENOMEM, "out of memory");

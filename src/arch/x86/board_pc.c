@@ -304,7 +304,7 @@ static void destroy(struct board *b)
 	image_close(&pc_of(b)->firmware);
 }
 
-static int build(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 {
 	struct board *b = &pc->board;
 	int ret = add_memory(b, cfg, e);
@@ -334,7 +334,7 @@ static int build(struct board_pc *pc, const struct board_config *cfg, struct err
 	return add_acpi(pc, e);
 }
 
-int board_pc_create(struct vm *vm, const struct board_config *cfg, struct board **out, struct err *e)
+int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e)
 {
 	struct board_pc *pc = calloc(1, sizeof(*pc));
 	int ret;

@@ -36,29 +36,41 @@ static int next_place(struct board_virtio *bv, struct virtio_place *place, struc
 	return 0;
 }
 
-static int add_disk(struct board_virtio *bv, struct blk *blk, struct err *e)
+static int add_disk(struct board_virtio *bv, struct blk **blk, struct err *e)
 {
-	struct virtio_blk_config c = { .blk = blk, .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
+	struct virtio_blk_config c = { .blk = *blk, .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
 	int ret = next_place(bv, &c.place, e);
 
-	return ret < 0 ? ret : virtio_blk_create(bv->vm, &c, e);
+	if (ret == 0)
+		ret = virtio_blk_create(bv->vm, &c, e);
+	if (ret == 0)
+		*blk = NULL;
+	return ret;
 }
 
-static int add_net(struct board_virtio *bv, struct net *net, const uint8_t mac[6], struct err *e)
+static int add_net(struct board_virtio *bv, struct net **net, const uint8_t mac[6], struct err *e)
 {
-	struct virtio_net_config c = { .net = net };
+	struct virtio_net_config c = { .net = *net };
 	int ret = next_place(bv, &c.place, e);
 
 	memcpy(c.mac, mac, sizeof(c.mac));
-	return ret < 0 ? ret : virtio_net_create(bv->vm, &c, e);
+	if (ret == 0)
+		ret = virtio_net_create(bv->vm, &c, e);
+	if (ret == 0)
+		*net = NULL;
+	return ret;
 }
 
-static int add_console(struct board_virtio *bv, struct chardev *chardev, struct err *e)
+static int add_console(struct board_virtio *bv, struct chardev **chardev, struct err *e)
 {
-	struct virtio_console_config c = { .chardev = chardev };
+	struct virtio_console_config c = { .chardev = *chardev };
 	int ret = next_place(bv, &c.place, e);
 
-	return ret < 0 ? ret : virtio_console_create(bv->vm, &c, NULL, e);
+	if (ret == 0)
+		ret = virtio_console_create(bv->vm, &c, NULL, e);
+	if (ret == 0)
+		*chardev = NULL;
+	return ret;
 }
 
 static int add_balloon(struct board_virtio *bv, struct err *e)
@@ -85,16 +97,16 @@ static int add_vsock(struct board_virtio *bv, const struct board_config *cfg, st
 	return ret < 0 ? ret : virtio_vsock_create(bv->vm, &c, e);
 }
 
-int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, struct err *e)
+int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct err *e)
 {
 	int ret = 0;
 
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
-		ret = add_disk(bv, cfg->disk[n], e);
+		ret = add_disk(bv, &cfg->disk[n], e);
 	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
-		ret = add_net(bv, cfg->net[n], cfg->mac[n], e);
+		ret = add_net(bv, &cfg->net[n], cfg->mac[n], e);
 	if (ret == 0 && cfg->console)
-		ret = add_console(bv, cfg->console, e);
+		ret = add_console(bv, &cfg->console, e);
 	if (ret == 0 && cfg->rng)
 		ret = add_rng(bv, e);
 	if (ret == 0 && cfg->balloon)

@@ -20,7 +20,8 @@ struct board_virtio {
 enum { BOARD_MMIO_SIZE = 0x200, BOARD_MMIO_GSI = 16, BOARD_MMIO_GSIS = 8 };
 #define BOARD_MMIO_AT UINT64_C(0xfeb00000)
 
-int board_virtio_add(struct board_virtio *bv, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* Takes the back ends out of cfg, see board.h. */
+int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* Tells the guest of MMIO windows. */
 void board_virtio_describe(const struct board_virtio *bv, struct acpi_config *acpi);
 

@@ -110,6 +110,8 @@ static void test_refused(void **state)
 	assert_true(parse(&r, "--unpack", "me") < 0);
 	assert_true(parse(&r, "--virtio", "isa") < 0);
 	assert_true(parse(&r, "--board", "q35") < 0);
+	assert_true(parse(&r, "--paused", NULL) < 0);
+	assert_non_null(strstr(r.why.text, "--control"));
 	assert_int_equal(parse(&r, "--memory=16M", NULL), 0);
 	assert_int_equal(parse(&r, "--dry-run", NULL), 0);
 	assert_true(r.parsed.dry_run);
