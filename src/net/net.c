@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-static int open_none(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e)
+static int open_none(struct net **out, const struct opts *o, struct loop *loop,
+		     const struct net_helper *helper, struct err *e)
 {
 	*out = NULL;
 	return 0;
@@ -45,7 +46,7 @@ static int check_keys(const struct net_kind *kind, const struct opts *o, struct 
 	return 0;
 }
 
-int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir, struct err *e)
+int net_open(struct net **out, const char *spec, struct loop *loop, const struct net_helper *helper, struct err *e)
 {
 	struct opts o;
 	const char *kind;
@@ -59,7 +60,7 @@ int net_open(struct net **out, const char *spec, struct loop *loop, const char *
 		if (!strcmp(kind, kinds[n].name)) {
 			ret = check_keys(&kinds[n], &o, e);
 			if (ret == 0)
-				ret = kinds[n].open(out, &o, loop, helper_dir, e);
+				ret = kinds[n].open(out, &o, loop, helper, e);
 			opts_free(&o);
 			return ret;
 		}

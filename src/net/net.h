@@ -40,8 +40,14 @@ struct net {
 	struct loop *loop;
 };
 
-/* spec: "user,forward=tcp:2222:22", "tap=NAME", "none" (*out = NULL). helper_dir: where panal-net-user lives. */
-int net_open(struct net **out, const char *spec, struct loop *loop, const char *helper_dir,
+/* How panal-net-user is started: the folder where it lives, and whether it gives up rights after its start. */
+struct net_helper {
+	const char *dir;
+	bool sandbox;
+};
+
+/* spec: "user,forward=tcp:2222:22", "tap=NAME", "none" (*out = NULL). helper is read during the call. */
+int net_open(struct net **out, const char *spec, struct loop *loop, const struct net_helper *helper,
 	     struct err *e) ATTR_MUST_USE;
 void net_close(struct net *n); /* NULL is allowed */
 

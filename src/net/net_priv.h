@@ -9,13 +9,16 @@
 
 struct net_kind {
 	const char *name;
-	int (*open)(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e);
+	int (*open)(struct net **out, const struct opts *o, struct loop *loop,
+		    const struct net_helper *helper, struct err *e);
 	const char *help;
 	const char *const *keys; /* that mean something to this kind, beside "kind"; NULL-terminated */
 };
 
-int net_user_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e);
-int net_tap_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e);
+int net_user_open(struct net **out, const struct opts *o, struct loop *loop,
+		  const struct net_helper *helper, struct err *e);
+int net_tap_open(struct net **out, const struct opts *o, struct loop *loop,
+		 const struct net_helper *helper, struct err *e);
 
 /* "tcp:8080:80", "udp:127.0.0.1:5353:53": host side first. */
 struct net_forward {

@@ -75,7 +75,8 @@ static int attach(int fd, const char *name, struct err *e)
 	return 0;
 }
 
-int net_tap_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e)
+int net_tap_open(struct net **out, const struct opts *o, struct loop *loop,
+		 const struct net_helper *helper, struct err *e)
 {
 	const char *name = opts_string(o, "tap", "");
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);

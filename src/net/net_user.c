@@ -81,7 +81,7 @@ static int await_word(int fd, struct err *e)
 	return err_set(e, -EIO, "user networking: %s", *text ? text : "the network helper ended at once");
 }
 
-static int collect_args(char **argv, char *path, const struct opts *o, struct err *e)
+static int collect_args(char **argv, char *path, const struct opts *o, bool sandbox, struct err *e)
 {
 	struct net_forward f;
 	unsigned n = 0;
@@ -101,6 +101,8 @@ static int collect_args(char **argv, char *path, const struct opts *o, struct er
 		argv[n++] = (char *)"--restrict";
 	if (!opts_bool(o, "dns", true))
 		argv[n++] = (char *)"--no-dns";
+	if (!sandbox)
+		argv[n++] = (char *)"--no-sandbox";
 	argv[n] = NULL;
 	return 0;
 }
@@ -114,13 +116,13 @@ static int move_up(int fd)
 	return up;
 }
 
-static int start(struct net_user *u, const struct opts *o, const char *helper_dir, int *frames, struct err *e)
+static int start(struct net_user *u, const struct opts *o, const struct net_helper *helper, int *frames, struct err *e)
 {
 	char path[PATH_MAX], *argv[ARG_MAX_COUNT];
 	int pair[2], word[2], size = SOCKET_BUFFER, ret;
 
-	snprintf(path, sizeof(path), "%s/panal-net-user", helper_dir);
-	ret = collect_args(argv, path, o, e);
+	snprintf(path, sizeof(path), "%s/panal-net-user", helper->dir);
+	ret = collect_args(argv, path, o, helper->sandbox, e);
 	if (ret < 0)
 		return ret;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -155,7 +157,8 @@ static int start(struct net_user *u, const struct opts *o, const char *helper_di
 	return ret;
 }
 
-int net_user_open(struct net **out, const struct opts *o, struct loop *loop, const char *helper_dir, struct err *e)
+int net_user_open(struct net **out, const struct opts *o, struct loop *loop,
+		  const struct net_helper *helper, struct err *e)
 {
 	struct net_user *u = calloc(1, sizeof(*u));
 	int fd = -1, ret;
@@ -163,7 +166,7 @@ int net_user_open(struct net **out, const struct opts *o, struct loop *loop, con
 	if (!u)
 		return err_set(e, -ENOMEM, "out of memory");
 	u->base.net.ops = &user_ops;
-	ret = start(u, o, helper_dir, &fd, e);
+	ret = start(u, o, helper, &fd, e);
 	if (ret == 0) {
 		ret = net_fd_start(&u->base, fd, 0, loop, "the network helper", e);
 		if (ret < 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which system calls remain. A call that is not in the table is forbidden. What is missing on purpose: execve and
+ * Which system calls remain. A call that is not in the tables is forbidden. Missing on purpose: execve and
  * every way to a new process, socket and connect, ptrace and reading other processes, mount and namespaces, modules,
  * bpf, perf, keys, new io_uring rings (operations of a ring that exists pass seccomp by; Landlock sees them), and
  * io_uring_register.
@@ -21,10 +21,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { P = 1 << SANDBOX_PROCESS, V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO };
-enum { ALL = P | V | I };
+enum { P = 1 << SANDBOX_PROCESS, V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO, N = 1 << SANDBOX_NET };
+enum { ALL = P | V | I, SOCK_TYPE = 0xf };
 
-/* On an argument: (argument & mask) == value. */
+/* On an argument: (argument & mask) == value. Mask 0: none. */
 struct condition {
 	uint8_t arg;
 	uint32_t mask, value;
@@ -36,7 +36,7 @@ enum { NO_ARG = 0xff };
 struct permission {
 	int call;
 	uint8_t kinds;
-	struct condition when;
+	struct condition when, also; /* on different arguments */
 };
 
 static const struct permission table[] = {
@@ -171,18 +171,74 @@ static const struct permission socket_table[] = {
 	{ SCMP_SYS(connect), P, ANY },                       /* to the host's side of it */
 };
 
+/* User networking, which is a process of its own with one thread. Everything that libslirp does after its start. No
+ * bind and no listen: forwarded ports are open by then. */
+static const struct permission net_table[] = {
+	/* memory */
+	{ SCMP_SYS(brk), N, ANY },                      /* malloc: buffers of connections */
+	{ SCMP_SYS(munmap), N, ANY },                   /* free of large blocks */
+	{ SCMP_SYS(mremap), N, ANY },                   /* realloc of large blocks */
+	{ SCMP_SYS(mmap), N, { 2, PROT_EXEC, 0 } },     /* malloc of large blocks; never executable */
+	{ SCMP_SYS(mprotect), N, { 2, PROT_EXEC, 0 } }, /* malloc's arenas; never executable */
+
+	/* the loop */
+	{ SCMP_SYS(poll), N, ANY },            /* waits for the guest's frames and all connections */
+	{ SCMP_SYS(restart_syscall), N, ANY }, /* waiting on after a stop */
+	{ SCMP_SYS(clock_gettime), N, ANY },   /* where the vDSO cannot */
+	{ SCMP_SYS(gettimeofday), N, ANY },    /* where the vDSO cannot */
+	{ SCMP_SYS(time), N, ANY },            /* where the vDSO cannot */
+	{ SCMP_SYS(getrandom), N, ANY },       /* glibc's malloc */
+	{ SCMP_SYS(write), N, ANY },           /* warnings on standard error */
+	{ SCMP_SYS(writev), N, ANY },          /* warnings on standard error: a failed assertion */
+	{ SCMP_SYS(close), N, ANY },           /* the end of a connection */
+	{ SCMP_SYS(exit_group), N, ANY },      /* the end, when the machine closed its side */
+
+	/* the guest's connections: TCP, UDP and echo requests, to IPv4 and IPv6, and no raw sockets */
+	{ SCMP_SYS(socket), N, { 0, UINT32_MAX, AF_INET }, { 1, SOCK_TYPE, SOCK_STREAM } },  /* TCP */
+	{ SCMP_SYS(socket), N, { 0, UINT32_MAX, AF_INET }, { 1, SOCK_TYPE, SOCK_DGRAM } },   /* UDP; echo requests */
+	{ SCMP_SYS(socket), N, { 0, UINT32_MAX, AF_INET6 }, { 1, SOCK_TYPE, SOCK_STREAM } }, /* TCP */
+	{ SCMP_SYS(socket), N, { 0, UINT32_MAX, AF_INET6 }, { 1, SOCK_TYPE, SOCK_DGRAM } },  /* UDP; echo requests */
+	{ SCMP_SYS(connect), N, ANY },        /* the guest connects outwards */
+	{ SCMP_SYS(accept), N, ANY },         /* somebody connects to a forwarded port */
+	{ SCMP_SYS(accept4), N, ANY },        /* the same in newer versions */
+	{ SCMP_SYS(sendto), N, ANY },         /* frames to the guest; data to the peers */
+	{ SCMP_SYS(recvfrom), N, ANY },       /* frames from the guest; data from the peers */
+	{ SCMP_SYS(sendmsg), N, ANY },        /* data of several pieces */
+	{ SCMP_SYS(recvmsg), N, ANY },        /* data of several pieces; errors of datagram sockets */
+	{ SCMP_SYS(shutdown), N, ANY },       /* one direction of a connection ends */
+	{ SCMP_SYS(getsockopt), N, ANY },     /* did a connection come about */
+	{ SCMP_SYS(setsockopt), N, ANY },     /* no delay, out-of-band data in line, time to live */
+	{ SCMP_SYS(getsockname), N, ANY },    /* the own end of a connection */
+	{ SCMP_SYS(getpeername), N, ANY },    /* the other end */
+	{ SCMP_SYS(fcntl), N, ANY },          /* non-blocking, close-on-exec */
+	{ SCMP_SYS(ioctl), N, IOCTL(FIONREAD) }, /* how long the next datagram is */
+	{ SCMP_SYS(ioctl), N, IOCTL(FIONBIO) },  /* non-blocking */
+
+	/* the host's name servers: Landlock says which files */
+	{ SCMP_SYS(openat), N, ANY },     /* /etc/resolv.conf, read again when it changed */
+	{ SCMP_SYS(stat), N, ANY },       /* whether it changed */
+	{ SCMP_SYS(newfstatat), N, ANY }, /* whether it changed; stdio */
+	{ SCMP_SYS(fstat), N, ANY },      /* stdio */
+	{ SCMP_SYS(read), N, ANY },       /* its text */
+	{ SCMP_SYS(lseek), N, ANY },      /* stdio closes what it has not read to its end */
+};
+
+static int add_rule(scmp_filter_ctx ctx, const struct permission *p)
+{
+	struct scmp_arg_cmp args[2];
+	unsigned count = 0;
+
+	if (p->when.arg != NO_ARG)
+		args[count++] = SCMP_CMP(p->when.arg, SCMP_CMP_MASKED_EQ, p->when.mask, p->when.value);
+	if (p->also.mask)
+		args[count++] = SCMP_CMP(p->also.arg, SCMP_CMP_MASKED_EQ, p->also.mask, p->also.value);
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, p->call, count, args);
+}
+
 static int add(scmp_filter_ctx ctx, const struct permission *p, unsigned count, enum sandbox_kind kind)
 {
 	for (unsigned n = 0; n < count; n++) {
-		int r = 0;
-		if (!(p[n].kinds >> kind & 1))
-			continue;
-		if (p[n].when.arg == NO_ARG)
-			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, p[n].call, 0);
-		else
-			r = seccomp_rule_add(
-				ctx, SCMP_ACT_ALLOW, p[n].call, 1,
-				SCMP_CMP(p[n].when.arg, SCMP_CMP_MASKED_EQ, p[n].when.mask, p[n].when.value));
+		int r = p[n].kinds >> kind & 1 ? add_rule(ctx, &p[n]) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -196,7 +252,8 @@ static int add_kick(scmp_filter_ctx ctx)
 				SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
-static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
+/* A machine's process and its threads. */
+static int fill_machine(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
 {
 	int r = add(ctx, table, COUNT_OF(table), cfg->kind);
 	if (r == 0 && cfg->exec_memory)
@@ -212,6 +269,13 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
 	/* glibc's malloc asks /sys for the number of processors and takes no for an answer: no reason to die */
 	if (r == 0 && cfg->violation == SANDBOX_KILL && !cfg->read_paths && !cfg->write_paths)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 0);
+	return r;
+}
+
+static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
+{
+	int r = cfg->kind == SANDBOX_NET ? add(ctx, net_table, COUNT_OF(net_table), SANDBOX_NET)
+					 : fill_machine(ctx, cfg);
 	/* its arguments lie in memory, where a filter cannot look: glibc then takes clone */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -115,7 +115,8 @@ int landlock_enter(const struct sandbox_config *cfg, struct err *e)
 	}
 	struct ruleset set = {
 		.fs = all_rights(abi),
-		.net = NET_BIND_TCP | NET_CONNECT_TCP,
+		/* user networking connects wherever the guest wants to; it opens no port any more */
+		.net = cfg->kind == SANDBOX_NET ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP,
 		.scoped = SCOPE_ABSTRACT_UNIX_SOCKET,
 	};
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &set, ruleset_size(abi), 0);

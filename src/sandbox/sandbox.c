@@ -14,7 +14,7 @@ int sandbox_enter(const struct sandbox_config *cfg, struct err *e)
 	 * anything */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, errno, "sandbox: cannot set no_new_privs");
-	if (cfg->kind == SANDBOX_PROCESS)
+	if (cfg->kind == SANDBOX_PROCESS || cfg->kind == SANDBOX_NET)
 		r = landlock_enter(cfg, e);
 	return r < 0 ? r : filter_enter(cfg, e);
 }

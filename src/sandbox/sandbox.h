@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Confinement of panal-vmm: what a guest that breaks out of its devices still cannot do.
+ * Confinement of panal-vmm and of its helpers: what a guest that breaks out of its devices still cannot do.
  *
  * Three layers: no_new_privs, Landlock (which files may still be opened by name; none unless named), and a seccomp
  * allow-list of system calls. The list is in filter.c, each permission with its reason on its own line.
@@ -18,6 +18,7 @@ enum sandbox_kind {
 	SANDBOX_PROCESS,
 	SANDBOX_VCPU, /* runs guest code and the devices that it touches */
 	SANDBOX_IO,   /* an I/O loop */
+	SANDBOX_NET,  /* the process of user networking, whose forwarded ports are open already */
 };
 
 /* What a forbidden call does. */
@@ -30,7 +31,8 @@ enum sandbox_violation {
 struct sandbox_config {
 	enum sandbox_kind kind;
 	enum sandbox_violation violation;
-	/* Files and directories that may still be opened by name, NULL-terminated; NULL: none. For PROCESS only. */
+	/* Files and directories that may still be opened by name, NULL-terminated; NULL: none. For whole processes:
+	 * PROCESS, and NET, which only reads. */
 	const char *const *read_paths;
 	const char *const *write_paths;
 	/* Files that may be removed by name at the end: sockets that this process made. NULL-terminated, or NULL.

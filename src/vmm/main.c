@@ -136,11 +136,12 @@ static void make_mac(uint8_t mac[6], const char *spec, unsigned n)
 
 static int open_nets(struct vmm *m, struct err *e)
 {
+	const struct net_helper helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox };
 	struct board_config *bc = &m->board_config;
 	int ret = 0;
 
 	for (unsigned n = 0; ret == 0 && n < m->opt.net_count; n++) {
-		ret = net_open(&bc->net[bc->net_count], m->opt.net[n], m->loop, m->helper_dir, e);
+		ret = net_open(&bc->net[bc->net_count], m->opt.net[n], m->loop, &helper, e);
 		if (ret == 0 && bc->net[bc->net_count])
 			make_mac(bc->mac[bc->net_count++], m->opt.net[n], n);
 	}

@@ -2,17 +2,22 @@
 /*
  * panal-net-user: the far end of user networking. Descriptor 3 carries Ethernet frames, one a message; descriptor 4
  * takes the one word after start ("ok", or what is wrong). libslirp is the NAT: network 10.0.2.0/24, the host is
- * 10.0.2.2, the name server 10.0.2.3, DHCP gives 10.0.2.15. One thread, one poll loop.
+ * 10.0.2.2, the name server 10.0.2.3, DHCP gives 10.0.2.15. One thread, one poll loop. Before the first frame is read
+ * the process gives up what it does not need: root's rights, files, system calls.
  */
 #include "base/list.h"
 #include "net/net_priv.h"
+#include "sandbox/sandbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
 #include <libslirp.h>
-#include <signal.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64 };
+enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64, NOBODY = 65534 };
 
 struct helper {
 	Slirp *slirp;
@@ -194,9 +199,10 @@ static void run(struct helper *h)
 		h->fd_count = 1;
 		slirp_pollfds_fill(h->slirp, &timeout, add_poll, h);
 		ready = poll(h->fds, h->fd_count, (int)timers_timeout(h, timeout));
+		/* before the frames: it also sets libslirp's clock, by which what they begin will end */
+		slirp_pollfds_poll(h->slirp, ready < 0, get_revents, h);
 		if (h->fds[0].revents)
 			take_frames(h);
-		slirp_pollfds_poll(h->slirp, ready < 0, get_revents, h);
 		timers_run(h);
 	}
 }
@@ -230,6 +236,40 @@ static void add_forward(struct helper *h, const char *text)
 	}
 }
 
+/* Root needs nobody's rights from here on. Where there is no such user (some containers) the sandbox has to do. */
+static void leave_root(void)
+{
+	if (geteuid() != 0)
+		return;
+	if (setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		return;
+}
+
+/* The folder of the host's list of name servers: the file itself is replaced when the host changes networks. NULL: the
+ * host has none. */
+static const char *resolver_folder(char path[PATH_MAX])
+{
+	return realpath("/etc/resolv.conf", path) ? dirname(path) : NULL;
+}
+
+static void confine(void)
+{
+	char path[PATH_MAX];
+	const char *readable[] = { resolver_folder(path), NULL };
+	struct sandbox_config cfg = { .kind = SANDBOX_NET, .violation = SANDBOX_DENY };
+	struct err e;
+
+	leave_root();
+	/* after the change of user, which clears it */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* without Landlock it is the user's rights that keep files away */
+	if (readable[0] && sandbox_landlock_abi())
+		cfg.read_paths = readable;
+	if (sandbox_enter(&cfg, &e) < 0)
+		refuse(e.text);
+}
+
 int main(int argc, char **argv)
 {
 	static const SlirpConfig defaults = { .version = 1, .in_enabled = true };
@@ -237,6 +277,7 @@ int main(int argc, char **argv)
 	SlirpConfig cfg = defaults;
 	const char *forward[FORWARD_MAX];
 	unsigned forwards = 0;
+	bool sandbox = true;
 
 	if (!h)
 		return 1;
@@ -251,18 +292,21 @@ int main(int argc, char **argv)
 			cfg.restricted = 1;
 		else if (!strcmp(argv[n], "--no-dns"))
 			cfg.vnameserver.s_addr = inet_addr("10.0.2.2");
+		else if (!strcmp(argv[n], "--no-sandbox"))
+			sandbox = false;
 		else if (!strcmp(argv[n], "--forward") && n + 1 < argc && forwards < FORWARD_MAX)
 			forward[forwards++] = argv[++n];
 		else
 			refuse("the helper does not know one of its arguments");
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	h->slirp = slirp_new(&cfg, &callbacks, h);
 	if (!h->slirp)
 		refuse("libslirp refuses the network 10.0.2.0/24");
 	for (unsigned n = 0; n < forwards; n++)
 		add_forward(h, forward[n]);
+	if (sandbox)
+		confine();
 	say("ok\n");
 	close(WORD);
 	run(h);

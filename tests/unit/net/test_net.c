@@ -66,20 +66,21 @@ static void test_refused(void **state)
 		{ "user,dns=perhaps", "dns" },
 		{ "tap=tap0,tap=tap1", "tap" },
 	};
+	const struct net_helper helper = { .dir = "/nonexistent" };
 	struct loop *loop;
 	struct net *net = NULL;
 	struct err e;
 
 	assert_int_equal(loop_create(&loop, NULL, &e), 0);
 	for (size_t n = 0; n < COUNT_OF(bad); n++) {
-		assert_true(net_open(&net, bad[n].spec, loop, "/nonexistent", &e) < 0);
+		assert_true(net_open(&net, bad[n].spec, loop, &helper, &e) < 0);
 		if (!strstr(e.text, bad[n].part))
 			fail_msg("%s: \"%s\" does not hold \"%s\"", bad[n].spec, e.text, bad[n].part);
 	}
-	assert_int_equal(net_open(&net, "none", loop, "/nonexistent", &e), 0);
+	assert_int_equal(net_open(&net, "none", loop, &helper, &e), 0);
 	assert_null(net);
 	/* The helper is not there: a line, no process. */
-	assert_true(net_open(&net, "user", loop, "/nonexistent", &e) < 0);
+	assert_true(net_open(&net, "user", loop, &helper, &e) < 0);
 	assert_non_null(strstr(e.text, "/nonexistent/panal-net-user"));
 	loop_destroy(loop);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -158,6 +159,35 @@ static void child_narrow(void)
 	MUST(accept4(0, NULL, NULL, 0) < 0 && errno != EPERM);
 }
 
+/* User networking: outwards to anybody, and nothing else. */
+static void child_net(void)
+{
+	static const char *const readable[] = { "/usr/lib", NULL };
+	char path[] = "/bin/true", *argv[] = { path, NULL };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *addr = (struct sockaddr *)&a;
+	socklen_t len = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), out;
+
+	MUST(bind(listener, addr, len) == 0 && listen(listener, 1) == 0 && getsockname(listener, addr, &len) == 0);
+	enter((struct sandbox_config){ .kind = SANDBOX_NET, .read_paths = sandbox_landlock_abi() ? readable : NULL });
+	out = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	MUST(out >= 0 && (connect(out, addr, len) == 0 || errno == EINPROGRESS) && accept(listener, NULL, NULL) >= 0);
+	MUST(socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || errno == EAFNOSUPPORT);
+	MUST(bind(socket(AF_INET, SOCK_STREAM, 0), addr, len) < 0 && errno == EPERM);
+	MUST(listen(out, 1) < 0 && errno == EPERM);
+	MUST(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 && errno == EPERM);
+	MUST(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+	MUST(socket(AF_NETLINK, SOCK_DGRAM, 0) < 0 && errno == EPERM);
+	MUST(!sandbox_landlock_abi() || (open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES));
+	MUST(execv(path, argv) < 0 && errno == EPERM);
+	MUST(fork() < 0);
+	MUST(kill(getppid(), 0) < 0 && errno == EPERM);
+	MUST(unlink("/tmp/panal-sandbox-test") < 0 && errno == EPERM);
+	MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
+	     errno == EPERM);
+}
+
 /* A whole machine: made before, entered, started, run, paused, destroyed; a forbidden call would kill. */
 static void run_guest(const struct accel_ops *accel)
 {
@@ -196,6 +226,7 @@ static void test_killed(void **unused) { assert_int_equal(in_child(child_killed)
 static void test_no_exec(void **unused) { assert_int_equal(in_child(child_no_exec), 0); }
 static void test_all_threads(void **unused) { assert_int_equal(in_child(child_all_threads), 0); }
 static void test_narrow(void **unused) { assert_int_equal(in_child(child_narrow), 0); }
+static void test_net(void **unused) { assert_int_equal(in_child(child_net), 0); }
 static void test_guest_soft(void **unused) { assert_int_equal(in_child(child_guest_soft), 0); }
 
 static void test_paths(void **unused)
@@ -218,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_denied),      cmocka_unit_test(test_allowed), cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_no_exec),     cmocka_unit_test(test_paths),   cmocka_unit_test(test_all_threads),
+		cmocka_unit_test(test_net),
 		cmocka_unit_test(test_narrow),      cmocka_unit_test(test_guest_soft), cmocka_unit_test(test_guest_kvm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
