@@ -2,6 +2,7 @@
 #include "net/net_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int open_none(struct net **out, const struct opts *o, struct loop *loop,
@@ -11,8 +12,8 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "forward", "dns", "restrict", NULL };
-static const char *const tap_keys[] = { "tap", NULL };
+static const char *const user_keys[] = { "mac", "forward", "dns", "restrict", NULL };
+static const char *const tap_keys[] = { "mac", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -24,6 +25,7 @@ static const struct net_kind kinds[] = {
 static const struct opt_desc keys[] = {
 	{ .key = "kind", .kind = OPT_STRING, .positional = true },
 	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface" },
+	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
@@ -66,6 +68,26 @@ int net_open(struct net **out, const char *spec, struct loop *loop, const struct
 		}
 	err_set(e, ret, "network \"%s\" is unknown; one of %s, %s, %s is possible", spec, kinds[0].help, kinds[1].help,
 	        kinds[2].help);
+	opts_free(&o);
+	return ret;
+}
+
+int net_spec_mac(uint8_t mac[6], const char *spec, struct err *e)
+{
+	struct opts o;
+	unsigned b[6];
+	const char *text;
+	int ret = opts_parse(&o, keys, spec, e), end = 0;
+
+	if (ret < 0)
+		return ret;
+	text = opts_string(&o, "mac", NULL);
+	if (text && (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 ||
+	             text[end] || end != 17 || b[0] & 1))
+		ret = err_set(e, -EINVAL, "mac=%s is no address of a card; 52:54:00:12:34:56 is", text);
+	for (unsigned n = 0; ret == 0 && text && n < 6; n++)
+		mac[n] = (uint8_t)b[n];
+	ret = ret < 0 ? ret : text != NULL;
 	opts_free(&o);
 	return ret;
 }

@@ -50,6 +50,9 @@ struct net_helper {
 int net_open(struct net **out, const char *spec, struct loop *loop, const struct net_helper *helper,
 	     struct err *e) ATTR_MUST_USE;
 void net_close(struct net *n); /* NULL is allowed */
+/* The card's address that a spec names ("user,mac=52:54:00:12:34:56"): 1 and the address, or 0 when it names none.
+ * Errors: -EINVAL (no unicast address). */
+int net_spec_mac(uint8_t mac[6], const char *spec, struct err *e) ATTR_MUST_USE;
 
 static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)
 {

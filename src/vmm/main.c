@@ -140,10 +140,15 @@ static int open_nets(struct vmm *m, struct err *e)
 	struct board_config *bc = &m->board_config;
 	int ret = 0;
 
-	for (unsigned n = 0; ret == 0 && n < m->opt.net_count; n++) {
-		ret = net_open(&bc->net[bc->net_count], m->opt.net[n], m->loop, &helper, e);
-		if (ret == 0 && bc->net[bc->net_count])
-			make_mac(bc->mac[bc->net_count++], m->opt.net[n], n);
+	for (unsigned n = 0; ret >= 0 && n < m->opt.net_count; n++) {
+		unsigned at = bc->net_count;
+
+		make_mac(bc->mac[at], m->opt.net[n], n);
+		ret = net_spec_mac(bc->mac[at], m->opt.net[n], e);
+		if (ret >= 0)
+			ret = net_open(&bc->net[at], m->opt.net[n], m->loop, &helper, e);
+		if (ret == 0 && bc->net[at])
+			bc->net_count++;
 	}
 	return ret < 0 ? err_wrap(e, "--net") : 0;
 }

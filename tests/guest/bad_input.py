@@ -179,7 +179,7 @@ DISKS.append(("too many disks", (GOOD, *("--disk", "{}/disk,readonly") * 17), ("
 NETS = [(f"net {spec!r}", (GOOD, "--net", spec), ("--net", word)) for spec, word in (
     ("magic", "magic"), ("", "user"), ("user,forward=", "forward"), ("user,forward=tcp:1", "tcp"), ("user,forward=tcp:0:22", "tcp:0:22"),
     ("user,forward=icmp:1:2", "icmp"), ("user,forward=tcp:70000:22", "70000"), ("user,forward=tcp:a.b:1:2", "a.b"),
-    ("user,forward=tcp:1:2:3:4:5", "tcp"), ("user,colour=red", "colour"), ("tap=", "name"), ("tap=averylonginterfacename", "name"),
+    ("user,forward=tcp:1:2:3:4:5", "tcp"), ("user,colour=red", "colour"), ("user,mac=01:00:00:00:00:00", "mac"), ("tap=", "name"), ("tap=averylonginterfacename", "name"),
     ("tap", "name"))]
 CHARS = [
     ("serial unknown", (GOOD, "--serial", "magic"), ("--serial", "magic")),

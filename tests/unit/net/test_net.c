@@ -159,11 +159,26 @@ static void test_descriptor(void **state)
 	loop_destroy(loop);
 }
 
+static void test_mac(void **state)
+{
+	static const char *const bad[] = { "user,mac=", "user,mac=52:54:00:12:34", "user,mac=53:54:00:12:34:56",
+					   "user,mac=52:54:00:12:34:567", "user,mac=5:54:00:12:34:56" };
+	uint8_t mac[6] = { 0 };
+	struct err e = { 0 };
+
+	assert_int_equal(net_spec_mac(mac, "user", &e), 0);
+	assert_int_equal(net_spec_mac(mac, "tap=x,mac=52:54:00:aB:cd:0f", &e), 1);
+	assert_memory_equal(mac, ((uint8_t[]){ 0x52, 0x54, 0, 0xab, 0xcd, 0x0f }), 6);
+	for (unsigned n = 0; n < COUNT_OF(bad); n++)
+		assert_int_equal(net_spec_mac(mac, bad[n], &e), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_descriptor),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Controllers and places on buses: what the document gives stays, the rest is filled in. On a board whose places follow
+ * from the order of its devices, the document says where they are. */
+#include "daemon/xml/domdef_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUSES = 256, SLOTS = 32, FUNCTIONS = 8 };
+enum { SATA_PORTS = 6, SCSI_UNITS = 7, IDE_UNITS = 2, IDE_BUSES = 2 };
+
+struct places {
+	struct domdef *d;
+	const struct domdef_machine *machine;
+	uint8_t used[BUSES][SLOTS]; /* a bit for each function */
+	struct err *e;
+};
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, -ENOMEM, "out of memory");
+}
+
+/* ---- controllers ---- */
+
+static struct domdef_controller *find_controller(const struct domdef *d, int type, uint64_t index)
+{
+	for (unsigned n = 0; n < d->controllers.n; n++)
+		if (d->controllers.v[n]->type == type && d->controllers.v[n]->index.set &&
+		    d->controllers.v[n]->index.v == index)
+			return d->controllers.v[n];
+	return NULL;
+}
+
+static bool pci_root(const struct domdef_controller *c)
+{
+	return c->type == DOM_CONTROLLER_PCI && (same(c->model, "pci-root") || same(c->model, "pcie-root"));
+}
+
+/* Parts of one USB 2 controller share an index. */
+static bool companion(const struct domdef_controller *c)
+{
+	return c->type == DOM_CONTROLLER_USB && c->model && !strncmp(c->model, "ich9-uhci", 9);
+}
+
+static int number_controllers(struct domdef *d, struct err *e)
+{
+	for (unsigned n = 0; n < d->controllers.n; n++) {
+		struct domdef_controller *c = d->controllers.v[n];
+		uint64_t index = c->type == DOM_CONTROLLER_PCI && !pci_root(c);
+
+		if (c->index.set)
+			continue;
+		while (!companion(c) && find_controller(d, c->type, index))
+			index++;
+		c->index = xnum(index);
+	}
+	for (unsigned n = 0; n < d->controllers.n; n++) {
+		const struct domdef_controller *c = d->controllers.v[n];
+
+		if (c->index.v >= XMAP_LIST_MAX)
+			return err_set(e, -EBADMSG,
+				       "Invalid value for attribute 'index' in element 'controller': '%llu'",
+				       (unsigned long long)c->index.v);
+		if (!companion(c) && find_controller(d, c->type, c->index.v) != c &&
+		    !companion(find_controller(d, c->type, c->index.v)))
+			return err_set(e, -EBADMSG, "Multiple '%s' controllers with index '%llu'",
+			               c->type == DOM_CONTROLLER_PCI ? "pci" : "same", (unsigned long long)c->index.v);
+	}
+	return 0;
+}
+
+static struct domdef_controller *need_controller(struct domdef *d, int type, uint64_t index, const char *model)
+{
+	struct domdef_controller *c = find_controller(d, type, index);
+	unsigned at = XMAP_LIST_MAX;
+
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->type = type;
+	c->index = xnum(index);
+	for (unsigned n = 0; n < d->controllers.n; n++) /* after the last of its type */
+		if (d->controllers.v[n]->type == type)
+			at = n + 1;
+	if (xstr_set(&c->model, model) == 0 && xlist_insert(&d->controllers, at, c) == 0)
+		return c;
+	free(c->model);
+	free(c);
+	return NULL;
+}
+
+/* ---- places on drive buses ---- */
+
+static int controller_of_bus(int bus)
+{
+	static const uint8_t table[][2] = {
+		{ DOM_BUS_SATA, DOM_CONTROLLER_SATA }, { DOM_BUS_SCSI, DOM_CONTROLLER_SCSI },
+		{ DOM_BUS_IDE, DOM_CONTROLLER_IDE }, { DOM_BUS_FDC, DOM_CONTROLLER_FDC },
+	};
+
+	for (size_t n = 0; n < COUNT_OF(table); n++)
+		if (table[n][0] == bus)
+			return table[n][1];
+	return DOM_CONTROLLER_NONE;
+}
+
+static void place_drive(struct domdef_disk *k)
+{
+	struct domdef_address *a = &k->dev.address;
+	uint64_t index = (uint64_t)domdef_target_index(k->target), unit = index, controller = 0, bus = 0;
+
+	if (k->bus == DOM_BUS_SATA) {
+		controller = index / SATA_PORTS;
+		unit = index % SATA_PORTS;
+	} else if (k->bus == DOM_BUS_SCSI) {
+		controller = index / SCSI_UNITS;
+		unit = index % SCSI_UNITS;
+	} else if (k->bus == DOM_BUS_IDE) {
+		controller = index / (IDE_UNITS * IDE_BUSES);
+		bus = index / IDE_UNITS % IDE_BUSES;
+		unit = index % IDE_UNITS;
+	}
+	a->type = DOM_ADDRESS_DRIVE;
+	a->controller = xnum(controller);
+	a->bus = xnum(bus);
+	a->target = xnum(0);
+	a->unit = xnum(unit);
+}
+
+static int place_drives(struct places *p)
+{
+	struct domdef *d = p->d;
+
+	for (unsigned n = 0; n < d->disks.n; n++) {
+		struct domdef_disk *k = d->disks.v[n];
+		int type = controller_of_bus(k->bus);
+
+		if (!type)
+			continue;
+		if (!k->dev.address.type)
+			place_drive(k);
+		if (k->dev.address.controller.v >= XMAP_LIST_MAX)
+			return err_set(p->e, -EBADMSG, "disk '%s' names an impossible controller", k->target);
+		if (!need_controller(d, type, k->dev.address.controller.v,
+		                     type == DOM_CONTROLLER_SCSI ? "virtio-scsi" : NULL))
+			return no_memory(p->e);
+	}
+	return 0;
+}
+
+/* ---- virtio-serial ports ---- */
+
+static bool on_virtio_serial(const struct domdef_chr *c)
+{
+	return same(c->target_type, "virtio");
+}
+
+static int place_port(struct domdef *d, struct domdef_chr *c, unsigned *next)
+{
+	if (!on_virtio_serial(c))
+		return 0;
+	if (!need_controller(d, DOM_CONTROLLER_VIRTIO_SERIAL, 0, NULL))
+		return -ENOMEM;
+	if (c->dev.address.type)
+		return 0;
+	c->dev.address.type = DOM_ADDRESS_VIRTIO_SERIAL;
+	c->dev.address.controller = xnum(0);
+	c->dev.address.bus = xnum(0);
+	return xstr_printf(&c->dev.address.port, "%u", (*next)++);
+}
+
+static unsigned ports_taken(const struct xlist *l, unsigned next)
+{
+	for (unsigned n = 0; n < l->n; n++) {
+		const struct domdef_chr *c = l->v[n];
+		unsigned long port = c->dev.address.port ? strtoul(c->dev.address.port, NULL, 10) : 0;
+
+		if (on_virtio_serial(c) && port >= next && port < XMAP_LIST_MAX)
+			next = (unsigned)port + 1;
+	}
+	return next;
+}
+
+static int place_ports(struct places *p)
+{
+	struct domdef *d = p->d;
+	unsigned channel = ports_taken((struct xlist *)&d->channels, ports_taken((struct xlist *)&d->consoles, 1));
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < d->consoles.n; n++)
+		ret = place_port(d, d->consoles.v[n], &channel);
+	for (unsigned n = 0; ret == 0 && n < d->channels.n; n++)
+		ret = place_port(d, d->channels.v[n], &channel);
+	return ret < 0 ? no_memory(p->e) : 0;
+}
+
+/* ---- PCI ---- */
+
+static void set_pci(struct domdef_address *a, unsigned bus, unsigned slot, unsigned function)
+{
+	free(a->port);
+	*a = (struct domdef_address){
+		.type = DOM_ADDRESS_PCI,
+		.domain = xhex(0),
+		.bus = xhex(bus),
+		.slot = xhex(slot),
+		.function = xhex(function),
+	};
+}
+
+static bool take(struct places *p, unsigned bus, unsigned slot, unsigned function)
+{
+	if (p->used[bus][slot] & 1u << function)
+		return false;
+	p->used[bus][slot] |= (uint8_t)(1u << function);
+	return true;
+}
+
+/* What the document gives. Attributes that are left out are 0. */
+static int note_given(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	struct places *p = opaque;
+	struct domdef_address *a = &dev->address;
+
+	if (a->type != DOM_ADDRESS_PCI)
+		return 0;
+	a->bus.hex = a->slot.hex = true;
+	if (!a->slot.set && !a->bus.set && !a->function.set) { /* a wish for PCI, no place */
+		free(a->port);
+		*a = (struct domdef_address){ 0 };
+		return 0;
+	}
+	a->domain.set = a->bus.set = a->slot.set = a->function.set = true;
+	if (a->domain.v || a->bus.v >= BUSES || a->slot.v >= SLOTS || a->function.v >= FUNCTIONS)
+		return err_set(p->e, -EBADMSG, "Invalid PCI address %04llx:%02llx:%02llx.%llx of a device '%s'",
+		               (unsigned long long)a->domain.v, (unsigned long long)a->bus.v,
+		               (unsigned long long)a->slot.v, (unsigned long long)a->function.v, k->name);
+	if (!take(p, (unsigned)a->bus.v, (unsigned)a->slot.v, (unsigned)a->function.v))
+		return err_set(p->e, -EBADMSG, "Attempted double use of PCI Address %04llx:%02llx:%02llx.%llx",
+		               (unsigned long long)a->domain.v, (unsigned long long)a->bus.v,
+		               (unsigned long long)a->slot.v, (unsigned long long)a->function.v);
+	return 0;
+}
+
+static bool controller_on_pci(const struct domdef_controller *c, const struct domdef_machine *m)
+{
+	switch (c->type) {
+	case DOM_CONTROLLER_SCSI:
+	case DOM_CONTROLLER_SATA:
+	case DOM_CONTROLLER_VIRTIO_SERIAL:
+		return true;
+	case DOM_CONTROLLER_IDE:
+		return m->pci == DOMDEF_PCI_FLAT;
+	case DOM_CONTROLLER_USB:
+		return !same(c->model, "none");
+	case DOM_CONTROLLER_PCI:
+		return !pci_root(c);
+	default:
+		return false;
+	}
+}
+
+static bool model_in(const char *model, const char *const *names)
+{
+	for (; model && *names; names++)
+		if (!strncmp(model, *names, strlen(*names)))
+			return true;
+	return false;
+}
+
+static bool on_pci(const struct places *p, const struct domdef_kind *k, const struct domdev *dev)
+{
+	static const char *const sounds[] = { "ich", "ac97", "es1370", "virtio", NULL };
+	const struct domdef_other *o = (const struct domdef_other *)dev;
+
+	if (!strcmp(k->name, "disk"))
+		return ((const struct domdef_disk *)dev)->bus == DOM_BUS_VIRTIO;
+	if (!strcmp(k->name, "controller"))
+		return controller_on_pci((const struct domdef_controller *)dev, p->machine);
+	if (!strcmp(k->name, "video"))
+		return !same(((const struct domdef_video *)dev)->model, "none");
+	if (!strcmp(k->name, "memballoon"))
+		return !same(((const struct domdef_memballoon *)dev)->model, "none");
+	if (!strcmp(k->name, "hostdev"))
+		return same(((const struct domdef_hostdev *)dev)->type, "pci") ||
+		       same(((const struct domdef_hostdev *)dev)->type, "mdev");
+	if (!strcmp(k->name, "input"))
+		return same(((const struct domdef_input *)dev)->bus, "virtio");
+	if (!strcmp(k->name, "sound"))
+		return model_in(o->model, sounds);
+	if (!strcmp(k->name, "watchdog"))
+		return same(((const struct domdef_watchdog *)dev)->model, "i6300esb");
+	return !strcmp(k->name, "interface") || !strcmp(k->name, "rng") || !strcmp(k->name, "vsock") ||
+	       !strcmp(k->name, "filesystem") || !strcmp(k->name, "shmem") || !strcmp(k->name, "crypto");
+}
+
+/* A root port is at slot 2 or above, eight in a slot; its chassis and port numbers follow from index and place. */
+static int place_root_port(struct places *p, struct domdef_controller *c)
+{
+	struct domdef_address *a = &c->dev.address;
+
+	for (unsigned slot = 2; a->type != DOM_ADDRESS_PCI && slot < SLOTS - 1; slot++) {
+		unsigned function = 0;
+
+		if (slot == 0x1b || slot == 0x1d)
+			continue;
+		/* Not beside something else's function. */
+		if (p->used[0][slot] && !(p->used[0][slot] & 1))
+			continue;
+		while (function < FUNCTIONS && p->used[0][slot] & 1u << function)
+			function++;
+		if (function == FUNCTIONS)
+			continue;
+		if (function) {
+			bool port = false;
+
+			for (unsigned n = 0; n < p->d->controllers.n; n++) {
+				const struct domdef_controller *o = p->d->controllers.v[n];
+
+				port |= same(o->model, "pcie-root-port") && o->dev.address.type == DOM_ADDRESS_PCI &&
+				        !o->dev.address.bus.v && o->dev.address.slot.v == slot &&
+				        !o->dev.address.function.v && o->dev.address.multifunction == DOM_ON;
+			}
+			if (!port)
+				continue;
+		}
+		take(p, 0, slot, function);
+		set_pci(a, 0, slot, function);
+		a->multifunction = function ? DOM_SWITCH_ABSENT : DOM_ON;
+	}
+	if (a->type != DOM_ADDRESS_PCI)
+		return err_set(p->e, -ENOTSUP, "No more available PCI slots");
+	if (!c->chassis.set)
+		c->chassis = xnum(c->index.v);
+	if (!c->target_port.set)
+		c->target_port = xhex(a->slot.v << 3 | a->function.v);
+	return !c->model_name && xstr_set(&c->model_name, "pcie-root-port") < 0 ? no_memory(p->e) : 0;
+}
+
+static int place_root_ports(struct places *p)
+{
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < p->d->controllers.n; n++)
+		if (same(p->d->controllers.v[n]->model, "pcie-root-port"))
+			ret = place_root_port(p, p->d->controllers.v[n]);
+	return ret;
+}
+
+/* Parts that a chipset has at a fixed place. */
+static bool place_fixed(struct places *p, const struct domdef_kind *k, struct domdev *dev)
+{
+	const struct domdef_controller *c = (const struct domdef_controller *)dev;
+	bool express = p->machine->pci == DOMDEF_PCI_EXPRESS;
+	unsigned slot = 0, function = 0;
+
+	if (!strcmp(k->name, "controller") && c->index.v == 0 && c->type == DOM_CONTROLLER_SATA && express)
+		slot = 0x1f, function = 2;
+	else if (!strcmp(k->name, "controller") && c->type == DOM_CONTROLLER_IDE)
+		slot = 1, function = 1;
+	else if (!strcmp(k->name, "controller") && c->type == DOM_CONTROLLER_USB && same(c->model, "piix3-uhci"))
+		slot = 1, function = 2;
+	else if (!strcmp(k->name, "video") && p->d->videos.v[0] == (struct domdef_video *)dev)
+		slot = express ? 1 : 2;
+	else if (!strcmp(k->name, "sound") && same(((struct domdef_other *)dev)->model, "ich9") && express)
+		slot = 0x1b;
+	if (!slot || !take(p, 0, slot, function))
+		return false;
+	set_pci(&dev->address, 0, slot, function);
+	return true;
+}
+
+static int place_express(struct places *p, struct domdev *dev)
+{
+	uint64_t index = 1;
+	int ret;
+
+	for (unsigned n = 0; n < p->d->controllers.n; n++) {
+		struct domdef_controller *c = p->d->controllers.v[n];
+
+		if (c->type == DOM_CONTROLLER_PCI && same(c->model, "pcie-root-port") && c->index.v < BUSES &&
+		    !p->used[c->index.v][0]) {
+			take(p, (unsigned)c->index.v, 0, 0);
+			set_pci(&dev->address, (unsigned)c->index.v, 0, 0);
+			return 0;
+		}
+	}
+	while (find_controller(p->d, DOM_CONTROLLER_PCI, index))
+		index++;
+	if (index >= BUSES)
+		return err_set(p->e, -ENOTSUP, "No more available PCI slots");
+	if (!need_controller(p->d, DOM_CONTROLLER_PCI, index, "pcie-root-port"))
+		return no_memory(p->e);
+	ret = place_root_port(p, find_controller(p->d, DOM_CONTROLLER_PCI, index));
+	return ret == 0 ? place_express(p, dev) : ret;
+}
+
+static int place_flat(struct places *p, struct domdev *dev)
+{
+	for (unsigned slot = 3; slot < SLOTS; slot++)
+		if (!p->used[0][slot]) {
+			take(p, 0, slot, 0);
+			set_pci(&dev->address, 0, slot, 0);
+			return 0;
+		}
+	return err_set(p->e, -ENOTSUP, "No more available PCI slots");
+}
+
+static int place_pci(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	struct places *p = opaque;
+
+	if (dev->address.type || !on_pci(p, k, dev) || place_fixed(p, k, dev))
+		return 0;
+	return p->machine->pci == DOMDEF_PCI_EXPRESS ? place_express(p, dev) : place_flat(p, dev);
+}
+
+/* ---- the board's own order (arch/x86/board_virtio.c) ---- */
+
+static int board_forget(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	if (dev->address.type != DOM_ADDRESS_PCI)
+		return 0;
+	free(dev->address.port);
+	dev->address = (struct domdef_address){ 0 };
+	return 0;
+}
+
+static void place_board(struct places *p)
+{
+	struct domdef *d = p->d;
+	unsigned slot = 1;
+
+	domdef_each(d, board_forget, NULL);
+	for (unsigned n = 0; n < d->disks.n; n++)
+		if (d->disks.v[n]->bus == DOM_BUS_VIRTIO)
+			set_pci(&d->disks.v[n]->dev.address, 0, slot++ % SLOTS, 0);
+	for (unsigned n = 0; n < d->interfaces.n; n++)
+		if (same(d->interfaces.v[n]->model, "virtio"))
+			set_pci(&d->interfaces.v[n]->dev.address, 0, slot++ % SLOTS, 0);
+	for (unsigned n = 0; n < d->controllers.n; n++)
+		if (d->controllers.v[n]->type == DOM_CONTROLLER_VIRTIO_SERIAL)
+			for (unsigned c = 0; c < d->consoles.n; c++)
+				if (on_virtio_serial(d->consoles.v[c])) {
+					set_pci(&d->controllers.v[n]->dev.address, 0, slot++ % SLOTS, 0);
+					break;
+				}
+	if (d->rngs.n)
+		set_pci(&d->rngs.v[0]->dev.address, 0, slot++ % SLOTS, 0);
+	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio"))
+		set_pci(&d->memballoons.v[0]->dev.address, 0, slot++ % SLOTS, 0);
+	if (d->vsocks.n)
+		set_pci(&d->vsocks.v[0]->dev.address, 0, slot++ % SLOTS, 0);
+}
+
+/* ---- all of it ---- */
+
+static int add_buses(struct places *p)
+{
+	const char *root = p->machine->pci == DOMDEF_PCI_FLAT ? "pci-root" : "pcie-root";
+	bool usb = false;
+
+	if (!need_controller(p->d, DOM_CONTROLLER_PCI, 0, root))
+		return no_memory(p->e);
+	for (unsigned n = 0; n < p->d->disks.n; n++)
+		usb |= p->d->disks.v[n]->bus == DOM_BUS_USB;
+	for (unsigned n = 0; n < p->d->inputs.n; n++)
+		usb |= same(p->d->inputs.v[n]->bus, "usb");
+	if (usb && !need_controller(p->d, DOM_CONTROLLER_USB, 0,
+	                            p->machine->pci == DOMDEF_PCI_FLAT ? "piix3-uhci" : "qemu-xhci"))
+		return no_memory(p->e);
+	return 0;
+}
+
+static int place_all_pci(struct places *p)
+{
+	int ret;
+
+	if (p->machine->pci == DOMDEF_PCI_BOARD) {
+		place_board(p);
+		return 0;
+	}
+	p->used[0][0] = 0xff; /* the host bridge */
+	if (p->machine->pci == DOMDEF_PCI_EXPRESS)
+		p->used[0][0x1f] |= 1u << 0 | 1u << 3; /* LPC bridge and SMBus */
+	else
+		p->used[0][1] |= 1u << 0 | 1u << 3; /* ISA bridge and power management */
+	ret = domdef_each(p->d, note_given, p);
+	if (ret == 0 && p->machine->pci == DOMDEF_PCI_EXPRESS)
+		ret = place_root_ports(p);
+	return ret == 0 ? domdef_each(p->d, place_pci, p) : ret;
+}
+
+int domdef_assign_addresses(struct domdef *d, struct err *e)
+{
+	struct places *p = calloc(1, sizeof(*p));
+	int ret;
+
+	if (!p)
+		return no_memory(e);
+	p->d = d;
+	p->e = e;
+	p->machine = domdef_machine_find(d->os.machine);
+	ret = number_controllers(d, e);
+	if (ret == 0)
+		ret = add_buses(p);
+	if (ret == 0)
+		ret = place_drives(p);
+	if (ret == 0)
+		ret = place_ports(p);
+	if (ret == 0)
+		ret = place_all_pci(p);
+	free(p);
+	return ret;
+}
+
+/* ---- aliases of a running machine ---- */
+
+struct naming {
+	const struct domdef_kind *kind;
+	unsigned next;
+};
+
+static int name_controller(struct domdef_controller *c)
+{
+	static const char *const names[] = { "", "ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci.",
+					     "xenbus", "isa" };
+
+	if (c->type == DOM_CONTROLLER_PCI && c->index.v == 0)
+		return xstr_set(&c->dev.alias, same(c->model, "pcie-root") ? "pcie.0" : "pci.0");
+	if (c->type == DOM_CONTROLLER_USB && c->index.v == 0)
+		return xstr_set(&c->dev.alias, "usb");
+	return xstr_printf(&c->dev.alias, "%s%llu", names[c->type], (unsigned long long)c->index.v);
+}
+
+static int name_disk(struct domdef_disk *k)
+{
+	static const char *const names[] = { "", "virtio", "sata", "scsi", "ide", "usb", "fdc", "sd", "ps2", "xen" };
+	const struct domdef_address *a = &k->dev.address;
+
+	if (a->type == DOM_ADDRESS_DRIVE)
+		return xstr_printf(&k->dev.alias, "%s%llu-%llu-%llu", names[k->bus],
+				   (unsigned long long)a->controller.v, (unsigned long long)a->bus.v,
+				   (unsigned long long)a->unit.v);
+	return xstr_printf(&k->dev.alias, "%s-disk%d", names[k->bus], domdef_target_index(k->target));
+}
+
+static int name_device(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	struct naming *s = opaque;
+
+	if (s->kind != k)
+		*s = (struct naming){ .kind = k };
+	if (dev->alias)
+		return s->next++, 0;
+	if (!strcmp(k->name, "controller"))
+		return name_controller((struct domdef_controller *)dev);
+	if (!strcmp(k->name, "disk"))
+		return name_disk((struct domdef_disk *)dev);
+	if (!strcmp(k->name, "audio"))
+		return xstr_printf(&dev->alias, "audio%s", ((struct domdef_other *)dev)->id);
+	return k->alias ? xstr_printf(&dev->alias, "%s%u", k->alias, s->next++) : 0;
+}
+
+int domdef_assign_aliases(struct domdef *d)
+{
+	struct naming s = { 0 };
+	int ret = domdef_each(d, name_device, &s);
+
+	/* The mirror of a serial port has the port's name. */
+	if (ret == 0 && d->serials.n && d->consoles.n && same(d->consoles.v[0]->target_type, "serial"))
+		ret = xstr_set(&d->consoles.v[0]->dev.alias, d->serials.v[0]->dev.alias);
+	return ret;
+}

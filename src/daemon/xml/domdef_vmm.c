@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From the document to the arguments of panal-vmm. What the machine cannot have is an error that names it, where the
+ * guest would do worse without it or something else than was asked for; where it would not notice, or only lacks
+ * something it can do without, it is left out with a note.
+ */
+#include "daemon/xml/domdef_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARGS_MAX = 512, NOTES_MAX = 128 };
+
+#define NO_CHIPSET \
+	"the machine is built without this chipset: virtio devices on PCI bus 0, in the order of the document"
+
+const struct domdef_machine domdef_machines[] = {
+	{ "panal-micro", "micro", DOMDEF_PCI_BOARD, NULL },
+	{ "q35", "micro", DOMDEF_PCI_EXPRESS, NO_CHIPSET },
+	{ "pc-q35-*", "micro", DOMDEF_PCI_EXPRESS, NO_CHIPSET },
+	{ "pc", "micro", DOMDEF_PCI_FLAT, NO_CHIPSET },
+	{ "pc-i440fx-*", "micro", DOMDEF_PCI_FLAT, NO_CHIPSET },
+	{ NULL },
+};
+
+const struct domdef_machine *domdef_machine_find(const char *name)
+{
+	for (const struct domdef_machine *m = domdef_machines; name && m->name; m++) {
+		size_t len = strcspn(m->name, "*");
+
+		if (m->name[len] ? !strncmp(name, m->name, len) : !strcmp(name, m->name))
+			return m;
+	}
+	return NULL;
+}
+
+struct making {
+	struct domdef_args *out;
+	const struct domdef *d;
+	const struct domdef_place *place;
+	struct err *e;
+	int ret; /* the first failure */
+};
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+/* ---- arguments and notes ---- */
+
+static void add_line(struct making *m, char **list, unsigned *count, unsigned max, char *text)
+{
+	if (!text || *count + 1 >= max) {
+		free(text);
+		m->ret = err_set(m->e, text ? -ENOTSUP : -ENOMEM, text ? "the machine has too many devices" :
+				 "out of memory");
+		return;
+	}
+	list[(*count)++] = text;
+}
+
+static void ATTR_PRINTF(2, 3) arg(struct making *m, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+
+	if (m->ret < 0)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	add_line(m, m->out->argv, &m->out->argc, ARGS_MAX, text);
+}
+
+static void ATTR_PRINTF(2, 3) note(struct making *m, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+
+	if (m->ret < 0 || m->out->note_count + 1 >= NOTES_MAX)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	add_line(m, m->out->note, &m->out->note_count, NOTES_MAX, text);
+}
+
+static void ATTR_PRINTF(2, 3) refuse(struct making *m, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	if (m->ret < 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m->ret = err_set(m->e, -ENOTSUP, "%s", text);
+}
+
+/* The path as panal-vmm reads it: a comma is written twice. */
+static char *doubled(const char *path)
+{
+	char *out = malloc(2 * strlen(path) + 1), *at = out;
+
+	for (; out && *path; path++) {
+		if (*path == ',')
+			*at++ = ',';
+		*at++ = *path;
+	}
+	if (out)
+		*at = 0;
+	return out;
+}
+
+/* ---- processor, memory, boot ---- */
+
+static void make_cpu(struct making *m)
+{
+	const struct domdef *d = m->d;
+	const struct domdef_cpu *c = d->cpu;
+	uint64_t count = d->vcpu_current.set ? d->vcpu_current.v : d->vcpu.v;
+
+	if (count > DOMDEF_VCPU_MAX)
+		return refuse(m, "%llu vCPUs are not possible; at most %d are", (unsigned long long)count,
+		              DOMDEF_VCPU_MAX);
+	if (c && same(c->mode, "custom") && c->model)
+		return refuse(m, "CPU model '%s' is not possible; mode host-passthrough, host-model and maximum are",
+		              c->model);
+	if (c && c->cells.n)
+		return refuse(m, "NUMA cells (<numa> in <cpu>) are not possible yet");
+	if (c && c->features.n)
+		note(m, "cpu: features are the accelerator's; <feature> elements have no effect");
+	if (c && same(c->mode, "host-model"))
+		note(m, "cpu: host-model is taken as host-passthrough");
+	if (c && c->sockets.set && count == d->vcpu.v && c->dies.v <= 1 && (!c->clusters.set || c->clusters.v <= 1))
+		arg(m, "--cpus=%llu,sockets=%llu,cores=%llu,threads=%llu", (unsigned long long)count,
+		    (unsigned long long)c->sockets.v, (unsigned long long)c->cores.v, (unsigned long long)c->threads.v);
+	else
+		arg(m, "--cpus=%llu", (unsigned long long)count);
+	if (count < d->vcpu.v)
+		note(m, "vcpu: the machine starts with %llu of %llu, and none can be added while it runs",
+		     (unsigned long long)count, (unsigned long long)d->vcpu.v);
+	/* "kvm" is what clients ask for; which accelerator is the faster here is measured. */
+	arg(m, d->type == DOM_TYPE_QEMU ? "--accel=soft" : "--accel=auto");
+}
+
+static void make_memory(struct making *m)
+{
+	const struct domdef *d = m->d;
+
+	if (d->memory.v < DOMDEF_MEMORY_MIN_KIB || d->memory.v > DOMDEF_MEMORY_MAX_KIB)
+		return refuse(m, "memory of %llu KiB is not possible; from 2 MiB to 1 TiB is",
+		              (unsigned long long)d->memory.v);
+	arg(m, "--memory=%lluK", (unsigned long long)(d->memory.v + 3) / 4 * 4);
+	if (d->backing.hugepages)
+		arg(m, "--hugepages");
+	if (d->backing.page.n)
+		note(m, "memoryBacking: the size of huge pages is the host's choice");
+	if (d->backing.locked)
+		refuse(m, "<locked/> in <memoryBacking> is not possible yet");
+	if (d->memories.n || d->max_memory.set)
+		refuse(m,
+		       "memory that is added while the machine runs (<maxMemory>, <memory model=...>) is not possible");
+}
+
+static void make_boot(struct making *m)
+{
+	const struct domdef_os *os = &m->d->os;
+
+	if (!os->kernel)
+		return refuse(
+			m,
+			"booting from a disk, a CD-ROM or the network needs firmware, which machine '%s' does not "
+			"have yet; give <kernel> (and <initrd>, <cmdline>) in <os>",
+			os->machine);
+	if (os->firmware || os->loader || os->nvram)
+		return refuse(m, "firmware (<loader>, <nvram>, firmware='%s') is not possible beside <kernel>",
+		              os->firmware ? os->firmware : "");
+	if (os->dtb)
+		return refuse(m, "a device tree (<dtb>) is not possible on x86");
+	arg(m, "--kernel=%s", os->kernel);
+	if (os->initrd)
+		arg(m, "--initrd=%s", os->initrd);
+	if (os->cmdline)
+		arg(m, "--append=%s", os->cmdline);
+	if (os->acpi.n)
+		refuse(m, "ACPI tables of one's own (<acpi> in <os>) are not possible");
+	if (same(os->smbios_mode, "host") || m->d->sysinfo.n)
+		note(m, "sysinfo: there are no SMBIOS tables");
+}
+
+/* ---- disks ---- */
+
+static const char *disk_path(struct making *m, const struct domdef_disk *k)
+{
+	switch (k->type) {
+	case DOM_SOURCE_FILE:
+		return k->source.file;
+	case DOM_SOURCE_BLOCK:
+		return k->source.dev;
+	case DOM_SOURCE_VOLUME:
+		return m->place->volume ? m->place->volume(m->place->opaque, k) : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* What a disk may ask for and not get. */
+static bool disk_wishes(struct making *m, const struct domdef_disk *k)
+{
+	const struct {
+		const char *name;
+		unsigned count;
+	} parts[] = { { "iotune", k->iotune.n }, { "encryption", k->encryption.n }, { "auth", k->auth.n },
+		      { "mirror", k->mirror.n }, { "geometry", k->geometry.n }, { "blockio", k->blockio.n },
+		      { "transient", k->transient }, { "shareable", k->shareable },
+		      { "source with parts of its own", k->source.parts.n } };
+
+	for (size_t n = 0; n < COUNT_OF(parts); n++)
+		if (parts[n].count) {
+			refuse(m, "<%s> of disk '%s' is not possible yet", parts[n].name, k->target);
+			return false;
+		}
+	if (k->serial || k->wwn || k->vendor || k->product)
+		note(m, "disk %s: the guest does not see <serial>, <wwn>, <vendor>, <product>", k->target);
+	return true;
+}
+
+static bool one_of(const char *value, const char *const *names)
+{
+	for (; value && *names; names++)
+		if (!strcmp(value, *names))
+			return true;
+	return !value;
+}
+
+static void make_disk(struct making *m, const struct domdef_disk *k)
+{
+	static const char *const formats[] = { "raw", NULL };
+	static const char *const caches[] = { "default", "none", "writeback", "unsafe", NULL };
+	static const char *const bus_names[] = {"", "virtio", "sata", "scsi", "ide", "usb", "fdc", "sd", "ps2", "xen"};
+	const char *path = disk_path(m, k);
+	char *text;
+
+	if (k->device != DOM_DISK_DISK && !path)
+		return note(m, "%s %s: the empty drive is left out", k->device == DOM_DISK_FLOPPY ? "floppy" : "cdrom",
+		            k->target);
+	if (k->device != DOM_DISK_DISK || k->bus != DOM_BUS_VIRTIO)
+		return refuse(m, "disk '%s' is a %s on bus '%s'; only device='disk' with bus='virtio' is possible yet",
+		              k->target, k->device == DOM_DISK_DISK ? "disk" : k->device == DOM_DISK_CDROM ? "CD-ROM" :
+		              k->device == DOM_DISK_FLOPPY ? "floppy" : "LUN", bus_names[k->bus]);
+	if (!path)
+		return refuse(m, "the source of disk '%s' is not possible; type 'file', 'block' and 'volume' are",
+		              k->target);
+	if (!one_of(k->format, formats))
+		return refuse(m, "format '%s' of disk '%s' is not possible; 'raw' is", k->format, k->target);
+	if (!one_of(k->cache, caches))
+		return refuse(m, "cache='%s' of disk '%s' is not possible; none, writeback and unsafe are", k->cache,
+		              k->target);
+	if (!disk_wishes(m, k))
+		return;
+	text = doubled(path);
+	if (!text)
+		m->ret = err_set(m->e, -ENOMEM, "out of memory");
+	else
+		arg(m, "--disk=%s,format=%s%s%s%s", text, k->format, k->readonly ? ",readonly" : "",
+		    k->cache && strcmp(k->cache, "default") ? ",cache=" : "",
+		    k->cache && strcmp(k->cache, "default") ? k->cache : "");
+	free(text);
+}
+
+/* ---- networks ---- */
+
+static void make_interface(struct making *m, const struct domdef_interface *i)
+{
+	const char *tap = NULL;
+
+	if (i->model && strcmp(i->model, "virtio"))
+		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio' is", i->model, i->mac);
+	if (i->type == DOM_NET_USER) {
+		arg(m, "--net=user,mac=%s", i->mac);
+	} else {
+		if (m->place->tap)
+			tap = m->place->tap(m->place->opaque, i);
+		if (!tap)
+			return refuse(
+				m, "this type of network interface (%s) is not possible; network, bridge and user are",
+				i->mac);
+		arg(m, "--net=tap=%s,mac=%s", tap, i->mac);
+	}
+	if (i->filterref.n || i->vlan.n || i->virtualport.n)
+		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);
+}
+
+/* ---- serial ports and consoles ---- */
+
+static void make_chr(struct making *m, const char *option, const struct domdef_chr *c, const char *pty)
+{
+	if (c->type == DOM_CHR_PTY && pty)
+		arg(m, "--%s=%s", option, pty);
+	else if (c->type == DOM_CHR_PTY || c->type == DOM_CHR_NULL)
+		arg(m, "--%s=none", option);
+	else if (c->type == DOM_CHR_FILE && c->path && !same(c->append, "on"))
+		arg(m, "--%s=file:%s", option, c->path);
+	else if (c->type == DOM_CHR_UNIX && c->path && !same(c->mode, "connect"))
+		arg(m, "--%s=unix:%s", option, c->path);
+	else
+		refuse(m,
+		       "what the %s port is connected to is not possible; pty, null, file and a listening unix socket "
+		       "are",
+		       option);
+	if (c->log_file)
+		note(m, "%s: <log> has no effect", option);
+}
+
+static void make_chrs(struct making *m)
+{
+	const struct domdef *d = m->d;
+	const struct domdef_chr *console = NULL;
+
+	for (unsigned n = 0; n < d->consoles.n; n++)
+		if (same(d->consoles.v[n]->target_type, "virtio")) {
+			if (console)
+				return refuse(m, "only one virtio console is possible");
+			console = d->consoles.v[n];
+		} else if (!same(d->consoles.v[n]->target_type, "serial")) {
+			return refuse(m, "a console of type '%s' is not possible; serial and virtio are",
+			              d->consoles.v[n]->target_type);
+		}
+	if (d->serials.n > 1)
+		return refuse(m, "only one serial port is possible");
+	if (d->serials.n)
+		make_chr(m, "serial", d->serials.v[0], m->place->serial);
+	else
+		arg(m, "--serial=none");
+	if (console)
+		make_chr(m, "console", console, m->place->console);
+}
+
+/* ---- the rest ---- */
+
+static void make_small(struct making *m)
+{
+	const struct domdef *d = m->d;
+
+	for (unsigned n = 0; n < d->rngs.n; n++) {
+		if (n || !same(d->rngs.v[n]->model, "virtio") || !same(d->rngs.v[n]->backend_model, "random"))
+			return refuse(m, "one rng of model 'virtio' with backend 'random' is possible, no other");
+		arg(m, "--rng");
+		if (d->rngs.v[n]->rate_bytes.set)
+			note(m, "rng: its <rate> has no effect");
+	}
+	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio"))
+		arg(m, "--balloon");
+	else if (d->memballoons.n && !same(d->memballoons.v[0]->model, "none"))
+		refuse(m, "memballoon model '%s' is not possible; virtio and none are", d->memballoons.v[0]->model);
+	if (d->vsocks.n && m->place->vsock) {
+		arg(m, "--vsock=%s", m->place->vsock);
+		arg(m, "--vsock-cid=%llu", d->vsocks.v[0]->cid.set ? (unsigned long long)d->vsocks.v[0]->cid.v : 3);
+	}
+	for (unsigned n = 0; n < d->panics.n; n++)
+		if (!same(d->panics.v[n]->model, "isa") && !same(d->panics.v[n]->model, "pvpanic"))
+			refuse(m, "panic model '%s' is not possible; 'isa' is", d->panics.v[n]->model);
+	for (unsigned n = 0; n < d->videos.n; n++)
+		if (!same(d->videos.v[n]->model, "none"))
+			note(m, "video: there is no graphics card; '%s' is left out", d->videos.v[n]->model);
+	for (unsigned n = 0; n < d->watchdogs.n; n++)
+		if (!same(d->watchdogs.v[n]->model, "itco")) /* part of Q35 chipsets, which documents name by habit */
+			refuse(m, "watchdog '%s' is not possible yet", d->watchdogs.v[n]->model);
+	if (d->watchdogs.n)
+		note(m, "watchdog: there is none");
+}
+
+/* Devices and settings with one answer each. count is a list's; why is the note's text, NULL: refused. */
+struct verdict {
+	const char *name;
+	size_t list;
+	const char *why;
+};
+#define LEFT_OUT(n, l, w) { n, offsetof(struct domdef, l), w }
+#define REFUSED(n, l) { n, offsetof(struct domdef, l), NULL }
+static const struct verdict verdicts[] = {
+	REFUSED("graphics", graphics),
+	REFUSED("hostdev", hostdevs),
+	REFUSED("filesystem", filesystems),
+	REFUSED("tpm", tpms),
+	REFUSED("shmem", shmems),
+	REFUSED("iommu", iommus),
+	REFUSED("crypto", cryptos),
+	REFUSED("nvram", nvrams),
+	REFUSED("parallel", parallels),
+	REFUSED("launchSecurity", launch_security),
+	REFUSED("idmap", idmap),
+	REFUSED("lease", leases),
+	LEFT_OUT("input", inputs, "without a display there is nothing to point at"),
+	LEFT_OUT("sound", sounds, "there is no sound card"),
+	LEFT_OUT("channel", channels, "there is no virtio-serial port; a guest agent is not reached"),
+	LEFT_OUT("redirdev", redirdevs, "there is no USB"),
+	LEFT_OUT("smartcard", smartcards, "there is no USB"),
+	LEFT_OUT("hub", hubs, "there is no USB"),
+	LEFT_OUT("genid", genid, "the guest is not told when it was copied"),
+	LEFT_OUT("hyperv", features.hyperv, "the guest is not offered Hyper-V's interfaces"),
+	LEFT_OUT("kvm", features.kvm, "these features have no effect"),
+	LEFT_OUT("iothreads", iothread, "one loop serves all devices"),
+};
+
+static void judge(struct making *m)
+{
+	const struct domdef_machine *machine = domdef_machine_find(m->d->os.machine);
+
+	for (size_t n = 0; n < COUNT_OF(verdicts); n++) {
+		const struct xlist *l = (const struct xlist *)((const char *)m->d + verdicts[n].list);
+
+		if (l->n && verdicts[n].why)
+			note(m, "%s: %s", verdicts[n].name, verdicts[n].why);
+		else if (l->n)
+			refuse(m, "device or setting '%s' is not possible yet; leave it out", verdicts[n].name);
+	}
+	if (machine->note)
+		note(m, "machine %s: %s", m->d->os.machine, machine->note);
+	arg(m, "--board=%s", machine->board);
+}
+
+static void make_control(struct making *m)
+{
+	if (m->place->control)
+		arg(m, "--control=%s", m->place->control);
+	if (m->place->paused)
+		arg(m, "--paused");
+	if (m->d->on_reboot == DOM_ACTION_DESTROY)
+		arg(m, "--no-reboot");
+}
+
+int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struct domdef_place *place, struct err *e)
+{
+	struct making m = { .out = out, .d = d, .place = place, .e = e };
+
+	*out = (struct domdef_args){.argv = calloc(ARGS_MAX, sizeof(char *)),
+				    .note = calloc(NOTES_MAX, sizeof(char *))};
+	if (!out->argv || !out->note)
+		m.ret = err_set(e, -ENOMEM, "out of memory");
+	if (m.ret == 0)
+		judge(&m);
+	make_boot(&m);
+	make_memory(&m);
+	make_cpu(&m);
+	for (unsigned n = 0; n < d->disks.n && m.ret == 0; n++)
+		make_disk(&m, d->disks.v[n]);
+	for (unsigned n = 0; n < d->interfaces.n && m.ret == 0; n++)
+		make_interface(&m, d->interfaces.v[n]);
+	make_chrs(&m);
+	make_small(&m);
+	make_control(&m);
+	if (m.ret < 0)
+		domdef_args_free(out);
+	return m.ret;
+}
+
+void domdef_args_free(struct domdef_args *a)
+{
+	for (unsigned n = 0; a->argv && n < a->argc; n++)
+		free(a->argv[n]);
+	for (unsigned n = 0; a->note && n < a->note_count; n++)
+		free(a->note[n]);
+	free(a->argv);
+	free(a->note);
+	*a = (struct domdef_args){ 0 };
+}

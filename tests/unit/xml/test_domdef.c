@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Domain documents: read, filled in, written, read again. */
+#include "daemon/xml/domdef.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MINIMAL(inner, devices)                                                                                    \
+	"<domain type='kvm'><name>m</name><memory>65536</memory>" inner                                            \
+	"<os><type machine='panal-micro'>hvm</type><kernel>/k</kernel></os><devices>" devices "</devices></domain>"
+
+static struct domdef *parse(const char *xml, unsigned flags)
+{
+	struct err e = { 0 };
+	struct domdef *d;
+	int ret = domdef_parse(&d, xml, strlen(xml), flags, &e);
+
+	if (ret < 0)
+		print_error("%s\n", e.text);
+	assert_int_equal(ret, 0);
+	return d;
+}
+
+static void fails(const char *xml, unsigned flags, int code, const char *says)
+{
+	struct err e = { 0 };
+	struct domdef *d;
+
+	assert_int_equal(domdef_parse(&d, xml, strlen(xml), flags, &e), code);
+	assert_null(d);
+	if (!strstr(e.text, says))
+		print_error("\"%s\" does not say \"%s\"\n", e.text, says);
+	assert_non_null(strstr(e.text, says));
+}
+
+static char *format(const struct domdef *d, unsigned flags)
+{
+	char *text = domdef_format(d, flags);
+
+	assert_non_null(text);
+	return text;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		print_error("%s\nhas no %s\n", text, part);
+	assert_non_null(strstr(text, part));
+}
+
+static void has_not(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		print_error("%s\nhas %s\n", text, part);
+	assert_null(strstr(text, part));
+}
+
+/* ---- loops ---- */
+
+static void round_trip(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+	char *text = calloc(1, 1 << 16), *once, *twice;
+	struct domdef *d;
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+	fclose(f);
+	d = parse(text, 0);
+	once = format(d, 0);
+	domdef_free(d);
+	d = parse(once, DOMDEF_PARSE_VALIDATE);
+	twice = format(d, 0);
+	if (strcmp(once, twice))
+		print_error("%s\n%s\n%s\n", path, once, twice);
+	assert_string_equal(once, twice);
+	domdef_free(d);
+	free(once);
+	free(twice);
+	free(text);
+}
+
+static void samples_survive_the_loop(void **state)
+{
+	glob_t g;
+
+	assert_int_equal(glob(SAMPLES "/*.xml", 0, NULL, &g), 0);
+	for (size_t n = 0; n < g.gl_pathc; n++)
+		round_trip(g.gl_pathv[n]);
+	globfree(&g);
+}
+
+static void unknown_parts_are_kept(void **state)
+{
+	struct domdef *d = parse(MINIMAL("<x:new xmlns:x='urn:x' b='&amp;1'><x:in>t&lt;\nu</x:in></x:new>",
+	                                 "<disk type='file' colour='red'><source file='/a' weight='1'><peel/></source>"
+	                                 "<target dev='vda'/><label a='1'/></disk>"), 0);
+	char *text = format(d, 0), *again;
+
+	has(text, "colour='red'");
+	has(text, "<source file='/a' weight='1'>\n        <peel/>\n      </source>");
+	has(text, "<label a='1'/>");
+	has(text, "<x:new xmlns:x='urn:x' b='&amp;1'>\n    <x:in>t&lt;&#10;u</x:in>\n  </x:new>");
+	domdef_free(d);
+	d = parse(text, 0);
+	again = format(d, 0);
+	assert_string_equal(text, again);
+	domdef_free(d);
+	free(text);
+	free(again);
+}
+
+static void validation_names_the_unknown(void **state)
+{
+	fails(MINIMAL("<colour/>", ""), DOMDEF_PARSE_VALIDATE, -EPROTO, "'colour'");
+	fails(MINIMAL("", "<disk a='1'><source file='/a'/><target dev='vda'/></disk>"), DOMDEF_PARSE_VALIDATE, -EPROTO,
+	      "'a'");
+}
+
+/* ---- filling in ---- */
+
+static void defaults_are_filled_in(void **state)
+{
+	struct domdef *d = parse(MINIMAL("<vcpu>2</vcpu>", "<disk><source file='/a'/><target dev='vdb'/></disk>"
+	                                 "<interface type='user'/><serial type='pty'/>"), 0);
+	char *text = format(d, 0);
+
+	assert_true(d->uuid.set);
+	assert_int_equal(d->current_memory.v, 65536);
+	assert_int_equal(d->disks.v[0]->bus, DOM_BUS_VIRTIO);
+	assert_int_equal(d->consoles.n, 1);
+	assert_int_equal(strncmp(d->interfaces.v[0]->mac, "52:54:00:", 9), 0);
+	has(text, "<vcpu placement='static'>2</vcpu>");
+	has(text, "<driver name='qemu' type='raw'/>");
+	has(text, "<address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/>");
+	has(text, "<memory unit='KiB'>65536</memory>");
+	has(text, "<on_crash>destroy</on_crash>");
+	domdef_free(d);
+	free(text);
+}
+
+static void express_devices_get_root_ports(void **state)
+{
+	struct domdef *d =
+		parse("<domain type='kvm'><name>q</name><memory unit='GiB'>1</memory><os><type machine='q35'>"
+		      "hvm</type></os><devices><disk><source file='/a'/><target dev='vda'/></disk>"
+		      "<disk device='cdrom'><target dev='sda'/></disk>"
+		      "<controller type='pci' model='pcie-root'/><controller type='pci' model='pcie-root-port'/>"
+		      "</devices></domain>",
+		      0);
+	const struct domdef_address *a = &d->disks.v[0]->dev.address;
+	char *text = format(d, 0);
+
+	assert_int_equal(a->bus.v, 1);
+	assert_int_equal(a->slot.v, 0);
+	assert_int_equal(d->memory.v, 1 << 20);
+	has(text, "<target chassis='1' port='0x10'/>");
+	has(text, "slot='0x02' function='0x0' multifunction='on'/>");
+	has(text, "<address type='pci' domain='0x0000' bus='0x00' slot='0x1f' function='0x2'/>");
+	has(text, "<address type='drive' controller='0' bus='0' target='0' unit='0'/>");
+	assert_int_equal(d->memballoons.v[0]->dev.address.bus.v, 2); /* a port of its own was added */
+	domdef_free(d);
+	free(text);
+}
+
+static void aliases_are_for_running_machines(void **state)
+{
+	struct domdef *d = parse(MINIMAL("", "<interface type='user'/><interface type='user'><alias name='ua-mine'/>"
+	                                 "</interface><serial type='pty'/>"), 0);
+	char *text;
+
+	assert_int_equal(domdef_assign_aliases(d), 0);
+	assert_string_equal(d->interfaces.v[0]->dev.alias, "net0");
+	assert_string_equal(d->interfaces.v[1]->dev.alias, "ua-mine");
+	assert_string_equal(d->consoles.v[0]->dev.alias, "serial0");
+	d->id = xnum(3);
+	text = format(d, 0);
+	has(text, "<domain type='kvm' id='3'>");
+	has(text, "net0");
+	free(text);
+	text = format(d, DOMDEF_FORMAT_INACTIVE);
+	has_not(text, "net0");
+	has_not(text, "id='3'");
+	has(text, "ua-mine");
+	free(text);
+	domdef_free(d);
+}
+
+static void secrets_need_the_flag(void **state)
+{
+	struct domdef *d = parse(MINIMAL("", "<graphics type='vnc' passwd='hush'/>"), 0);
+	char *text = format(d, 0);
+
+	has_not(text, "hush");
+	free(text);
+	text = format(d, DOMDEF_FORMAT_SECURE);
+	has(text, "passwd='hush'");
+	free(text);
+	domdef_free(d);
+}
+
+/* ---- errors ---- */
+
+static void errors_name_the_cause(void **state)
+{
+	fails("<domain", 0, -EILSEQ, "(domain_definition):1:");
+	fails("", 0, -EILSEQ, "(domain_definition)");
+	fails("<network/>", 0, -EBADMSG, "unexpected root element <network>, expecting <domain>");
+	fails("<domain type='kvm'/>", 0, -EBADMSG, "name");
+	fails("<domain type='vax'/>", 0, -EBADMSG, "Invalid value for attribute 'type' in element 'domain': 'vax'");
+	fails("<!DOCTYPE d [<!ENTITY a 'b'>]><domain type='kvm'><name>&a;</name></domain>", 0, -EILSEQ, "");
+	fails(MINIMAL("<vcpu>two</vcpu>", ""), 0, -EBADMSG, "'two'");
+	fails(MINIMAL("<name>n</name>", ""), 0, -EBADMSG, "'name' is given twice");
+	fails(MINIMAL("<vcpu current='3'>2</vcpu>", ""), 0, -EBADMSG, "(2 < 3)");
+	fails(MINIMAL("",
+		      "<disk><source file='/a'/><target dev='vda'/></disk><disk><source file='/b'/><target dev='vda'/>"
+		      "</disk>"),
+	      0, -EBADMSG, "target 'vda' duplicated for disk sources");
+	fails(MINIMAL("", "<interface type='network'/>"), 0, -EBADMSG, "'network' attribute");
+	fails("<domain type='kvm' "
+	      "xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>a</name><memory>65536</memory>"
+	      "<os><type>hvm</type></os><q:commandline/></domain>",
+	      0, -ENOTSUP, "commandline");
+	assert_int_equal(domdef_fault(-EBADMSG), 27);
+	assert_int_equal(domdef_fault(-ENOTSUP), 67);
+}
+
+/* ---- metadata ---- */
+
+static void metadata_is_set_by_namespace(void **state)
+{
+	struct domdef *d = parse(MINIMAL("<metadata><a:x xmlns:a='urn:a'>\n <a:y/> </a:x></metadata>", ""), 0);
+	struct err e = { 0 };
+	char *text = format(d, 0);
+
+	has(text, "    <a:x xmlns:a=\"urn:a\">\n <a:y/> </a:x>\n");
+	free(text);
+	assert_null(domdef_metadata(d, "urn:b"));
+	assert_int_equal(domdef_metadata_set(d, "b", "urn:b", "<z w='1'/>", &e), 0);
+	has(domdef_metadata(d, "urn:b"), "<b:z xmlns:b=\"urn:b\" w=\"1\"/>");
+	assert_int_equal(domdef_metadata_set(d, NULL, "urn:a", NULL, &e), 0);
+	assert_null(domdef_metadata(d, "urn:a"));
+	assert_int_equal(d->metadata.n, 1);
+	assert_int_equal(domdef_metadata_set(d, "b", "urn:b", "<z", &e), -EILSEQ);
+	domdef_free(d);
+}
+
+/* ---- devices ---- */
+
+static struct domdef_device device(const char *xml)
+{
+	struct domdef_device dev;
+	struct err e = { 0 };
+
+	assert_int_equal(domdef_device_parse(&dev, xml, strlen(xml), 0, &e), 0);
+	return dev;
+}
+
+static void devices_come_and_go(void **state)
+{
+	struct domdef *d = parse(MINIMAL("", "<disk><source file='/a'/><target dev='vda'/></disk>"), 0);
+	struct domdef_device dev =
+		device("<disk type='file'><source file='/b'/><target dev='vdb' bus='virtio'/></disk>");
+	struct err e = { 0 };
+
+	assert_int_equal(domdef_device_attach(d, &dev, &e), 0);
+	assert_int_equal(d->disks.n, 2);
+	assert_int_equal(d->disks.v[1]->dev.address.slot.v, 2);
+	dev = device("<disk><source file='/c'/><target dev='vda'/></disk>");
+	assert_int_equal(domdef_device_attach(d, &dev, &e), -EEXIST);
+	has(e.text, "vda already exists");
+	assert_int_equal(domdef_device_detach(d, &dev, &e), 0);
+	assert_int_equal(d->disks.n, 1);
+	assert_int_equal(domdef_device_detach(d, &dev, &e), -ENODEV);
+	domdef_device_free(&dev);
+	dev = device("<interface type='network'/>");
+	assert_int_equal(domdef_device_attach(d, &dev, &e), -EBADMSG);
+	assert_non_null(dev.dev);
+	assert_int_equal(d->interfaces.n, 0);
+	domdef_device_free(&dev);
+	domdef_free(d);
+}
+
+static void live_updates_are_limited(void **state)
+{
+	struct domdef *d =
+		parse(MINIMAL("", "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"), 0);
+	struct domdef_device dev = device("<interface type='user'><mac address='52:54:00:00:00:01'/>"
+	                                  "<link state='down'/></interface>");
+	struct err e = { 0 };
+
+	assert_int_equal(domdef_device_update(d, &dev, true, &e), 0);
+	assert_string_equal(d->interfaces.v[0]->link, "down");
+	dev = device("<interface type='user'><mac address='52:54:00:00:00:01'/><mtu size='9000'/></interface>");
+	assert_int_equal(domdef_device_update(d, &dev, true, &e), -ENOTSUP);
+	assert_int_equal(domdef_device_update(d, &dev, false, &e), 0);
+	assert_int_equal(d->interfaces.v[0]->mtu.v, 9000);
+	domdef_free(d);
+}
+
+/* ---- arguments ---- */
+
+static void arguments_follow(void **state)
+{
+	struct domdef *d = parse(MINIMAL("<vcpu>4</vcpu><cpu><topology sockets='1' cores='2' threads='2'/></cpu>",
+	                                 "<disk><source file='/a,b'/><target dev='vda'/><readonly/></disk>"
+	                                 "<memballoon model='none'/>"), 0);
+	struct domdef_place place = { 0 };
+	struct domdef_args args;
+	struct err e = { 0 };
+	char all[1024] = "";
+
+	assert_int_equal(domdef_vmm_args(&args, d, &place, &e), 0);
+	for (unsigned n = 0; n < args.argc; n++)
+		strcat(strcat(all, args.argv[n]), " ");
+	assert_null(args.argv[args.argc]);
+	assert_string_equal(all, "--board=micro --kernel=/k --memory=65536K --cpus=4,sockets=1,cores=2,threads=2 "
+	                    "--accel=auto --disk=/a,,b,format=raw,readonly --serial=none ");
+	domdef_args_free(&args);
+	domdef_free(d);
+}
+
+static void impossible_machines_are_refused(void **state)
+{
+	static const struct {
+		const char *xml, *says;
+	} table[] = {
+		{MINIMAL("", "<disk><source file='/a'/><target dev='sda' bus='sata'/></disk>"), "disk 'sda'"},
+		{MINIMAL("", "<graphics type='vnc'/>"), "graphics"},
+		{MINIMAL("", "<tpm><backend type='emulator'/></tpm>"), "tpm"},
+		{MINIMAL("<cpu><model>Haswell</model></cpu>", ""), "Haswell"},
+		{"<domain type='kvm'><name>a</name><memory>65536</memory><os><type>hvm</type></os></domain>",
+		 "<kernel>"},
+	};
+	struct domdef_place place = { 0 };
+	struct domdef_args args;
+
+	for (size_t n = 0; n < COUNT_OF(table); n++) {
+		struct domdef *d = parse(table[n].xml, 0);
+		struct err e = { 0 };
+
+		assert_int_equal(domdef_vmm_args(&args, d, &place, &e), -ENOTSUP);
+		has(e.text, table[n].says);
+		domdef_free(d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(samples_survive_the_loop),
+		cmocka_unit_test(unknown_parts_are_kept),
+		cmocka_unit_test(validation_names_the_unknown),
+		cmocka_unit_test(defaults_are_filled_in),
+		cmocka_unit_test(express_devices_get_root_ports),
+		cmocka_unit_test(aliases_are_for_running_machines),
+		cmocka_unit_test(secrets_need_the_flag),
+		cmocka_unit_test(errors_name_the_cause),
+		cmocka_unit_test(metadata_is_set_by_namespace),
+		cmocka_unit_test(devices_come_and_go),
+		cmocka_unit_test(live_updates_are_limited),
+		cmocka_unit_test(arguments_follow),
+		cmocka_unit_test(impossible_machines_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
