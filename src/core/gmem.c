@@ -92,6 +92,15 @@ int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name,
 	return 0;
 }
 
+int gmem_add_rom(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, struct err *e)
+{
+	int ret = gmem_add_ram(gm, gpa, size, name, false, e);
+
+	if (ret == 0)
+		gm->block[gm->count - 1].rom = true;
+	return ret;
+}
+
 unsigned gmem_block_count(const struct gmem *gm)
 {
 	return gm->count;
@@ -115,15 +124,26 @@ uint64_t gmem_total(const struct gmem *gm)
 	uint64_t total = 0;
 
 	for (unsigned n = 0; n < gm->count; n++)
-		total += gm->block[n].size;
+		total += gm->block[n].rom ? 0 : gm->block[n].size;
 	return total;
+}
+
+int gmem_load_rom(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len)
+{
+	const struct gmem_block *b = gmem_find(gm, gpa);
+
+	if (!b || !b->rom || !range_inside(gpa - b->gpa, len, b->size))
+		return -EFAULT;
+	memcpy(b->host + (gpa - b->gpa), buf, len);
+	gmem_written(gm, gpa, len);
+	return 0;
 }
 
 void *gmem_at(const struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	const struct gmem_block *b = gmem_find(gm, gpa);
 
-	if (!b || !range_inside(gpa - b->gpa, len, b->size))
+	if (!b || b->rom || !range_inside(gpa - b->gpa, len, b->size))
 		return NULL;
 	return b->host + (gpa - b->gpa);
 }
@@ -160,14 +180,14 @@ void gmem_written(struct gmem *gm, uint64_t gpa, uint64_t len)
 	}
 }
 
-/* True when [gpa, gpa + len) is RAM throughout, over neighbouring blocks too. */
-static bool all_ram(const struct gmem *gm, uint64_t gpa, uint64_t len)
+/* True when [gpa, gpa + len) is memory throughout, over neighbouring blocks too; RAM, when it is to be written. */
+static bool all_memory(const struct gmem *gm, uint64_t gpa, uint64_t len, bool write)
 {
 	while (len) {
 		const struct gmem_block *b = gmem_find(gm, gpa);
 		uint64_t room;
 
-		if (!b)
+		if (!b || (write && b->rom))
 			return false;
 		room = b->size - (gpa - b->gpa);
 		if (room >= len)
@@ -192,7 +212,7 @@ int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, uint64_t len)
 {
 	uint8_t *to = buf, *host;
 
-	if (!all_ram(gm, gpa, len))
+	if (!all_memory(gm, gpa, len, false))
 		return -EFAULT;
 	while (len) {
 		uint64_t n = span(gm, gpa, len, &host);
@@ -210,7 +230,7 @@ int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len)
 	const uint8_t *from = buf;
 	uint8_t *host;
 
-	if (!all_ram(gm, gpa, len))
+	if (!all_memory(gm, gpa, len, true))
 		return -EFAULT;
 	while (len) {
 		uint64_t n = span(gm, gpa, len, &host);
@@ -228,7 +248,7 @@ int gmem_fill(struct gmem *gm, uint64_t gpa, uint8_t byte, uint64_t len)
 {
 	uint8_t *host;
 
-	if (!all_ram(gm, gpa, len))
+	if (!all_memory(gm, gpa, len, true))
 		return -EFAULT;
 	while (len) {
 		uint64_t n = span(gm, gpa, len, &host);

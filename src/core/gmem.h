@@ -24,6 +24,7 @@ struct gmem_block {
 	uint8_t *host;
 	int fd; /* memfd, offset 0 */
 	char name[32];
+	bool rom; /* the guest's stores do not change it: they go to the region there, if any */
 	/* One byte a page, GMEM_FLAG_*; set and cleared atomically. */
 	_Atomic uint8_t *page_flags;
 };
@@ -47,11 +48,17 @@ void gmem_destroy(struct gmem *gm); /* NULL is allowed */
 int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages,
 		 struct err *e) ATTR_MUST_USE;
 
+/* Adds memory that the guest can read and execute, and nothing else: gmem_write and gmem_at fail there with -EFAULT, so
+ * that devices cannot change it either. Errors as gmem_add_ram's. */
+int gmem_add_rom(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, struct err *e) ATTR_MUST_USE;
+/* Fills [gpa, gpa + len) of a ROM block. vCPUs paused. */
+int gmem_load_rom(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len) ATTR_MUST_USE;
+
 unsigned gmem_block_count(const struct gmem *gm);
 const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);
 /* The block that holds the address, or NULL. */
 const struct gmem_block *gmem_find(const struct gmem *gm, uint64_t gpa);
-uint64_t gmem_total(const struct gmem *gm);
+uint64_t gmem_total(const struct gmem *gm); /* bytes of RAM */
 
 /* A pointer to [gpa, gpa + len) when all of it is in one block, else NULL. Valid for the machine's life. The
  * guest changes these bytes at any time: copy once, then check, then use the copy. */

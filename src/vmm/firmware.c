@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/firmware.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Where distributions install them. */
+enum { VARS_MAX = 16 << 20 };
+
+/* Where distributions install them; the first pair that is there is taken. */
 static const struct known {
 	const char *name, *package;
-	const char *path[3];
+	struct firmware file[4];
 } known[] = {
 	{ "bios", "seabios",
-	  { "/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin", "/usr/share/seabios/bios.bin" } },
+	  { { "/usr/share/seabios/bios-256k.bin", NULL }, { "/usr/share/qemu/bios-256k.bin", NULL } } },
+	{ "uefi", "ovmf",
+	  { { "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd" },
+	    { "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd" },
+	    { "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd" } } },
 };
 
-int firmware_find(const char **path, const char *name, struct err *e)
+static bool readable(const char *path)
+{
+	return !path || access(path, R_OK) == 0;
+}
+
+int firmware_find(struct firmware *fw, const char *name, struct err *e)
 {
 	if (!name)
 		name = known[0].name;
@@ -23,14 +40,65 @@ int firmware_find(const char **path, const char *name, struct err *e)
 
 		if (strcmp(k->name, name))
 			continue;
-		for (size_t i = 0; i < COUNT_OF(k->path); i++)
-			if (k->path[i] && access(k->path[i], R_OK) == 0) {
-				*path = k->path[i];
+		for (size_t i = 0; i < COUNT_OF(k->file) && k->file[i].code; i++)
+			if (readable(k->file[i].code) && readable(k->file[i].vars)) {
+				*fw = k->file[i];
 				return 0;
 			}
 		return err_set(e, -ENOENT, "%s is not installed; install the package %s, or give the path of an image",
 			       k->name, k->package);
 	}
-	*path = name;
+	*fw = (struct firmware){ .code = name };
 	return 0;
+}
+
+static int fill(int to, const char *path, struct err *e)
+{
+	uint8_t *bytes;
+	size_t len;
+	int ret = fd_read_file(path, VARS_MAX, &bytes, &len, e);
+
+	if (ret < 0)
+		return ret;
+	ret = fd_write_all(to, bytes, len);
+	free(bytes);
+	return ret < 0 ? err_errno(e, -ret, "cannot write the firmware's variables") : 0;
+}
+
+static int private_copy(const struct firmware *fw, int *fd, struct err *e)
+{
+	*fd = fd_memfd("firmware-vars", 0, e);
+	return *fd < 0 ? *fd : fill(*fd, fw->vars, e);
+}
+
+static int open_file(const struct firmware *fw, const char *path, int *fd, struct err *e)
+{
+	struct stat st;
+
+	*fd = fd_open(path, O_RDWR | O_CREAT, 0600, e);
+	if (*fd < 0)
+		return *fd;
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "%s is not a regular file", path);
+	if (flock(*fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, -EBUSY, "%s is in use by another machine", path);
+	if (st.st_size == 0 && !fw->vars)
+		return err_set(e, -EINVAL, "%s is empty, and %s has no variable store to fill it from", path, fw->code);
+	return st.st_size == 0 ? fill(*fd, fw->vars, e) : 0;
+}
+
+int firmware_open_vars(const struct firmware *fw, const char *path, int *fd, struct err *e)
+{
+	int ret = 0;
+
+	*fd = -1;
+	if (path)
+		ret = open_file(fw, path, fd, e);
+	else if (fw->vars)
+		ret = private_copy(fw, fd, e);
+	if (ret < 0 && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return ret;
 }

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which file a firmware's name stands for. */
+/* Which files a firmware's name stands for, and where its variables are kept. */
 #ifndef PANAL_VMM_FIRMWARE_H
 #define PANAL_VMM_FIRMWARE_H
 
 #include "base/err.h"
 
-/* name: "bios", a path, or NULL for bios. *path is constant or name itself. -ENOENT: not installed; the message names
- * the package. */
-int firmware_find(const char **path, const char *name, struct err *e) ATTR_MUST_USE;
+struct firmware {
+	const char *code; /* path of the image; constant, or the name given */
+	const char *vars; /* path of the empty variable store that belongs to it; NULL: none */
+};
+
+/* name: "bios", "uefi", a path, or NULL for bios. -ENOENT: not installed; the message names the package. */
+int firmware_find(struct firmware *fw, const char *name, struct err *e) ATTR_MUST_USE;
+
+/* The machine's variable store. path is made from the empty store when it does not exist, locked while it is in use,
+ * and written to by the guest; NULL: a copy that goes with the process. *fd is the caller's, -1 without a store. */
+int firmware_open_vars(const struct firmware *fw, const char *path, int *fd, struct err *e) ATTR_MUST_USE;
 
 #endif

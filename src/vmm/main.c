@@ -185,6 +185,18 @@ static int open_chardevs(struct vmm *m, struct err *e)
 	return 0;
 }
 
+static int find_firmware(struct vmm *m, struct err *e)
+{
+	struct board_config *bc = &m->board_config;
+	struct firmware fw;
+
+	if (firmware_find(&fw, m->opt.firmware, e) < 0)
+		return err_wrap(e, "--firmware");
+	bc->firmware = fw.code;
+	return firmware_open_vars(&fw, m->opt.firmware_vars, &bc->firmware_vars, e) < 0 ?
+		       err_wrap(e, "--firmware-vars") : 0;
+}
+
 static int make_machine(struct vmm *m, struct err *e)
 {
 	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
@@ -213,8 +225,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->firmware_log = m->firmware_log;
 	if (!m->opt.board_pc)
 		return board_micro_create(m->vm, bc, &m->board, e);
-	ret = firmware_find(&bc->firmware, m->opt.firmware, e);
-	return ret < 0 ? err_wrap(e, "--firmware") : board_pc_create(m->vm, bc, &m->board, e);
+	ret = find_firmware(m, e);
+	return ret < 0 ? ret : board_pc_create(m->vm, bc, &m->board, e);
 }
 
 static int open_control(struct vmm *m, struct err *e)

@@ -8,7 +8,7 @@
 
 struct options {
 	const char *image; /* the argument without a dash */
-	const char *accel, *firmware, *firmware_log, *serial, *console, *control, *gdb;
+	const char *accel, *firmware, *firmware_vars, *firmware_log, *serial, *console, *control, *gdb;
 	struct boot_source boot;
 	uint64_t memory;
 	unsigned cpus;

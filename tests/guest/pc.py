@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
-from machine import Failure, Machine, prepared, run_tests
+from machine import BUILD, Failure, Machine, prepared, run_tests
 
 GRUB_S, BOOT_S = 120, 300
 GRUB_CFG = """
@@ -66,10 +66,10 @@ def boot_menu():
             m.expect(r"not a bootable disk", 60)
 
 
-def rescue_shell(flavour="cloud-amd64", cpus=1, memory="512M"):
+def rescue_shell(flavour="cloud-amd64", cpus=1, memory="512M", firmware="bios"):
     def test():
         with tempfile.TemporaryDirectory() as d:
-            with pc("--disk", rescue(d, flavour) + ",readonly", "--cpus", str(cpus), memory=memory) as m:
+            with pc("--disk", rescue(d, flavour) + ",readonly", "--cpus", str(cpus), "--firmware", firmware, memory=memory) as m:
                 m.expect(r"Panal rescue", GRUB_S)
                 m.expect(r"DMI:|ACPI: RSDP", BOOT_S)
                 m.expect(SHELL, BOOT_S)
@@ -77,6 +77,7 @@ def rescue_shell(flavour="cloud-amd64", cpus=1, memory="512M"):
                 log, _ = m.run("dmesg", 120)
                 trouble = [l for l in log.splitlines() if re.search(r"ACPI (BIOS )?(Error|Warning|Exception)|\[Firmware Bug\]", l)]
                 check(not trouble, "the kernel complains of the firmware's tables:\n" + "\n".join(trouble))
+                check(("efi: EFI v" in log) == (firmware == "uefi"), "booted by the wrong firmware")
                 check("MMCONFIG" in log, "PCI Express configuration was not found")
                 out, _ = m.run("grep -c ^processor /proc/cpuinfo", 60)
                 check(out.split()[0] == str(cpus), f"the guest sees {out!r} processors, {cpus} given")
@@ -97,9 +98,51 @@ def reboot():
             ends_well(m)
 
 
-SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell())]
+def uefi_shell(m):
+    m.expect(r"UEFI Interactive Shell", 120)
+    m.expect(r"Shell> ", 60)
+
+
+def rom():
+    """What the guest stores to its firmware's ROM is not there afterwards."""
+    with pc("--firmware", "uefi") as m:
+        uefi_shell(m)
+        m.send("mm fffffff0 5a -w 1 -MEM -n\r")
+        m.expect(r"Shell> ", 60)
+        m.send("mm fffffff0 -w 1 -MEM -n\r")
+        value = m.expect(r"0x[0F]*FFFFFFF0\D+0x([0-9A-F]{2})", 60).group(1)
+        check(value != "5A", "a store changed the ROM")
+
+
+def uefi_variables():
+    """A variable that the UEFI shell sets is there after power-off and start, in the machine's own store only."""
+    with tempfile.TemporaryDirectory() as d:
+        store = os.path.join(d, "vars.fd")
+        with pc("--firmware", "uefi", "--firmware-vars", store) as m:
+            uefi_shell(m)
+            m.send("set colour violet\r")
+            m.expect(r"Shell> ", 60)
+            m.send("reset -s\r")
+            ends_well(m)
+        with pc("--firmware", "uefi", "--firmware-vars", store) as m:
+            uefi_shell(m)
+            m.send("set colour\r")
+            m.expect(r"colour.*= ?.*violet", 60)
+            again = subprocess.run([os.path.join(BUILD, "panal-vmm"), "--firmware", "uefi", "--firmware-vars", store],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+            check(again.returncode == 1 and b"in use by another machine" in again.stdout, again.stdout.decode("utf-8", "replace"))
+        with pc("--firmware", "uefi") as m:
+            uefi_shell(m)
+            m.send("set colour\r")
+            m.expect(r"not found|not defined", 60)
+
+
+SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
     ("rescue 4 cpus", rescue_shell(cpus=4)),
+    ("rom", rom),
+    ("uefi variables", uefi_variables),
+    ("uefi rescue 4 cpus 4G amd64", rescue_shell("amd64", 4, "4G", "uefi")),
     ("rescue 4G", rescue_shell(memory="4G")),
     ("rescue amd64", rescue_shell("amd64")),
     ("rescue 686-pae", rescue_shell("686-pae")),

@@ -22,7 +22,7 @@ struct soft_step;
 
 /* What this kernel offers: KVM_CHECK_EXTENSION's answers. */
 struct kvm_offer {
-	int user_memory, immediate_exit, nr_memslots, max_vcpus;
+	int user_memory, readonly_mem, immediate_exit, nr_memslots, max_vcpus;
 	int irqchip, pit2, signal_msi, irq_routing, irqfd, ioeventfd, ioeventfd_any_length;
 	int set_tss_addr, set_identity_map_addr;
 	int ext_cpuid, mp_state, vcpu_events, debugregs, xcrs, xsave, xsave2, smm, user_nmi;

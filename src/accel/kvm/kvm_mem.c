@@ -13,7 +13,8 @@ static int slot_set(struct kvm_machine *m, unsigned n, uint32_t flags)
 	const struct gmem_block *b = gmem_block(m->vm->mem, n);
 	struct kvm_userspace_memory_region slot = {
 		.slot = n,
-		.flags = flags,
+		/* Where KVM has no read-only memory the guest can spoil its firmware, until the next reset. */
+		.flags = flags | (b->rom && m->offer.readonly_mem ? KVM_MEM_READONLY : 0),
 		.guest_phys_addr = b->gpa,
 		.memory_size = b->size,
 		.userspace_addr = (uintptr_t)b->host,

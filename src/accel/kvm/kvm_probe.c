@@ -58,6 +58,7 @@ static const struct {
 	OFFER(KVM_CAP_USER_MEMORY, user_memory),
 	OFFER(KVM_CAP_IMMEDIATE_EXIT, immediate_exit),
 	OFFER(KVM_CAP_NR_MEMSLOTS, nr_memslots),
+	OFFER(KVM_CAP_READONLY_MEM, readonly_mem),
 	OFFER(KVM_CAP_MAX_VCPUS, max_vcpus),
 	OFFER(KVM_CAP_IRQCHIP, irqchip),
 	OFFER(KVM_CAP_PIT2, pit2),

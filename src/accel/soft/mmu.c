@@ -56,7 +56,7 @@ static uint64_t table_read(struct soft_cpu *c, uint64_t gpa, unsigned width)
 static bool table_set(struct soft_cpu *c, struct walk_entry *en, bool wide, uint64_t bits)
 {
 	struct soft_ram *r = ram_find(c->sv, en->gpa);
-	if (!r)
+	if (!r || r->rom)
 		return true;
 	uint8_t *p = r->host + (en->gpa - r->gpa);
 	uint64_t old = en->value;
@@ -366,7 +366,7 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	c->tlb.misses++;
 	translate(c, lin, kind, who, &w);
 	struct soft_ram *r = ram_find(c->sv, w.gpa);
-	if (!r)
+	if (!r || (r->rom && kind == TLB_WRITE))
 		return (struct place){ .gpa = w.gpa };
 	uint8_t *host = r->host + (w.gpa - r->gpa);
 	if (kind != TLB_WRITE || page_take_writer(c->sv, r, w.gpa - r->gpa))

@@ -401,7 +401,7 @@ int soft_vm_sync_ram(struct soft_vm *sv, struct err *e)
 		void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (pages == MAP_FAILED)
 			return err_errno(e, errno, "cannot map %zu bytes for the code pages of %s", size, b->name);
-		sv->ram[n] = (struct soft_ram){ b->gpa, b->size, b->host, b->page_flags, pages };
+		sv->ram[n] = (struct soft_ram){ b->gpa, b->size, b->host, b->page_flags, pages, b->rom };
 		sv->ram_count = n + 1;
 	}
 	return 0;

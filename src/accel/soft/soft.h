@@ -32,6 +32,7 @@ struct soft_ram {
 	uint8_t *host;
 	_Atomic uint8_t *flags;  /* GMEM_FLAG_* */
 	struct code_page *pages; /* mmap'ed, zero-filled on first touch */
+	bool rom;                /* stores go to the region map */
 };
 
 enum { SOFT_DECODERS = 4 }; /* real/V86 16, protected 16, 32, 64 */

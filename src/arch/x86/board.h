@@ -47,6 +47,7 @@ struct board_config {
 	uint32_t vsock_cid;
 	/* board_pc */
 	const char *firmware;         /* path of the image; required */
+	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */
 	struct chardev *firmware_log; /* borrowed; NULL: none */
 	bool boot_menu;               /* the firmware offers one */
 	unsigned boot_menu_ms;        /* and waits so long */

@@ -25,6 +25,7 @@ int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *
 	struct cpuid_config cc = {
 		.topology = cfg->topology,
 		.cpus = cfg->cpus,
+		.phys_bits = b->phys_bits,
 		.tsc_khz = host_tsc_khz(),
 		.x2apic = true,
 		.tsc_deadline = true,

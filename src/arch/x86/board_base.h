@@ -25,6 +25,7 @@ struct board {
 	struct board_serial serial;
 	struct board_virtio virtio;
 	struct pci_windows windows;
+	unsigned phys_bits; /* cpuid_config's */
 	void (*destroy)(struct board *b); /* the board's own part; may be NULL */
 };
 

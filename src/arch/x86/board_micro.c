@@ -38,6 +38,7 @@ enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_S
 
 enum { PCI_BUSES = 256, PCI_LINES = 4, PCI_GSI = 16, PCI_IO_AT = 0xd000, PCI_IO_SIZE = 0x2000 };
 
+enum { S5_TYPE = 5 };
 enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
 /* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
 enum { PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
@@ -83,6 +84,7 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 		.cpus = cfg->cpus,
 	};
 	struct pm_config pc = { .timers = vm->timers,
+				.s5_type = S5_TYPE,
 				.sci = gsi_isa(&b->gsi, IRQ_SCI),
 				.reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
 	struct rtc *rtc;
@@ -165,7 +167,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.gpe0_len = PM_GPE0_LEN,
 		.reset_port = PM_DEFAULT_BASE + PM_RESET,
 		.reset_value = PM_RESET_VALUE,
-		.s5_type = PM_S5_TYPE,
+		.s5_type = S5_TYPE,
 		.sci = IRQ_SCI,
 		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,

@@ -17,10 +17,13 @@
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
+#include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /*
  * Guest-physical addresses, as firmware for QEMU's Q35 expects them.
@@ -38,11 +41,14 @@
 #define GIB4 UINT64_C(0x100000000)
 #define GIB UINT64_C(0x40000000)
 #define PCI64_END UINT64_C(0x8000000000)
+/* OVMF maps all that the processor can address, and its early memory holds tables for 40 bits. */
+enum { PHYS_BITS = 40 };
 
 enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
 enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
 enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
-enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600 };
+enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
+       S5_TYPE = 0 /* OVMF has it built in */ };
 /* The host bridge says with its subsystem that fw_cfg and the debug port are there. */
 enum { SUBSYSTEM_VENDOR = 0x1af4, SUBSYSTEM = 0x1100 };
 enum { E820_ENTRY = 20 };
@@ -89,17 +95,37 @@ static int add_firmware(struct board_pc *pc, const struct board_config *cfg, str
 		return err_set(e, -EINVAL,
 		               "%s is no firmware image: those are 128K to 16M long, in steps of 4K, not %llu bytes",
 		               cfg->firmware, (unsigned long long)size);
-	return gmem_add_ram(pc->board.vm->mem, GIB4 - size, size, "firmware", false, e);
+	return gmem_add_rom(pc->board.vm->mem, GIB4 - size, size, "firmware", e);
+}
+
+/* The variables lie right below the code, as OVMF was built for. */
+static int add_variables(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	struct pflash_config fc = { .fd = cfg->firmware_vars };
+	struct stat st;
+	bool good;
+
+	if (fc.fd < 0)
+		return 0;
+	good = fstat(fc.fd, &st) == 0 && st.st_size > 0 && st.st_size <= PFLASH_MAX && st.st_size % PFLASH_BLOCK == 0;
+	if (!good) {
+		close(fc.fd);
+		return err_set(e, -EINVAL, "the firmware's variables are not a multiple of 4K long, up to 16M");
+	}
+	fc.size = (uint32_t)st.st_size;
+	fc.addr = GIB4 - pc->firmware.size - fc.size;
+	return pflash_create(pc->board.vm, &fc, e);
 }
 
 static int install_firmware(struct board_pc *pc, struct err *e)
 {
 	const struct image *im = &pc->firmware;
 	struct gmem *mem = pc->board.vm->mem;
-	int ret = gmem_write(mem, GIB4 - im->size, im->data, im->size);
+	int ret = gmem_load_rom(mem, GIB4 - im->size, im->data, im->size);
 
 	if (ret == 0)
 		ret = gmem_write(mem, SHADOW_AT, im->data + im->size - SHADOW_SIZE, SHADOW_SIZE);
+	image_release(im);
 	return ret < 0 ? err_set(e, ret, "the firmware does not fit into memory") : 0;
 }
 
@@ -194,7 +220,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.gpe0_len = PM_GPE0_LEN,
 		.reset_port = 0xcf9,
 		.reset_value = PM_RESET_VALUE,
-		.s5_type = PM_S5_TYPE,
+		.s5_type = S5_TYPE,
 		.sci = IRQ_SCI,
 		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,
@@ -241,7 +267,7 @@ static int add_pci(struct board_pc *pc, struct err *e)
 		return ret;
 	}
 	mch_create(b->virtio.bus);
-	b->windows.mem64_addr = round_up(GIB4 + gmem_total(b->vm->mem), GIB);
+	b->windows.mem64_addr = round_up(GIB4 + gmem_total(b->vm->mem) - b->layout.low_top, GIB);
 	return lpc_attach(lpc, b->virtio.bus, e);
 }
 
@@ -259,7 +285,8 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 		.cpus = cfg->cpus,
 	};
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
-	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE };
+	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
+				.s5_type = S5_TYPE };
 	struct rtc *rtc;
 	int ret = rtc_create(vm, rc, &rtc, e);
 
@@ -312,6 +339,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	if (ret == 0)
 		ret = add_firmware(pc, cfg, e);
 	if (ret == 0)
+		ret = add_variables(pc, cfg, e);
+	if (ret == 0)
 		ret = board_add_cpus(b, cfg, e);
 	if (ret == 0)
 		ret = board_add_interrupts(b, e);
@@ -342,6 +371,7 @@ int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out,
 	if (!pc)
 		return err_set(e, -ENOMEM, "out of memory");
 	pc->board.destroy = destroy;
+	pc->board.phys_bits = PHYS_BITS;
 	ret = board_base_attach(&pc->board, vm, cfg, e);
 	if (ret == 0)
 		ret = build(pc, cfg, e);

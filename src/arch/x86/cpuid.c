@@ -239,6 +239,9 @@ static void extended(struct build *b)
 	} else if (find(b, 0x80000008, 0)) {
 		find(b, 0x80000008, 0)->ecx = 0;
 	}
+	struct x86_cpuid *x8 = find(b, 0x80000008, 0);
+	if (x8 && b->cfg->phys_bits && (x8->eax & 0xff) > b->cfg->phys_bits)
+		x8->eax = (x8->eax & ~UINT32_C(0xff)) | b->cfg->phys_bits;
 	struct x86_cpuid *top = need(b, 0x80000000, 0, false);
 	if (top->eax < 0x80000007)
 		top->eax = 0x80000007;

@@ -18,6 +18,7 @@ struct cpuid_config {
 	unsigned cpus;       /* vCPUs present, at most sockets * cores * threads */
 	uint32_t tsc_khz;
 	uint32_t apic_hz;    /* what the APIC timers count, see apic_bus_config.timer_hz; 0: 1 GHz */
+	unsigned phys_bits;  /* width of physical addresses at most; 0: the accelerator's */
 	bool x2apic, tsc_deadline; /* the local APIC can do it */
 	bool invariant_tsc;
 	bool pvclock;        /* KVM clock MSRs are there: by pvclock.c, or by the accelerator's kernel */

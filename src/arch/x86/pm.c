@@ -92,7 +92,7 @@ static void control_write(struct pm *pm, unsigned byte, uint8_t value)
 	bool sleep = v & CNT_SLEEP;
 	pm->control = (v & (CNT_BM_RLD | 7 << CNT_TYPE_SHIFT)) | CNT_SCI_EN;
 	/* S5 is the only sleeping state that \_Sx names. */
-	if (sleep && ((v >> CNT_TYPE_SHIFT) & 7) == PM_S5_TYPE)
+	if (sleep && ((v >> CNT_TYPE_SHIFT) & 7) == pm->cfg.s5_type)
 		vm_request(pm->vm, VM_REQUEST_POWEROFF);
 }
 

@@ -18,12 +18,13 @@ enum {
 	PM_EVENT = 0x00, PM_EVENT_LEN = 4, PM_CONTROL = 0x04, PM_CONTROL_LEN = 2, PM_TIMER = 0x08, PM_TIMER_LEN = 4,
 	PM_RESET = 0x0c, PM_GPE0 = 0x20, PM_GPE0_LEN = 4, PM_LEN = 0x24,
 };
-enum { PM_TIMER_HZ = 3579545, PM_RESET_VALUE = 6, PM_S5_TYPE = 5, PM_DEFAULT_BASE = 0x600,
+enum { PM_TIMER_HZ = 3579545, PM_RESET_VALUE = 6, PM_DEFAULT_BASE = 0x600,
        PM_NOWHERE = 0xffff };
 
 struct pm_config {
 	struct timerq *timers; /* on the machine clock */
 	struct irq sci;        /* active while an enabled event is up */
+	uint8_t s5_type;       /* SLP_TYP that switches off: what \_S5 says, and firmware has built in */
 	uint16_t base;         /* 0: PM_DEFAULT_BASE; PM_NOWHERE: where pm_move says */
 	/* A second reset register, 0xcf9 as on PCs; 0: none. Where a PCI host owns 0xcf8-0xcff it passes writes of
 	 * 0xcf9 to pm_reset_write instead. */

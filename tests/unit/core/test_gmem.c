@@ -117,11 +117,30 @@ static void test_dirty(void **state)
 	gmem_destroy(gm);
 }
 
+static void test_rom(void **state)
+{
+	struct gmem *gm = make();
+	char b[5] = {0};
+
+	assert_int_equal(gmem_add_rom(gm, 0xffff0000, 0x10000, "rom", NULL), 0);
+	assert_true(gmem_total(gm) == 0x30000); /* it is no RAM */
+	assert_int_equal(gmem_load_rom(gm, 0xfffffff8, "boot", 4), 0);
+	assert_int_equal(gmem_load_rom(gm, 0xfffffff8, "boot boot", 9), -EFAULT);
+	assert_int_equal(gmem_load_rom(gm, 0, "boot", 4), -EFAULT);
+	assert_int_equal(gmem_read(gm, 0xfffffff8, b, 4), 0);
+	assert_string_equal(b, "boot");
+	assert_int_equal(gmem_write(gm, 0xfffffff8, "x", 1), -EFAULT);
+	assert_int_equal(gmem_fill(gm, 0xfffffff8, 0, 1), -EFAULT);
+	assert_null(gmem_at(gm, 0xfffffff8, 1));
+	assert_int_equal(gmem_read(gm, 0xfffffffe, b, 4), 0); /* goes on in the RAM behind it */
+	gmem_destroy(gm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds), cmocka_unit_test(test_across_blocks), cmocka_unit_test(test_watch),
-		cmocka_unit_test(test_dirty),
+		cmocka_unit_test(test_dirty), cmocka_unit_test(test_rom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,8 @@ static int up(void **state)
 	static struct fix f;
 	f = (struct fix){0};
 	rig_up(&f.r, 0);
-	struct pm_config cfg = {.timers = f.r.timers, .sci = rig_wire(&f.sci), .reset_port = 0xcf9};
+	struct pm_config cfg = {.timers = f.r.timers, .sci = rig_wire(&f.sci), .reset_port = 0xcf9,
+				.s5_type = 5};
 	assert_int_equal(pm_create(f.r.vm, cfg, &f.pm, NULL), 0);
 	assert_int_equal(i8042_create(f.r.vm, (struct i8042_config){.irq = rig_wire(&f.kbd)}, NULL), 0);
 	assert_int_equal(pvpanic_create(f.r.vm, (struct pvpanic_config){0}, NULL), 0);
@@ -60,9 +61,9 @@ static void sleep_s5_powers_off(void **state)
 	assert_int_equal(rig_in(&f->r, 0x604, 2), 1); /* ACPI mode */
 	rig_out(&f->r, 0x604, 2, 3 << 10 | 1 << 13);
 	assert_false(rig_requested(&f->r, VM_REQUEST_POWEROFF));
-	rig_out(&f->r, 0x604, 2, PM_S5_TYPE << 10);
+	rig_out(&f->r, 0x604, 2, 5 << 10);
 	assert_false(rig_requested(&f->r, VM_REQUEST_POWEROFF));
-	rig_out(&f->r, 0x604, 2, PM_S5_TYPE << 10 | 1 << 13);
+	rig_out(&f->r, 0x604, 2, 5 << 10 | 1 << 13);
 	assert_true(rig_requested(&f->r, VM_REQUEST_POWEROFF));
 }
 
