@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/control_priv.h"
 
+#include "base/fd.h"
+#include "base/opt.h"
 #include "core/chardev.h"
 #include "core/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -160,8 +163,26 @@ static void on_connect(void *opaque, int fd, unsigned events)
 	close(peer);
 }
 
+/* "fd:N": a listening socket that the program was started with, whose path is somebody else's affair. */
+static int take_listener(struct control *c, struct err *e)
+{
+	uint64_t number;
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (parse_number(c->path + 3, &number, e) < 0 || number > INT_MAX)
+		return err_set(e, -EINVAL, "the control socket %s is not fd:NUMBER", c->path);
+	if (getsockopt((int)number, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) < 0 || !on)
+		return err_set(e, -EBADF, "the control socket %s is no listening socket", c->path);
+	c->listener = (int)number;
+	c->path[0] = 0;
+	if (fcntl(c->listener, F_SETFD, FD_CLOEXEC) < 0 || fd_set_nonblock(c->listener, true) < 0)
+		return err_set(e, -EBADF, "the control socket cannot be used");
+	return 0;
+}
+
 /* For its user alone: who can command the machine can do with it what its user can. */
-static int listen_at(struct control *c, struct err *e)
+static int make_listener(struct control *c, struct err *e)
 {
 	mode_t old = umask(0177);
 
@@ -172,7 +193,14 @@ static int listen_at(struct control *c, struct err *e)
 						       : "the control socket");
 		return c->listener;
 	}
-	return loop_fd_add(c->loop, c->listener, LOOP_READ, on_connect, c, &c->watch, e);
+	return 0;
+}
+
+static int listen_at(struct control *c, struct err *e)
+{
+	int ret = strncmp(c->path, "fd:", 3) ? make_listener(c, e) : take_listener(c, e);
+
+	return ret < 0 ? ret : loop_fd_add(c->loop, c->listener, LOOP_READ, on_connect, c, &c->watch, e);
 }
 
 int control_create(struct control **out, const char *path, struct loop *loop, const struct control_target *target,
@@ -216,7 +244,8 @@ void control_destroy(struct control *c)
 	close(c->listener);
 	if (c->status >= 0)
 		close(c->status);
-	unlink(c->path);
+	if (c->path[0])
+		unlink(c->path);
 	free(c);
 }
 

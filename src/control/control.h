@@ -34,7 +34,8 @@ struct control_target {
 	void *opaque;
 };
 
-/* Listens on path (a new socket, mode 0600; removed by control_destroy). Errors name the path and the remedy. */
+/* Listens on path (a new socket, mode 0600; removed by control_destroy), or takes over the listening socket N of
+ * "fd:N". Errors name the path and the remedy. */
 int control_create(struct control **out, const char *path, struct loop *loop, const struct control_target *target,
                    struct err *e) ATTR_MUST_USE;
 /* Sends what clients have not read yet as far as that goes without waiting. NULL is allowed. */

@@ -4,6 +4,7 @@
 #define PANAL_DAEMON_DAEMON_H
 
 #include "base/err.h"
+#include "base/list.h"
 
 #include <limits.h>
 
@@ -11,10 +12,16 @@ struct loop;
 struct server;
 struct domains;
 
+/* Consoles that clients are connected to. */
+struct console_list {
+	struct list open;
+};
+
 struct daemon {
 	struct loop *loop;
 	struct server *server;
 	struct domains *domains;
+	struct console_list consoles;
 	bool session;          /* a user's own instance, not the system's */
 	char config_dir[PATH_MAX / 4]; /* definitions */
 	char run_dir[PATH_MAX / 4];    /* what is about running machines; goes with the host's next start */

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "core/loop.h"
 #include "daemon/daemon.h"
+#include "daemon/domain/domain.h"
+#include "daemon/remote/events.h"
 #include "daemon/remote/remote.h"
 #include "daemon/rpc/server.h"
 #include "daemon/sockets.h"
@@ -15,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -162,7 +163,8 @@ static int make_places(struct program *p, struct err *e)
 	p->lock_fd = fd_open(path, O_RDWR | O_CREAT, 0600, e);
 	if (p->lock_fd < 0)
 		return p->lock_fd;
-	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	/* A record lock is this process's alone: a child that has not come to its exec yet does not keep it. */
+	if (fcntl(p->lock_fd, F_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET }) < 0)
 		return err_set(e, -EBUSY, "another panald runs on %s", d->run_dir);
 	return 0;
 }
@@ -221,6 +223,7 @@ static int start(struct program *p, struct err *e)
 {
 	struct daemon *d = &p->d;
 	const struct server_config cfg = { .admit = admit, .opaque = d };
+	const struct domain_watcher watcher = remote_watcher(d);
 	struct server_config own = cfg;
 	int ret = loop_create(&d->loop, NULL, e);
 
@@ -235,6 +238,11 @@ static int start(struct program *p, struct err *e)
 	if (ret < 0)
 		return ret;
 	remote_register(d->server);
+	ret = domains_create(&d->domains, d, &watcher, e);
+	if (ret == 0)
+		ret = domains_load(d->domains, e);
+	if (ret < 0)
+		return ret;
 	return sockets_open(d->server, d->socket_dir, d->session, &p->made_sockets, e);
 }
 
@@ -242,6 +250,7 @@ static void stop(struct program *p)
 {
 	if (p->made_sockets)
 		sockets_remove(p->d.socket_dir);
+	domains_destroy(p->d.domains);
 	server_destroy(p->d.server);
 	loop_fd_remove(p->signals);
 	fd_close(&p->signal_fd);
@@ -256,6 +265,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int status = 0;
 
+	list_init(&p.d.consoles.open);
 	if (parse(&p, argc, argv, &e) < 0) {
 		log_line(LOG_ERROR, "%s", e.text);
 		return EXIT_USAGE;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,29 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FIRST_PASSED_FD = 3, PASSED_MAX = 16, BACKLOG = 128 };
+enum { FIRST_PASSED_FD = 3, PASSED_MAX = 16, BACKLOG = 128, SERVED_TRIES = 25, SERVED_PAUSE_MS = 20 };
 
 static const char *const names[] = {"libvirt-sock", "virtqemud-sock", "virtpanald-sock"};
+
+/* Whether somebody listens. A child of a daemon that was killed may do so for the moment until its exec. */
+static bool is_served(const struct sockaddr_un *sa)
+{
+	int ret = 0;
+
+	for (unsigned n = 0; n < SERVED_TRIES && ret == 0; n++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		if (fd < 0)
+			return false;
+		ret = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 && errno != EAGAIN ? -errno : 0;
+		close(fd);
+		if (ret == 0)
+			poll(NULL, 0, SERVED_PAUSE_MS);
+	}
+	if (ret == -ECONNREFUSED)
+		unlink(sa->sun_path);
+	return ret == 0;
+}
 
 static int bind_path(int fd, const char *path, struct err *e)
 {
@@ -27,11 +48,9 @@ static int bind_path(int fd, const char *path, struct err *e)
 		return err_set(e, -ENAMETOOLONG, "the socket path %s is longer than %zu bytes", path,
 			       sizeof(sa.sun_path) - 1);
 	strcpy(sa.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+	if (is_served(&sa))
 		return err_set(e, -EADDRINUSE, "another daemon serves %s; stop it first (systemctl stop libvirtd "
 				"libvirtd.socket virtqemud virtqemud.socket)", path);
-	if (errno == ECONNREFUSED)
-		unlink(path);
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return err_errno(e, errno, "cannot make the socket %s", path);
 	return 0;

@@ -243,6 +243,12 @@ static int open_control(struct vmm *m, struct err *e)
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }
 
+/* The path of the control socket, when it is this process that makes it. */
+static const char *control_path(const char *spec)
+{
+	return spec && strncmp(spec, "fd:", 3) ? spec : NULL;
+}
+
 /* The path of a chardev that listens on a unix socket; NULL for others. */
 static const char *socket_path(const char *spec)
 {
@@ -252,8 +258,9 @@ static const char *socket_path(const char *spec)
 /* The sockets that this process made and removes at its end. */
 static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
 {
-	const char *const all[SOCKETS_MAX] = { o->control, o->vsock, socket_path(o->serial), socket_path(o->console),
-		socket_path(o->gdb), socket_path(o->firmware_log) };
+	const char *const all[SOCKETS_MAX] = {control_path(o->control), o->vsock, socket_path(o->serial),
+					      socket_path(o->console), socket_path(o->gdb),
+					      socket_path(o->firmware_log)};
 	unsigned count = 0;
 
 	for (unsigned n = 0; n < SOCKETS_MAX; n++)

@@ -191,7 +191,7 @@ static const struct option table[] = {
 	{ "--rng", NULL, FLAG(rng), .help = "virtio random number source" },
 	{ "--balloon", NULL, FLAG(balloon), .help = "virtio memory balloon" },
 	{ "--hugepages", NULL, FLAG(hugepages), .help = "back memory with huge pages where the host gives them" },
-	{ "--control", "SOCKET", TEXT(control), .help = "control socket, JSON with QMP framing" },
+	{ "--control", "SOCKET|fd:N", TEXT(control), .help = "control socket, JSON with QMP framing" },
 	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb),
 		.help = "wait for a debugger: GDB's remote protocol" },
 	{ "--no-reboot", NULL, FLAG(no_reboot), .help = "a reboot of the guest ends the machine" },

@@ -19,6 +19,19 @@ extern const unsigned remote_connect_count;
 extern const struct handler remote_node[];
 extern const unsigned remote_node_count;
 
+extern const struct handler remote_events[];
+extern const unsigned remote_events_count;
+extern const struct handler remote_domain_info[];
+extern const unsigned remote_domain_info_count;
+extern const struct handler remote_domain_life[];
+extern const unsigned remote_domain_life_count;
+extern const struct handler remote_domain_config[];
+extern const unsigned remote_domain_config_count;
+extern const struct handler remote_console[];
+extern const unsigned remote_console_count;
+extern const struct handler remote_stats[];
+extern const unsigned remote_stats_count;
+
 /* Gives the server all of them. */
 void remote_register(struct server *s);
 

@@ -78,6 +78,20 @@ void call_end(struct call *call, int result)
 	call_free(call);
 }
 
+void call_again(struct call *call)
+{
+	int ret;
+
+	if (!call->client) {
+		call_free(call);
+		return;
+	}
+	call->out.buf.len = 0;
+	ret = call->server->handler[call->proc->number](call);
+	if (ret != CALL_LATER)
+		call_end(call, ret);
+}
+
 bool call_unknown_flags(struct call *c, unsigned n, uint32_t known)
 {
 	uint32_t other = call_u(c, n) & ~known;

@@ -64,6 +64,8 @@ struct handler {
 
 /* Ends a call that said CALL_LATER: CALL_DONE or CALL_FAILED. The call is gone afterwards. */
 void call_end(struct call *call, int result);
+/* Runs the handler of a call that said CALL_LATER once more, from its beginning. The call may be gone afterwards. */
+void call_again(struct call *call);
 
 /* Arguments by their place in the signature. A string that is absent is NULL. */
 static inline const struct value *call_arg(const struct call *c, unsigned n) { return &c->args.item[n]; }

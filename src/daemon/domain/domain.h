@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Domains: machines as their users see them, defined or running or both.
+ *
+ * A persistent domain has a definition on disk; a transient one lives as long as it runs. What runs is described by
+ * `def`; a definition that was changed meanwhile waits in `next`. All on the loop's thread.
+ *
+ * Functions return 0, or -1 with the fault set. Those that take `done` start something: when they return 0, done is
+ * called once (perhaps before the return) with NULL or the fault.
+ */
+#ifndef PANAL_DAEMON_DOMAIN_DOMAIN_H
+#define PANAL_DAEMON_DOMAIN_DOMAIN_H
+
+#include "base/list.h"
+#include "core/clock.h"
+#include "daemon/domain/machine.h"
+#include "daemon/rpc/fault.h"
+#include "daemon/xml/domdef.h"
+
+#include <limits.h>
+
+struct daemon;
+struct domains;
+
+enum { DOMAIN_VCPUS_MAX = 64 };
+
+/* The numbers are libvirt's: clients get them as they are. */
+enum domain_state {
+	DOMAIN_RUNNING = 1,
+	DOMAIN_PAUSED = 3,
+	DOMAIN_SHUTDOWN = 4,
+	DOMAIN_SHUTOFF = 5,
+	DOMAIN_CRASHED = 6
+};
+enum running_reason { RUNNING_UNKNOWN, RUNNING_BOOTED, RUNNING_UNPAUSED = 5 };
+enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_CRASHED = 10, PAUSED_STARTING = 11 };
+enum shutoff_reason {
+	SHUTOFF_UNKNOWN,
+	SHUTOFF_SHUTDOWN,
+	SHUTOFF_DESTROYED,
+	SHUTOFF_CRASHED,
+	SHUTOFF_FAILED = 6,
+	SHUTOFF_DAEMON = 8,
+};
+
+enum domain_event { EVENT_DEFINED, EVENT_UNDEFINED, EVENT_STARTED, EVENT_SUSPENDED, EVENT_RESUMED, EVENT_STOPPED,
+		    EVENT_SHUTDOWN, EVENT_PMSUSPENDED, EVENT_CRASHED };
+enum { DEFINED_ADDED, DEFINED_UPDATED, DEFINED_RENAMED };
+enum { UNDEFINED_REMOVED, UNDEFINED_RENAMED };
+enum { STOPPED_SHUTDOWN, STOPPED_DESTROYED, STOPPED_CRASHED, STOPPED_FAILED = 5 };
+enum { SHUTDOWN_FINISHED, SHUTDOWN_GUEST, SHUTDOWN_HOST };
+
+enum domain_job {
+	JOB_NONE,
+	JOB_START,  /* until the machine runs */
+	JOB_ADOPT,  /* until the machine that was found said how it is */
+	JOB_MODIFY, /* a command is under way */
+};
+
+typedef void (*domain_done_fn)(void *opaque, const struct fault *f);
+
+struct domain {
+	struct list node;
+	struct domains *all;
+	struct domdef *def, *next;
+	int id; /* -1: it does not run */
+	bool persistent, autostart;
+	int state, reason; /* enum domain_state, and the state's reasons */
+
+	enum domain_job job;
+	struct machine *machine; /* NULL: it does not run */
+	bool start_paused, destroying, reboot_wanted, guest_down, crashed, forget, relaunching;
+	const char *end_reason; /* what the engine said of its end; a constant */
+	domain_done_fn start_done;
+	void *start_opaque;
+	struct list ends;    /* who waits for its end */
+	struct list waiters; /* who waits for the job's end */
+	struct timer wait_timer;
+	pid_t vcpu_tid[DOMAIN_VCPUS_MAX]; /* the engine's threads, 0 where not known; what it says is not to be trusted
+					   */
+	unsigned vcpu_count;
+};
+
+/* What the faces are told. */
+struct domain_watcher {
+	void (*lifecycle)(void *opaque, const struct domain *d, int event, int detail);
+	void (*reboot)(void *opaque, const struct domain *d);
+	void *opaque;
+};
+
+static inline bool domain_active(const struct domain *d) { return d->id >= 0; }
+static inline const char *domain_name(const struct domain *d) { return d->def->name; }
+static inline const uint8_t *domain_uuid(const struct domain *d) { return d->def->uuid.b; }
+/* The definition of the next start. */
+static inline struct domdef *domain_config(const struct domain *d) { return d->next ? d->next : d->def; }
+
+/* ---- all of them ---- */
+
+int domains_create(struct domains **out, struct daemon *daemon, const struct domain_watcher *watcher, struct err *e)
+	ATTR_MUST_USE;
+/* Lets go of what runs. */
+void domains_destroy(struct domains *ds);
+/* Reads the definitions, takes over the machines that run, and, once for each start of the host, starts those with
+ * autostart. What cannot be read is left alone, with a line in the log. */
+int domains_load(struct domains *ds, struct err *e) ATTR_MUST_USE;
+
+struct domain *domain_by_uuid(struct domains *ds, const uint8_t uuid[16]);
+struct domain *domain_by_name(struct domains *ds, const char *name);
+struct domain *domain_by_id(struct domains *ds, int id);
+/* In no particular order; f may not add or remove domains. */
+void domains_each(struct domains *ds, void (*f)(void *opaque, struct domain *d), void *opaque);
+
+/* ---- definitions ---- */
+
+/* Defines anew, or replaces the definition of the same name and UUID. */
+int domain_define(struct domains *ds, const char *xml, bool validate, struct domain **out, struct fault *f);
+/* A transient domain, started. The domain goes when it stops. On a failure of the start it is gone when done is called.
+ */
+int domain_create(struct domains *ds, const char *xml, bool validate, bool paused, domain_done_fn done, void *opaque,
+		  struct domain **out, struct fault *f);
+/* The domain is gone afterwards, unless it runs: then it becomes transient. */
+int domain_undefine(struct domain *d, struct fault *f);
+int domain_set_autostart(struct domain *d, bool on, struct fault *f);
+int domain_rename(struct domain *d, const char *name, struct fault *f);
+/* Writes the definition of the next start to disk again, after the caller has changed it. */
+int domain_save(struct domain *d, struct fault *f);
+
+/* ---- power ---- */
+
+int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaque, struct fault *f);
+/* Asks the guest to switch off, by the power button. */
+int domain_shutdown(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+/* The same, and the machine starts again when it is off. */
+int domain_reboot(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+int domain_reset(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+int domain_suspend(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+int domain_resume(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+/* Pulls the plug; done when the process is gone. Also of a machine that is being started. */
+int domain_destroy(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
+/* Time that a vCPU's thread has used and the processor that it was last on; false: not known. */
+struct domain_vcpu {
+	uint64_t time_ns;
+	int cpu;
+	bool waiting;
+};
+bool domain_vcpu(const struct domain *d, unsigned n, struct domain_vcpu *v);
+/* The processors that a vCPU's thread may run on: a bit each, `size` bytes. */
+bool domain_vcpu_affinity(const struct domain *d, unsigned n, uint8_t *map, size_t size);
+int domain_vcpu_pin(struct domain *d, unsigned n, const uint8_t *map, size_t size, struct fault *f);
+
+/* A command of the control protocol to the running machine, under a job. */
+int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,
+		   struct fault *f);
+
+/* ---- waiting ---- */
+
+enum { DOMAIN_WAIT_SECONDS = 30 };
+
+/* Calls f when no job is under way any more (timeout false), or after DOMAIN_WAIT_SECONDS. The domain may be gone by
+ * then: f looks it up again. -1: no memory. */
+int domain_wait(struct domain *d, void (*f)(void *opaque, bool timeout), void *opaque);
+
+/* Paths of a running machine. */
+enum { DOMAIN_PATH_MAX = 108 };
+void domain_serial_path(const struct domain *d, char out[DOMAIN_PATH_MAX]);
+
+#endif

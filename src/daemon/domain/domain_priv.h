@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of the domain room. */
+#ifndef PANAL_DAEMON_DOMAIN_DOMAIN_PRIV_H
+#define PANAL_DAEMON_DOMAIN_DOMAIN_PRIV_H
+
+#include "daemon/daemon.h"
+#include "daemon/domain/domain.h"
+
+struct domains {
+	struct daemon *daemon;
+	struct domain_watcher watcher;
+	struct list list;
+	int last_id;
+	char config_dir[PATH_MAX / 2]; /* the definitions */
+	char machines_dir[PATH_MAX / 2];
+};
+
+/* domains.c */
+void domain_lifecycle(struct domain *d, int event, int detail);
+/* A domain with that definition, which it takes over, in the list. NULL: no memory; the definition is not taken. */
+struct domain *domain_new(struct domains *ds, struct domdef *def);
+/* Out of the list, and its memory; whoever waits for its job is called. */
+void domain_free(struct domain *d);
+void domain_set_state(struct domain *d, int state, int reason);
+void domain_job_begin(struct domain *d, enum domain_job job);
+/* Wakes who waits. The domain may be gone afterwards. */
+void domain_job_end(struct domain *d);
+int domain_busy(struct domain *d, struct fault *f);
+
+/* define.c */
+void definitions_load(struct domains *ds);
+void definitions_autostart(struct domains *ds);
+
+/* note.c: what is noted of a running machine, for the next daemon */
+enum note_phase { NOTE_STARTING, NOTE_RUNNING };
+int note_write(const struct domain *d, enum note_phase phase, struct err *e) ATTR_MUST_USE;
+/* Removes the run directory with all that is in it. */
+void note_remove(struct domains *ds, const char *uuid);
+void notes_load(struct domains *ds);
+void note_dir(const struct domains *ds, const char *uuid, char out[PATH_MAX]);
+
+/* run.c */
+/* Takes over the process of a domain that was noted. */
+int domain_adopt(struct domain *d, pid_t pid, uint64_t start_time, enum note_phase phase, struct err *e) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A domain's start, its process, its end. */
+#include "daemon/domain/domain_priv.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct machine_ops machine_ops;
+
+void domain_serial_path(const struct domain *d, char out[DOMAIN_PATH_MAX])
+{
+	char uuid[37];
+
+	xuuid_text(domain_uuid(d), uuid);
+	if ((size_t)snprintf(out, DOMAIN_PATH_MAX, "%s/%s/serial", d->all->machines_dir, uuid) >= DOMAIN_PATH_MAX)
+		out[0] = 0;
+}
+
+/* ---- the end ---- */
+
+struct end_waiter {
+	struct list node;
+	domain_done_fn done;
+	void *opaque;
+};
+
+/* What the end was, from all that is known: [0] the state's reason, [1] the event's detail. */
+static void end_of(const struct domain *d, int out[2])
+{
+	out[0] = SHUTOFF_CRASHED;
+	out[1] = STOPPED_CRASHED;
+	if (d->destroying) {
+		out[0] = SHUTOFF_DESTROYED;
+		out[1] = STOPPED_DESTROYED;
+	} else if (d->guest_down) {
+		out[0] = SHUTOFF_SHUTDOWN;
+		out[1] = STOPPED_SHUTDOWN;
+	} else if (d->job == JOB_START) {
+		out[0] = SHUTOFF_FAILED;
+		out[1] = STOPPED_FAILED;
+	}
+}
+
+/* What ran gives way to the definition. */
+static void forget_run(struct domain *d)
+{
+	char uuid[37];
+
+	xuuid_text(domain_uuid(d), uuid);
+	note_remove(d->all, uuid);
+	machine_free(d->machine);
+	d->machine = NULL;
+	d->id = -1;
+	d->start_paused = d->destroying = d->reboot_wanted = d->guest_down = d->crashed = d->forget = false;
+	d->relaunching = false;
+	if (d->next) {
+		domdef_free(d->def);
+		d->def = d->next;
+		d->next = NULL;
+	}
+}
+
+static void tell_ends(struct list *ends)
+{
+	while (!list_empty(ends)) {
+		struct end_waiter *w = list_entry(ends->next, struct end_waiter, node);
+		struct end_waiter copy = *w;
+
+		list_remove(&w->node);
+		free(w);
+		copy.done(copy.opaque, NULL);
+	}
+}
+
+static void move_list(struct list *to, struct list *from)
+{
+	list_init(to);
+	while (!list_empty(from)) {
+		struct list *it = from->next;
+
+		list_remove(it);
+		list_add_tail(to, it);
+	}
+}
+
+/* The start's caller is told last: by then a transient domain is gone. */
+static void stopped(struct domain *d, const char *why)
+{
+	domain_done_fn start_done = d->start_done;
+	void *start_opaque = d->start_opaque;
+	bool destroyed = d->destroying;
+	struct fault f;
+	struct list ends;
+	int end[2];
+
+	end_of(d, end);
+	move_list(&ends, &d->ends);
+	d->start_done = NULL;
+	forget_run(d);
+	domain_set_state(d, DOMAIN_SHUTOFF, end[0]);
+	domain_lifecycle(d, EVENT_STOPPED, end[1]);
+	if (d->persistent)
+		domain_job_end(d);
+	else
+		domain_free(d);
+	tell_ends(&ends);
+	if (!start_done)
+		return;
+	if (destroyed)
+		fault_set(&f, FAULT_ABORTED, FROM_HYPERVISOR, "the domain was destroyed while it was being started");
+	else
+		fault_set(&f, FAULT_INTERNAL, FROM_HYPERVISOR, "process exited while starting the machine: %s", why);
+	start_done(start_opaque, &f);
+}
+
+/* ---- the start ---- */
+
+/* From here on nobody waits for the start. The domain may be gone after done. */
+static void start_ended(struct domain *d)
+{
+	domain_done_fn done = d->start_done;
+
+	d->start_done = NULL;
+	if (done)
+		done(d->start_opaque, NULL);
+}
+
+static void vcpus_known(void *opaque, const json_t *result, const struct err *e)
+{
+	struct domain *d = opaque;
+	size_t count = json_array_size(result);
+
+	d->vcpu_count = count < DOMAIN_VCPUS_MAX ? (unsigned)count : DOMAIN_VCPUS_MAX;
+	for (unsigned n = 0; n < d->vcpu_count; n++)
+		d->vcpu_tid[n] = (pid_t)json_integer_value(json_object_get(json_array_get(result, n), "thread-id"));
+}
+
+/* Whoever has no threads to name shows less, and runs all the same. */
+static void ask_vcpus(struct domain *d)
+{
+	d->vcpu_count = 0;
+	if (machine_execute(d->machine, "query-cpus-fast", NULL, vcpus_known, d, NULL) < 0)
+		log_line(LOG_WARNING, "%s: its vCPUs are not known", domain_name(d));
+}
+
+static void running(struct domain *d)
+{
+	bool paused = d->start_paused;
+
+	domain_set_state(d, paused ? DOMAIN_PAUSED : DOMAIN_RUNNING, paused ? (int)PAUSED_USER : (int)RUNNING_BOOTED);
+	if (note_write(d, NOTE_RUNNING, NULL) < 0)
+		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));
+	if (!paused && !d->relaunching)
+		domain_lifecycle(d, EVENT_RESUMED, 0);
+	if (!d->relaunching)
+		domain_lifecycle(d, EVENT_STARTED, 0);
+	if (paused)
+		domain_lifecycle(d, EVENT_SUSPENDED, 0);
+	d->relaunching = false;
+	ask_vcpus(d);
+	start_ended(d);
+	domain_job_end(d);
+}
+
+static void continued(void *opaque, const json_t *result, const struct err *e)
+{
+	struct domain *d = opaque;
+
+	if (result)
+		running(d);
+	else if (d->machine) /* it says no to its first command, or is gone: then its end comes anyway */
+		machine_end(d->machine);
+}
+
+static void on_ready(void *opaque)
+{
+	struct domain *d = opaque;
+	struct err e = { 0 };
+
+	if (d->destroying)
+		return;
+	/* First the note, then the guest: a guest that has run is never taken for one that was not started. */
+	if (note_write(d, NOTE_RUNNING, &e) < 0 ||
+	    (!d->start_paused && machine_execute(d->machine, "cont", NULL, continued, d, &e) < 0)) {
+		log_line(LOG_ERROR, "%s: %s", domain_name(d), e.text);
+		machine_end(d->machine);
+	} else if (d->start_paused) {
+		running(d);
+	}
+}
+
+/* What lies in the machine's run directory under fixed names. */
+struct place {
+	char serial[DOMAIN_PATH_MAX + 8], control[16];
+	struct domdef_place place;
+};
+
+static int make_place(struct domain *d, struct place *p, char dir[PATH_MAX], struct err *e)
+{
+	char uuid[37], serial[DOMAIN_PATH_MAX];
+
+	xuuid_text(domain_uuid(d), uuid);
+	note_remove(d->all, uuid);
+	note_dir(d->all, uuid, dir);
+	if (mkdir(dir, 0700) < 0)
+		return err_errno(e, errno, "cannot make the directory %s", dir);
+	domain_serial_path(d, serial);
+	if (!serial[0])
+		return err_set(e, -ENAMETOOLONG, "the path of %s is too long for sockets", dir);
+	snprintf(p->serial, sizeof(p->serial), "unix:%s", serial);
+	snprintf(p->control, sizeof(p->control), "fd:%d", MACHINE_CONTROL_FD);
+	p->place = (struct domdef_place){ .control = p->control, .serial = p->serial, .paused = true };
+	return 0;
+}
+
+static int spawn(struct domain *d, const char *dir, struct domdef_args *args, struct err *e)
+{
+	const struct daemon *daemon = d->all->daemon;
+	char program[PATH_MAX], log[PATH_MAX], **argv = calloc(args->argc + 2, sizeof(*argv));
+	const struct machine_config cfg = { .program = program, .argv = argv, .dir = dir, .log_path = log };
+	int ret;
+
+	if (!argv)
+		return err_set(e, -ENOMEM, "out of memory");
+	snprintf(program, sizeof(program), "%s/panal-vmm", daemon->program_dir);
+	snprintf(log, sizeof(log), "%s/%s.log", daemon->log_dir, domain_name(d));
+	argv[0] = program;
+	memcpy(argv + 1, args->argv, args->argc * sizeof(*argv));
+	for (unsigned n = 0; n < args->note_count; n++)
+		log_line(LOG_INFO, "%s: %s", domain_name(d), args->note[n]);
+	ret = machine_start(&d->machine, daemon->loop, &cfg, &machine_ops, d, e);
+	free(argv);
+	return ret;
+}
+
+static int launch(struct domain *d, struct err *e)
+{
+	struct domdef_args args = { 0 };
+	struct place p;
+	char dir[PATH_MAX];
+	int ret = make_place(d, &p, dir, e);
+
+	if (ret == 0)
+		ret = domdef_vmm_args(&args, d->def, &p.place, e);
+	if (ret == 0)
+		ret = note_write(d, NOTE_STARTING, e);
+	if (ret == 0)
+		ret = spawn(d, dir, &args, e);
+	/* Now with its number; without it the next daemon reaches the process through its socket. */
+	if (ret == 0 && note_write(d, NOTE_STARTING, NULL) < 0)
+		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));
+	domdef_args_free(&args);
+	return ret;
+}
+
+/* The running machine's document is a copy, with aliases and the number. */
+static int make_live(struct domain *d, struct err *e)
+{
+	struct domdef *live = domdef_copy(d->def);
+
+	if (!live || domdef_assign_aliases(live) < 0) {
+		domdef_free(live);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	live->id = xnum((uint64_t)d->id);
+	if (d->persistent)
+		d->next = d->def;
+	else
+		domdef_free(d->def);
+	d->def = live;
+	return 0;
+}
+
+int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaque, struct fault *f)
+{
+	struct err e = { 0 };
+	int ret;
+
+	if (domain_active(d))
+		return fault_set(f, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is already running");
+	if (domain_busy(d, f) < 0)
+		return -1;
+	d->id = ++d->all->last_id;
+	d->start_paused = paused;
+	ret = make_live(d, &e);
+	if (ret == 0) {
+		domain_set_state(d, DOMAIN_PAUSED, PAUSED_STARTING);
+		ret = launch(d, &e);
+	}
+	if (ret < 0) {
+		forget_run(d);
+		domain_set_state(d, DOMAIN_SHUTOFF, SHUTOFF_FAILED);
+		return ret == -ENOTSUP ? fault_from_err(f, FAULT_CONFIG_UNSUPPORTED, FROM_HYPERVISOR, &e) :
+					 fault_from_err(f, FAULT_INTERNAL, FROM_HYPERVISOR, &e);
+	}
+	d->start_done = done;
+	d->start_opaque = opaque;
+	domain_job_begin(d, JOB_START);
+	return 0;
+}
+
+/* ---- what the process says ---- */
+
+/* The guest switched off although it was to reboot, or its document wants it running: the same domain, another process.
+ */
+static bool goes_on(const struct domain *d)
+{
+	if (d->destroying || !d->guest_down || d->job == JOB_START)
+		return false;
+	return d->reboot_wanted || d->def->on_poweroff == DOM_ACTION_RESTART;
+}
+
+static void relaunch(struct domain *d)
+{
+	struct err e = { 0 };
+
+	machine_free(d->machine);
+	d->machine = NULL;
+	d->reboot_wanted = d->guest_down = d->start_paused = false;
+	d->relaunching = true;
+	d->all->watcher.reboot(d->all->watcher.opaque, d);
+	domain_set_state(d, DOMAIN_PAUSED, PAUSED_STARTING);
+	domain_job_begin(d, JOB_START);
+	if (launch(d, &e) < 0) {
+		log_line(LOG_ERROR, "%s does not start again: %s", domain_name(d), e.text);
+		stopped(d, e.text);
+	}
+}
+
+static void on_ended(void *opaque, const char *reason)
+{
+	struct domain *d = opaque;
+
+	if (goes_on(d))
+		relaunch(d);
+	else
+		stopped(d, reason);
+}
+
+static void on_shutdown(struct domain *d, const json_t *data)
+{
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+	bool guest = json_is_true(json_object_get(data, "guest"));
+
+	d->guest_down = reason && !strcmp(reason, "guest-shutdown");
+	if (!d->destroying && !goes_on(d))
+		domain_set_state(d, DOMAIN_SHUTDOWN, d->guest_down ? 1 : 0);
+	if (!goes_on(d))
+		domain_lifecycle(d, EVENT_SHUTDOWN, guest ? SHUTDOWN_GUEST : SHUTDOWN_FINISHED);
+}
+
+static void on_event(void *opaque, const char *name, const json_t *data)
+{
+	struct domain *d = opaque;
+
+	if (!strcmp(name, "SHUTDOWN")) {
+		on_shutdown(d, data);
+	} else if (!strcmp(name, "RESET")) {
+		d->all->watcher.reboot(d->all->watcher.opaque, d);
+	} else if (!strcmp(name, "GUEST_PANICKED")) {
+		d->crashed = true;
+		domain_lifecycle(d, EVENT_CRASHED, 0);
+	}
+}
+
+static const struct machine_ops machine_ops = {on_ready, on_event, on_ended};
+
+/* ---- taking over ---- */
+
+/* Its state now; the reason only where the state is still the one that was noted. */
+static void adopted_status(void *opaque, const json_t *result, const struct err *e)
+{
+	struct domain *d = opaque;
+	const char *status = json_string_value(json_object_get(result, "status"));
+	int state;
+
+	if (!status) /* its end follows */
+		return;
+	if (d->state == DOMAIN_PAUSED && d->reason == PAUSED_STARTING) {
+		on_ready(d); /* the daemon before was killed just before it let the guest run */
+		return;
+	}
+	state = strcmp(status, "running") ? DOMAIN_PAUSED : DOMAIN_RUNNING;
+	if (d->state != state)
+		domain_set_state(d, state, 0);
+	ask_vcpus(d);
+	domain_job_end(d);
+}
+
+static void adopted_ready(void *opaque)
+{
+	struct domain *d = opaque;
+
+	if (d->forget)
+		machine_end(d->machine);
+	else if (machine_execute(d->machine, "query-status", NULL, adopted_status, d, NULL) < 0)
+		machine_end(d->machine);
+}
+
+int domain_adopt(struct domain *d, pid_t pid, uint64_t start_time, enum note_phase phase, struct err *e)
+{
+	static const struct machine_ops adopted_ops = {adopted_ready, on_event, on_ended};
+	char uuid[37], dir[PATH_MAX];
+	int ret;
+
+	xuuid_text(domain_uuid(d), uuid);
+	note_dir(d->all, uuid, dir);
+	ret = machine_adopt(&d->machine, d->all->daemon->loop, dir, pid, start_time, &adopted_ops, d, e);
+	if (ret < 0)
+		return ret;
+	/* A start that nobody got an answer for has not happened. */
+	d->forget = d->destroying = phase == NOTE_STARTING;
+	if (d->forget && pid > 0)
+		machine_end(d->machine);
+	domain_job_begin(d, JOB_ADOPT);
+	return 0;
+}
+
+/* ---- destroy ---- */
+
+int domain_destroy(struct domain *d, domain_done_fn done, void *opaque, struct fault *f)
+{
+	struct end_waiter *w;
+
+	if (!d->machine)
+		return fault_set(f, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	w = malloc(sizeof(*w));
+	if (!w)
+		return fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the call");
+	*w = (struct end_waiter){ .done = done, .opaque = opaque };
+	list_add_tail(&d->ends, &w->node);
+	d->destroying = true;
+	machine_end(d->machine);
+	return 0;
+}

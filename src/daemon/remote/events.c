@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who wants to hear what, and what happens to domains as messages. */
+#include "daemon/remote/events.h"
+
+#include "daemon/remote/remote_priv.h"
+
+/* The events of each kind have numbers from 0 on; which of them ever happen is another matter. */
+static const int event_count[WATCH_KINDS] = {
+	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
+};
+
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1 };
+
+/* ---- registering ---- */
+
+static int add(struct call *c, enum watch_kind kind, const uint8_t *uuid)
+{
+	int event = call_i(c, 0), callback;
+
+	if (event < 0 || event >= event_count[kind])
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_RPC, "unsupported event ID %d", event);
+	callback = watch_add(c, kind, event, uuid);
+	if (callback < 0)
+		return CALL_FAILED;
+	xdr_i32(&c->out, callback);
+	return CALL_DONE;
+}
+
+/* The UUID in the optional reference, at its place there. */
+static const uint8_t *uuid_of(const struct call *c, unsigned part)
+{
+	return call_arg(c, 1)->absent ? NULL : call_part(c, 1, part)->x;
+}
+
+static int domain_add(struct call *c)
+{
+	if (!call_arg(c, 1)->absent && !remote_domain(c, 1))
+		return CALL_FAILED;
+	return add(c, WATCH_DOMAIN, uuid_of(c, 1));
+}
+
+static int network_add(struct call *c)
+{
+	return add(c, WATCH_NETWORK, uuid_of(c, 1));
+}
+
+static int pool_add(struct call *c)
+{
+	return add(c, WATCH_POOL, uuid_of(c, 1));
+}
+
+/* Devices of the host are known by their names. */
+static int device_add(struct call *c)
+{
+	return add(c, WATCH_NODE_DEVICE, NULL);
+}
+
+static int secret_add(struct call *c)
+{
+	return add(c, WATCH_SECRET, uuid_of(c, 0));
+}
+
+static int domain_remove(struct call *c)
+{
+	return watch_remove(c, WATCH_DOMAIN, call_i(c, 0));
+}
+
+static int network_remove(struct call *c)
+{
+	return watch_remove(c, WATCH_NETWORK, call_i(c, 0));
+}
+
+static int pool_remove(struct call *c)
+{
+	return watch_remove(c, WATCH_POOL, call_i(c, 0));
+}
+
+static int device_remove(struct call *c)
+{
+	return watch_remove(c, WATCH_NODE_DEVICE, call_i(c, 0));
+}
+
+static int secret_remove(struct call *c)
+{
+	return watch_remove(c, WATCH_SECRET, call_i(c, 0));
+}
+
+const struct handler remote_events[] = {
+	{"CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", domain_add},
+	{"CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY", domain_remove},
+	{"CONNECT_NETWORK_EVENT_REGISTER_ANY", network_add},
+	{"CONNECT_NETWORK_EVENT_DEREGISTER_ANY", network_remove},
+	{"CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", pool_add},
+	{"CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", pool_remove},
+	{"CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY", device_add},
+	{"CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY", device_remove},
+	{"CONNECT_SECRET_EVENT_REGISTER_ANY", secret_add},
+	{"CONNECT_SECRET_EVENT_DEREGISTER_ANY", secret_remove},
+};
+const unsigned remote_events_count = COUNT_OF(remote_events);
+
+/* ---- telling ---- */
+
+static void lifecycle(void *opaque, const struct domain *d, int event, int detail)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_i32(&o, event);
+	xdr_i32(&o, detail);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_LIFECYCLE, "DOMAIN_EVENT_CALLBACK_LIFECYCLE", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
+static void reboot(void *opaque, const struct domain *d)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_REBOOT, "DOMAIN_EVENT_CALLBACK_REBOOT", domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
+struct domain_watcher remote_watcher(struct daemon *daemon)
+{
+	return (struct domain_watcher){ .lifecycle = lifecycle, .reboot = reboot, .opaque = daemon };
+}

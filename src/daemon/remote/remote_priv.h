@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the handlers share. */
+#ifndef PANAL_DAEMON_REMOTE_REMOTE_PRIV_H
+#define PANAL_DAEMON_REMOTE_REMOTE_PRIV_H
+
+#include "daemon/domain/domain.h"
+#include "daemon/remote/remote.h"
+
+/* The flags that say which of a running machine's two definitions is meant; CURRENT (0) is the one that rules now. */
+enum { AFFECT_LIVE = 1, AFFECT_CONFIG = 2 };
+
+/* The domain that the argument refers to, found by its UUID. NULL: call->fault is set. */
+struct domain *remote_domain(struct call *c, unsigned n);
+/* The same, when no job is under way on it. *out is NULL otherwise, and the result is the handler's: it runs again when
+ * the job has ended. */
+int remote_domain_idle(struct call *c, unsigned n, struct domain **out);
+/* Writes the reference. */
+void remote_put_domain(struct xdr_out *o, const struct domain *d);
+/* Checks a flags word of AFFECT_LIVE and AFFECT_CONFIG against the domain; *flags is then never CURRENT. -1: fault. */
+int remote_affect(struct call *c, const struct domain *d, unsigned *flags);
+/* Ends the call with what an operation ended with. For domain_done_fn. */
+void remote_done(void *opaque, const struct fault *f);
+/* What a function that started an operation with remote_done returned, as the handler's result. The call may be gone.
+ */
+static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
+
+/* Whether the domain is of those that list flags ask for. */
+enum { LIST_FLAGS = 0xffff };
+bool remote_listed(const struct domain *d, unsigned flags);
+
+#endif

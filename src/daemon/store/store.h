@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small files that survive: a write is there wholly or not at all, after a crash too. */
+#ifndef PANAL_DAEMON_STORE_STORE_H
+#define PANAL_DAEMON_STORE_STORE_H
+
+#include "base/err.h"
+
+enum { STORE_FILE_MAX = 32 << 20 };
+
+/* Replaces dir/name (mode 0600). durable: after the return it survives the host's crash, not only ours. */
+int store_write(const char *dir, const char *name, const void *data, size_t len, bool durable, struct err *e)
+	ATTR_MUST_USE;
+/* The whole file; *out is malloc'ed and terminated. -ENOENT: there is none. */
+int store_read(const char *dir, const char *name, char **out, size_t *len, struct err *e) ATTR_MUST_USE;
+/* It is no error when there is none. */
+int store_remove(const char *dir, const char *name, bool durable, struct err *e) ATTR_MUST_USE;
+bool store_has(const char *dir, const char *name);
+/* Calls f for each name in dir that ends in suffix, and removes what a crash in store_write left. The name is passed
+ * without the suffix. A directory that is not there is empty. */
+int store_each(const char *dir, const char *suffix, void (*f)(void *opaque, const char *name), void *opaque,
+	       struct err *e) ATTR_MUST_USE;
+
+#endif
