@@ -256,6 +256,15 @@ void vd_notify(struct vd *d, unsigned n)
 		rig_store(&d->rig, d->notify + 4 * n, 2, n);
 }
 
+/* A driver's barriers (virtio 1.2, 2.7.13 and 2.7.14): what is published with an index is seen by whoever saw the index. */
+static uint16_t *index_at(struct vd *d, uint64_t gpa)
+{
+	uint16_t *at = gmem_at(d->rig.vm->mem, gpa, 2);
+
+	CHECK(at);
+	return at;
+}
+
 void vd_offer(struct vd *d, unsigned n, uint16_t head, const struct vd_buf *bufs, unsigned count)
 {
 	struct vd_queue *q = &d->q[n];
@@ -264,16 +273,14 @@ void vd_offer(struct vd *d, unsigned n, uint16_t head, const struct vd_buf *bufs
 			head + i + 1);
 	vd_put(d, q->avail + 4 + 2 * (q->avail_idx % q->size), &head, 2);
 	q->avail_idx++;
-	vd_put(d, q->avail + 2, &q->avail_idx, 2);
+	__atomic_store_n(index_at(d, q->avail + 2), q->avail_idx, __ATOMIC_RELEASE);
 	vd_notify(d, n);
 }
 
 static bool used_one(struct vd *d, struct vd_queue *q, int *head, uint32_t *len)
 {
-	uint16_t idx;
 	uint8_t e[8];
-	vd_get(d, q->used + 2, &idx, 2);
-	if (idx == q->used_seen)
+	if (__atomic_load_n(index_at(d, q->used + 2), __ATOMIC_ACQUIRE) == q->used_seen)
 		return false;
 	vd_get(d, q->used + 4 + 8 * (q->used_seen++ % q->size), e, 8);
 	*head = load_le32(e);

@@ -220,14 +220,33 @@ static void child_guest_kvm(void)
 	run_guest(&accel_kvm);
 }
 
+/* ThreadSanitizer's runtime makes calls of its own, which would be the end of a process that a forbidden call ends. */
+#ifdef __SANITIZE_THREAD__
+enum { RUNTIME_CALLS = true };
+#else
+enum { RUNTIME_CALLS = false };
+#endif
+
 static void test_denied(void **unused) { assert_int_equal(in_child(child_denied), 0); }
-static void test_allowed(void **unused) { assert_int_equal(in_child(child_allowed), 0); }
+static void test_allowed(void **unused)
+{
+	if (RUNTIME_CALLS)
+		skip();
+	assert_int_equal(in_child(child_allowed), 0);
+}
+
 static void test_killed(void **unused) { assert_int_equal(in_child(child_killed), 256 + SIGSYS); }
 static void test_no_exec(void **unused) { assert_int_equal(in_child(child_no_exec), 0); }
 static void test_all_threads(void **unused) { assert_int_equal(in_child(child_all_threads), 0); }
 static void test_narrow(void **unused) { assert_int_equal(in_child(child_narrow), 0); }
 static void test_net(void **unused) { assert_int_equal(in_child(child_net), 0); }
-static void test_guest_soft(void **unused) { assert_int_equal(in_child(child_guest_soft), 0); }
+static void test_guest_soft(void **unused)
+{
+	if (RUNTIME_CALLS)
+		skip();
+	assert_int_equal(in_child(child_guest_soft), 0);
+}
+
 
 static void test_paths(void **unused)
 {
@@ -239,7 +258,7 @@ static void test_paths(void **unused)
 static void test_guest_kvm(void **unused)
 {
 	struct err e = { 0 };
-	if (accel_kvm.usable(&e) < 0)
+	if (RUNTIME_CALLS || accel_kvm.usable(&e) < 0)
 		skip();
 	assert_int_equal(in_child(child_guest_kvm), 0);
 }
