@@ -38,6 +38,7 @@ int doctor_run(const struct doctor_source *source, FILE *out, bool json)
 	int status = 1;
 	if (f && r) {
 		source->kvm(&f->kvm);
+		source->who(&f->who, &f->kvm);
 		source->speed(&f->speed, &f->kvm);
 		source->host(&f->host);
 		doctor_judge(f, r);

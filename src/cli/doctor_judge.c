@@ -6,22 +6,19 @@
 #include <stdarg.h>
 #include <string.h>
 
-static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt,
-				...) ATTR_PRINTF(4, 5);
-static struct doctor_line *line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt,
+struct doctor_line *doctor_line(struct doctor_report *r, enum doctor_status status, const char *id, const char *fmt,
 				...)
 {
 	struct doctor_line *l = &r->line[r->count < DOCTOR_LINE_MAX - 1 ? r->count++ : DOCTOR_LINE_MAX - 1];
 	va_list ap;
-	*l = (struct doctor_line){ .status = status, .id = id };
+	*l = (struct doctor_line){.status = status, .id = id};
 	va_start(ap, fmt);
 	vsnprintf(l->text, sizeof(l->text), fmt, ap);
 	va_end(ap);
 	return l;
 }
 
-static void remedy(struct doctor_line *l, const char *fmt, ...) ATTR_PRINTF(2, 3);
-static void remedy(struct doctor_line *l, const char *fmt, ...)
+void doctor_remedy(struct doctor_line *l, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -31,53 +28,45 @@ static void remedy(struct doctor_line *l, const char *fmt, ...)
 
 /* ---- KVM ---- */
 
-static void no_device(const struct doctor_kvm *k, struct doctor_line *l)
-{
-	if (k->module_intel || k->module_amd || k->module_other)
-		remedy(l, "the KVM module is loaded, so the device node is missing: ask for it in this container "
-			  "(--device /dev/kvm), "
-			  "or have udev or mknod make it");
-	else if (k->virtual_machine)
-		remedy(l, "this host is itself a virtual machine: have its administrator switch nested virtualization "
-			  "on, then "
-			  "modprobe kvm_intel or kvm_amd; until then --accel soft is what runs");
-	else
-		remedy(l, "load the module: modprobe kvm_intel or kvm_amd; when dmesg says \"disabled by bios\", "
-			  "switch VT-x or SVM on in "
-			  "the firmware setup; until then --accel soft is what runs");
-}
-
 static void no_permission(const struct doctor_kvm *k, struct doctor_line *l)
 {
 	if (k->user_in_group)
-		remedy(l,
-		       "you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule withholds "
-		       "it (see the audit log)",
-		       k->group);
+		doctor_remedy(
+			l,
+			"you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule withholds "
+			"it (see the audit log)",
+			k->group);
 	else if (k->group[0] && strcmp(k->group, "root"))
-		remedy(l,
-		       "ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the console, "
-		       "systemd-logind "
-		       "gives it by uaccess",
-		       k->group, k->group);
+		doctor_remedy(l,
+			      "ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the "
+			      "console, "
+			      "systemd-logind "
+			      "gives it by uaccess",
+			      k->group, k->group);
 	else
-		remedy(l, "ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG "
-			  "kvm USER");
+		doctor_remedy(
+			l,
+			"ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG "
+			"kvm USER");
 }
 
-static bool judge_device(const struct doctor_kvm *k, struct doctor_report *r)
+static bool judge_device(const struct doctor_facts *f, struct doctor_report *r)
 {
+	const struct doctor_kvm *k = &f->kvm;
 	struct doctor_line *l;
 	switch (k->open_error) {
-	case 0: line(r, DOCTOR_OK, "kvm-device", "/dev/kvm opens"); return true;
-	case ENOENT: no_device(k, line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm does not exist")); return false;
+	case 0: doctor_line(r, DOCTOR_OK, "kvm-device", "/dev/kvm opens"); return true;
+	case ENOENT:
+		doctor_judge_device_missing(f, doctor_line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm does not exist"));
+		return false;
 	case EACCES:
 	case EPERM:
-		no_permission(k, line(r, DOCTOR_WARN, "kvm-device", "no permission to open /dev/kvm"));
+		no_permission(k, doctor_line(r, DOCTOR_WARN, "kvm-device", "no permission to open /dev/kvm"));
 		return false;
 	default:
-		l = line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm cannot be opened (%s)", strerror(k->open_error));
-		remedy(l, "load the module (modprobe kvm_intel or kvm_amd) and read dmesg for why it refuses");
+		l = doctor_line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm cannot be opened (%s)",
+				strerror(k->open_error));
+		doctor_remedy(l, "load the module (modprobe kvm_intel or kvm_amd) and read dmesg for why it refuses");
 		return false;
 	}
 }
@@ -86,39 +75,39 @@ static void judge_rivals(const struct doctor_kvm *k, struct doctor_report *r)
 {
 	const char *rival = k->module_vbox ? "VirtualBox (vboxdrv)" : k->module_vmware ? "VMware (vmmon)" : NULL;
 	if (!rival) {
-		line(r, DOCTOR_OK, "kvm-rivals", "no other hypervisor's module is loaded");
+		doctor_line(r, DOCTOR_OK, "kvm-rivals", "no other hypervisor's module is loaded");
 		return;
 	}
 	bool hurts = k->create_vm_error > 0 || k->create_vcpu_error > 0;
-	struct doctor_line *l = line(r, hurts ? DOCTOR_FAIL : DOCTOR_WARN, "kvm-rivals", "%s is loaded%s", rival,
-				     hurts ? " and seems to hold the processor's virtualization"
-					   : "; its machines and KVM's may exclude each other");
-	remedy(l, "stop its machines; if that does not help: modprobe -r %s",
-	       k->module_vbox ? "vboxnetflt vboxnetadp vboxdrv" : "vmmon");
+	struct doctor_line *l = doctor_line(r, hurts ? DOCTOR_FAIL : DOCTOR_WARN, "kvm-rivals", "%s is loaded%s", rival,
+					    hurts ? " and seems to hold the processor's virtualization"
+						  : "; its machines and KVM's may exclude each other");
+	doctor_remedy(l, "stop its machines; if that does not help: modprobe -r %s",
+		      k->module_vbox ? "vboxnetflt vboxnetadp vboxdrv" : "vmmon");
 }
 
 static bool judge_create(const struct doctor_kvm *k, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (k->api_version != 12) {
-		l = line(r, DOCTOR_FAIL, "kvm-api", "KVM answers API version %d, 12 is needed", k->api_version);
-		remedy(l, "run a kernel of this century, or check what /dev/kvm really is");
+		l = doctor_line(r, DOCTOR_FAIL, "kvm-api", "KVM answers API version %d, 12 is needed", k->api_version);
+		doctor_remedy(l, "run a kernel of this century, or check what /dev/kvm really is");
 		return false;
 	}
-	line(r, DOCTOR_OK, "kvm-api", "API version %d", k->api_version);
+	doctor_line(r, DOCTOR_OK, "kvm-api", "API version %d", k->api_version);
 	int error = k->create_vm_error ? k->create_vm_error : k->create_vcpu_error;
 	if (error == 0) {
-		line(r, DOCTOR_OK, "kvm-machine", "a machine and a virtual processor were made");
+		doctor_line(r, DOCTOR_OK, "kvm-machine", "a machine and a virtual processor were made");
 		return true;
 	}
-	l = line(r, DOCTOR_FAIL, "kvm-machine", "KVM refuses a %s (%s)",
-		 k->create_vm_error ? "machine" : "virtual processor", strerror(error));
+	l = doctor_line(r, DOCTOR_FAIL, "kvm-machine", "KVM refuses a %s (%s)",
+			k->create_vm_error ? "machine" : "virtual processor", strerror(error));
 	if (error == EBUSY)
-		remedy(l, "another hypervisor holds the processor's virtualization: stop it (see kvm-rivals)");
+		doctor_remedy(l, "another hypervisor holds the processor's virtualization: stop it (see kvm-rivals)");
 	else if (error == ENOMEM)
-		remedy(l, "the host or its cgroup has no memory left for it");
+		doctor_remedy(l, "the host or its cgroup has no memory left for it");
 	else
-		remedy(l, "read dmesg; virtualization may be switched off in the firmware setup");
+		doctor_remedy(l, "read dmesg; virtualization may be switched off in the firmware setup");
 	return false;
 }
 
@@ -128,63 +117,31 @@ static void judge_speed(const struct doctor_facts *f, struct doctor_report *r)
 	double percent = s->native ? 100.0 * (double)s->kvm / (double)s->native : 0;
 	struct doctor_line *l;
 	if (!s->kvm) {
-		l = line(r, DOCTOR_WARN, "kvm-speed", "KVM did not run the kernel-mode test program: %s", s->kvm_error);
-		remedy(l, "use --accel soft; --accel auto does so by itself");
+		l = doctor_line(r, DOCTOR_WARN, "kvm-speed", "KVM did not run the kernel-mode test program: %s",
+				s->kvm_error);
+		doctor_remedy(l, "use --accel soft; --accel auto does so by itself");
 		return;
 	}
 	bool slow = s->kvm < s->soft;
-	l = line(r, slow ? DOCTOR_WARN : DOCTOR_OK, "kvm-speed",
-		 "%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)", (double)s->kvm / 1e6,
-		 percent, (double)s->native / 1e6);
+	l = doctor_line(r, slow ? DOCTOR_WARN : DOCTOR_OK, "kvm-speed",
+			"%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)",
+			(double)s->kvm / 1e6, percent, (double)s->native / 1e6);
 	if (slow)
-		remedy(l, "this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at auto; "
-			  "for full speed use a "
-			  "host with VT-x or SVM (nested virtualization) exposed");
-}
-
-static void judge_extensions(const struct doctor_kvm *k, struct doctor_report *r)
-{
-	char have[200] = "", lack[200] = "";
-	for (unsigned n = 0; n < DOCTOR_EXT_COUNT; n++) {
-		char *list = k->ext[n] ? have : lack;
-		size_t at = strlen(list);
-		snprintf(list + at, sizeof(have) - at, "%s%s", at ? " " : "", doctor_ext_name[n]);
-	}
-	/* irqchip, ioeventfd, irqfd, msi: without them each interrupt and each doorbell costs an exit */
-	bool enough = k->ext[0] && k->ext[2] && k->ext[3] && k->ext[4];
-	struct doctor_line *l = line(r, enough ? DOCTOR_OK : DOCTOR_WARN, "kvm-extensions", "%s%s%s", have,
-				     lack[0] ? "; not offered: " : "", lack);
-	if (!enough)
-		remedy(l,
-		       "machines run with our own interrupt controllers, more slowly; a newer host kernel has these");
-}
-
-static void judge_nested_paging(const struct doctor_kvm *k, struct doctor_report *r)
-{
-	struct doctor_line *l;
-	if (k->nested_paging == 1)
-		line(r, DOCTOR_OK, "nested-paging", "%s is on", k->module_amd ? "NPT" : "EPT");
-	else if (k->nested_paging == 0) {
-		l = line(r, DOCTOR_WARN, "nested-paging", "%s is off: each page-table change of a guest costs an exit",
-			 k->module_amd ? "NPT" : "EPT");
-		remedy(l, "modprobe -r %s && modprobe %s %s=1", k->module_amd ? "kvm_amd" : "kvm_intel",
-		       k->module_amd ? "kvm_amd" : "kvm_intel", k->module_amd ? "npt" : "ept");
-	} else {
-		l = line(r, DOCTOR_WARN, "nested-paging", "this host's KVM module does not tell%s",
-		         k->module_other ? " (it is neither kvm_intel nor kvm_amd)" : "");
-		remedy(l, "judge by kvm-speed");
-	}
+		doctor_remedy(
+			l, "this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at auto; "
+			   "for full speed use a "
+			   "host with VT-x or SVM (nested virtualization) exposed");
 }
 
 static bool judge_kvm(const struct doctor_facts *f, struct doctor_report *r)
 {
 	const struct doctor_kvm *k = &f->kvm;
-	bool open = judge_device(k, r);
+	bool open = judge_device(f, r);
 	judge_rivals(k, r);
 	if (!open || !judge_create(k, r))
 		return false;
-	judge_extensions(k, r);
-	judge_nested_paging(k, r);
+	doctor_judge_extensions(f, r);
+	doctor_judge_params(f, r);
 	judge_speed(f, r);
 	return f->speed.kvm != 0;
 }
@@ -192,102 +149,100 @@ static bool judge_kvm(const struct doctor_facts *f, struct doctor_report *r)
 static bool judge_soft(const struct doctor_speed *s, struct doctor_report *r)
 {
 	if (s->soft) {
-		line(r, DOCTOR_OK, "soft-cpu", "the soft CPU runs: %.1f million kernel-mode instructions per second",
-		     (double)s->soft / 1e6);
+		doctor_line(r, DOCTOR_OK, "soft-cpu",
+			    "the soft CPU runs: %.1f million kernel-mode instructions per second",
+			    (double)s->soft / 1e6);
 		return true;
 	}
-	struct doctor_line *l = line(r, DOCTOR_FAIL, "soft-cpu", "the soft CPU does not run: %s", s->soft_error);
-	remedy(l, "a policy that forbids memory which is first written and then executed (SELinux execmem, systemd "
-	          "MemoryDenyWriteExecute) stops it");
+	struct doctor_line *l = doctor_line(r, DOCTOR_FAIL, "soft-cpu", "the soft CPU does not run: %s", s->soft_error);
+	doctor_remedy(l,
+		      "a policy that forbids memory which is first written and then executed (SELinux execmem, systemd "
+		      "MemoryDenyWriteExecute) stops it");
 	return false;
 }
 
 /* ---- the rest of the host ---- */
 
-static void judge_iommu(const struct doctor_host_facts *h, struct doctor_report *r)
-{
-	if (h->iommu_groups) {
-		line(r, DOCTOR_OK, "iommu", "%u IOMMU groups: devices can be passed through", h->iommu_groups);
-		return;
-	}
-	struct doctor_line *l = line(r, DOCTOR_WARN, "iommu", "no IOMMU groups: no device can be passed through");
-	remedy(l, "only if you want that: switch VT-d or AMD-Vi on in the firmware setup, and boot with intel_iommu=on "
-		  "on Intel");
-}
-
 static void judge_huge_pages(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (!h->thp[0] || strstr(h->thp, "[never]")) {
-		l = line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s",
-			 h->thp[0] ? "off" : "not in this kernel");
-		remedy(l, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+		l = doctor_line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s",
+				h->thp[0] ? "off" : "not in this kernel");
+		doctor_remedy(l, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
 	} else if (!h->thp_shmem[0] || strstr(h->thp_shmem, "[never]") || strstr(h->thp_shmem, "[deny]")) {
-		l = line(r, DOCTOR_WARN, "huge-pages",
-			 "transparent huge pages are on, but not for shared memory, of which guest memory is made");
-		remedy(l, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled");
+		l = doctor_line(
+			r, DOCTOR_WARN, "huge-pages",
+			"transparent huge pages are on, but not for shared memory, of which guest memory is made");
+		doctor_remedy(l, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled");
 	} else
-		line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s; for shared memory: %s", h->thp,
-		     h->thp_shmem);
-	line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s",
-	     (unsigned long long)h->hugetlb_total, (unsigned long long)h->hugetlb_kib,
-	     (unsigned long long)h->hugetlb_free,
-	     h->hugetlb_total ? "" : " (not needed; sysctl vm.nr_hugepages=N reserves some)");
+		doctor_line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s; for shared memory: %s", h->thp,
+			    h->thp_shmem);
+	doctor_line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s",
+		    (unsigned long long)h->hugetlb_total, (unsigned long long)h->hugetlb_kib,
+		    (unsigned long long)h->hugetlb_free,
+		    h->hugetlb_total ? "" : " (not needed; sysctl vm.nr_hugepages=N reserves some)");
 }
 
 static void judge_tun(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (h->tun_open_error) {
-		l = line(r, DOCTOR_WARN, "tun", "/dev/net/tun cannot be opened (%s)", strerror(h->tun_open_error));
-		remedy(l, "%s; user networking (--net user) needs none of it",
-		       h->tun_open_error == ENOENT ? "modprobe tun"
-						   : "ask the administrator for access to /dev/net/tun");
+		l = doctor_line(r, DOCTOR_WARN, "tun", "/dev/net/tun cannot be opened (%s)",
+				strerror(h->tun_open_error));
+		doctor_remedy(l, "%s; user networking (--net user) needs none of it",
+			      h->tun_open_error == ENOENT ? "modprobe tun"
+							  : "ask the administrator for access to /dev/net/tun");
 	} else if (h->tun_create_error) {
-		l = line(r, DOCTOR_WARN, "tun", "a tap interface cannot be made (%s)", strerror(h->tun_create_error));
-		remedy(l, "have the administrator make one for you (ip tuntap add dev tap0 mode tap user USER) and use "
-			  "--net tap=tap0; user "
-			  "networking (--net user) needs none of it");
+		l = doctor_line(r, DOCTOR_WARN, "tun", "a tap interface cannot be made (%s)",
+				strerror(h->tun_create_error));
+		doctor_remedy(
+			l,
+			"have the administrator make one for you (ip tuntap add dev tap0 mode tap user USER) and use "
+			"--net tap=tap0; user "
+			"networking (--net user) needs none of it");
 	} else
-		line(r, DOCTOR_OK, "tun", "tap interfaces can be made");
+		doctor_line(r, DOCTOR_OK, "tun", "tap interfaces can be made");
 }
 
 static void judge_io_uring(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	if (!h->io_uring_error) {
-		line(r, DOCTOR_OK, "io-uring", "io_uring works");
+		doctor_line(r, DOCTOR_OK, "io-uring", "io_uring works");
 		return;
 	}
 	struct doctor_line *l =
-		line(r, DOCTOR_WARN, "io-uring", "io_uring is refused (%s); disks use threads, more slowly",
-		     strerror(h->io_uring_error));
-	remedy(l, "sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup in its seccomp profile");
+		doctor_line(r, DOCTOR_WARN, "io-uring", "io_uring is refused (%s); disks use threads, more slowly",
+			    strerror(h->io_uring_error));
+	doctor_remedy(l,
+		      "sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup in its seccomp profile");
 }
 
 static void judge_confinement(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (h->userns_error) {
-		l = line(r, DOCTOR_WARN, "user-namespaces", "a user namespace cannot be made (%s)",
-			 strerror(h->userns_error));
-		remedy(l, "sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces=N; on Ubuntu also "
-		          "kernel.apparmor_restrict_unprivileged_userns=0");
+		l = doctor_line(r, DOCTOR_WARN, "user-namespaces", "a user namespace cannot be made (%s)",
+				strerror(h->userns_error));
+		doctor_remedy(l,
+			      "sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces=N; on Ubuntu also "
+			      "kernel.apparmor_restrict_unprivileged_userns=0");
 	} else
-		line(r, DOCTOR_OK, "user-namespaces", "user namespaces can be made");
+		doctor_line(r, DOCTOR_OK, "user-namespaces", "user namespaces can be made");
 	if (h->landlock_abi)
-		line(r, DOCTOR_OK, "landlock", "Landlock ABI %d", h->landlock_abi);
+		doctor_line(r, DOCTOR_OK, "landlock", "Landlock ABI %d", h->landlock_abi);
 	else {
-		l = line(r, DOCTOR_WARN, "landlock",
-			 "no Landlock: a machine's process is not kept from files that it does not need");
-		remedy(l, "boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK");
+		l = doctor_line(r, DOCTOR_WARN, "landlock",
+				"no Landlock: a machine's process is not kept from files that it does not need");
+		doctor_remedy(l, "boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK");
 	}
 	if (h->seccomp_error) {
-		l = line(r, DOCTOR_WARN, "seccomp",
-			 "no seccomp filters (%s): a machine's process may make any system call",
-			 strerror(h->seccomp_error));
-		remedy(l, "run a kernel with CONFIG_SECCOMP_FILTER");
+		l = doctor_line(r, DOCTOR_WARN, "seccomp",
+				"no seccomp filters (%s): a machine's process may make any system call",
+				strerror(h->seccomp_error));
+		doctor_remedy(l, "run a kernel with CONFIG_SECCOMP_FILTER");
 	} else
-		line(r, DOCTOR_OK, "seccomp", "seccomp filters work");
+		doctor_line(r, DOCTOR_OK, "seccomp", "seccomp filters work");
 }
 
 static void judge_memory(const struct doctor_host_facts *h, struct doctor_report *r)
@@ -295,16 +250,18 @@ static void judge_memory(const struct doctor_host_facts *h, struct doctor_report
 	struct doctor_line *l;
 	unsigned long long free_mib = h->mem_available_kib >> 10, all_mib = h->mem_total_kib >> 10;
 	if (h->overcommit == 2) {
-		l = line(r, DOCTOR_WARN, "memory",
-			 "%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is charged at "
-			 "start",
-			 free_mib, all_mib);
-		remedy(l, "sysctl vm.overcommit_memory=0, or keep the sum of all machines below the commit limit");
+		l = doctor_line(
+			r, DOCTOR_WARN, "memory",
+			"%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is charged at "
+			"start",
+			free_mib, all_mib);
+		doctor_remedy(l,
+			      "sysctl vm.overcommit_memory=0, or keep the sum of all machines below the commit limit");
 	} else if (free_mib < 256) {
-		l = line(r, DOCTOR_WARN, "memory", "only %llu of %llu MiB available", free_mib, all_mib);
-		remedy(l, "give machines less memory, or end something");
+		l = doctor_line(r, DOCTOR_WARN, "memory", "only %llu of %llu MiB available", free_mib, all_mib);
+		doctor_remedy(l, "give machines less memory, or end something");
 	} else
-		line(r, DOCTOR_OK, "memory", "%llu of %llu MiB available", free_mib, all_mib);
+		doctor_line(r, DOCTOR_OK, "memory", "%llu of %llu MiB available", free_mib, all_mib);
 }
 
 void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
@@ -312,7 +269,7 @@ void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
 	r->count = 0;
 	bool kvm = judge_kvm(f, r), soft = judge_soft(&f->speed, r);
 	r->can_run = kvm || soft;
-	judge_iommu(&f->host, r);
+	doctor_judge_iommu(f, r);
 	judge_huge_pages(&f->host, r);
 	judge_tun(&f->host, r);
 	judge_io_uring(&f->host, r);
@@ -323,7 +280,8 @@ void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
 			    : kvm       ? "with KVM"
 					: "with the soft CPU";
 	if (r->can_run)
-		line(r, DOCTOR_OK, "verdict", "machines can run on this host: %s", which);
+		doctor_line(r, DOCTOR_OK, "verdict", "machines can run on this host: %s", which);
 	else
-		remedy(line(r, DOCTOR_FAIL, "verdict", "no machine can run on this host"), "see the lines marked FAIL");
+		doctor_remedy(doctor_line(r, DOCTOR_FAIL, "verdict", "no machine can run on this host"),
+			      "see the lines marked FAIL");
 }

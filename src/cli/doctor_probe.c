@@ -2,10 +2,11 @@
 /* The facts of this host, found by doing: opening, creating, running. CPU flags are asked only for hints. */
 #include "cli/doctor.h"
 
+#include "cli/doctor_who.h"
+
 #include "accel/bench.h"
 #include "core/accel.h"
 
-#include <cpuid.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,23 +28,10 @@
 
 /* ---- files ---- */
 
-/* The file's first line without its end; empty when it cannot be read. */
-static void read_line(const char *path, char *buf, size_t size)
-{
-	buf[0] = 0;
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return;
-	if (!fgets(buf, (int)size, f))
-		buf[0] = 0;
-	buf[strcspn(buf, "\n")] = 0;
-	fclose(f);
-}
-
 static uint64_t read_number(const char *path, uint64_t dflt)
 {
 	char text[64];
-	read_line(path, text, sizeof(text));
+	doctor_read_line(path, text, sizeof(text));
 	return text[0] ? strtoull(text, NULL, 10) : dflt;
 }
 
@@ -52,16 +40,17 @@ static bool exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-static unsigned entries(const char *dir)
+/* The name of a folder's first entry that begins so; empty when it has none. */
+static void first_entry(const char *dir, const char *begin, char *name, size_t size)
 {
-	unsigned count = 0;
+	name[0] = 0;
 	DIR *d = opendir(dir);
 	if (!d)
-		return 0;
-	for (struct dirent *ent; (ent = readdir(d));)
-		count += ent->d_name[0] != '.';
+		return;
+	for (struct dirent *ent; !name[0] && (ent = readdir(d));)
+		if (!strncmp(ent->d_name, begin, strlen(begin)))
+			snprintf(name, size, "%.*s", (int)size - 1, ent->d_name);
 	closedir(d);
-	return count;
 }
 
 /* "MemTotal:  123 kB" */
@@ -81,14 +70,37 @@ static uint64_t meminfo(const char *key)
 
 /* ---- KVM ---- */
 
-const char *const doctor_ext_name[DOCTOR_EXT_COUNT] = {
-	"irqchip", "pit", "ioeventfd", "irqfd", "msi", "dirty-ring", "manual-dirty-log",
-	"xsave2", "sync-regs", "user-msr", "emulation-exit", "tsc-deadline", "tsc-scaling", "smm",
+const struct doctor_ext doctor_exts[DOCTOR_EXT_COUNT] = {
+	{"irqchip", 2006, "CONFIG_KVM_IOAPIC", false, "each interrupt costs an exit to this program"},
+	{"pit", 2006, "CONFIG_KVM_IOAPIC", false, "the timer of old guests costs exits"},
+	{"ioeventfd", 2006, NULL, false, "each request to a virtio device costs an exit to this program"},
+	{"irqfd", 2006, NULL, false, "interrupts of devices take a detour"},
+	{"msi", 3005, NULL, false, "message interrupts take a detour"},
+	{"dirty-ring", 5011, NULL, false, "written pages are found by bitmaps"},
+	{"manual-dirty-log", 5002, NULL, false, "taking the bitmap of written pages stops a machine for longer"},
+	{"xsave2", 5017, NULL, false, "no AMX in guests"},
+	{"sync-regs", 4017, NULL, false, "registers are read by calls of their own"},
+	{"user-msr", 5010, NULL, false, "unknown MSRs are KVM's to answer"},
+	{"emulation-exit", 5014, NULL, false, "what KVM cannot emulate is told less exactly"},
+	{"tsc-deadline", 3000, NULL, false, "guests use the slower timer of the local APIC"},
+	{"tsc-scaling", 2006, NULL, true, "a machine moved to another processor sees another TSC frequency"},
+	{"smm", 4002, "CONFIG_KVM_SMM", false, "no system management mode: firmware with secure boot needs it"},
 };
 static const int ext_cap[DOCTOR_EXT_COUNT] = {
-	KVM_CAP_IRQCHIP, KVM_CAP_PIT2, KVM_CAP_IOEVENTFD, KVM_CAP_IRQFD, KVM_CAP_SIGNAL_MSI, KVM_CAP_DIRTY_LOG_RING,
-	KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_CAP_XSAVE2, KVM_CAP_SYNC_REGS, KVM_CAP_X86_USER_SPACE_MSR,
-	KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_TSC_CONTROL, KVM_CAP_X86_SMM,
+	KVM_CAP_IRQCHIP,
+	KVM_CAP_PIT2,
+	KVM_CAP_IOEVENTFD,
+	KVM_CAP_IRQFD,
+	KVM_CAP_SIGNAL_MSI,
+	KVM_CAP_DIRTY_LOG_RING,
+	KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+	KVM_CAP_XSAVE2,
+	KVM_CAP_SYNC_REGS,
+	KVM_CAP_X86_USER_SPACE_MSR,
+	KVM_CAP_EXIT_ON_EMULATION_FAILURE,
+	KVM_CAP_TSC_DEADLINE_TIMER,
+	KVM_CAP_TSC_CONTROL,
+	KVM_CAP_X86_SMM,
 };
 
 static bool in_group(gid_t gid)
@@ -117,10 +129,11 @@ static void kvm_modules(struct doctor_kvm *k)
 	k->module_intel = exists("/sys/module/kvm_intel");
 	k->module_amd = exists("/sys/module/kvm_amd");
 	k->module_other = exists("/sys/module/kvm") && !k->module_intel && !k->module_amd;
+	first_entry("/sys/module", "kvm_", k->module, sizeof(k->module));
 	k->module_vbox = exists("/sys/module/vboxdrv");
 	k->module_vmware = exists("/sys/module/vmmon");
-	read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", answer,
-		  sizeof(answer));
+	doctor_read_line(k->module_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept",
+			 answer, sizeof(answer));
 	k->nested_paging = !answer[0] ? -1 : answer[0] == 'Y' || answer[0] == '1';
 }
 
@@ -142,9 +155,7 @@ static void kvm_try(struct doctor_kvm *k, int dev)
 
 static void probe_kvm(struct doctor_kvm *k)
 {
-	unsigned a, b, c, d;
 	k->create_vm_error = k->create_vcpu_error = DOCTOR_NOT_TRIED;
-	k->virtual_machine = __get_cpuid(1, &a, &b, &c, &d) && (c >> 31 & 1);
 	kvm_group(k);
 	kvm_modules(k);
 	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -159,8 +170,8 @@ static void probe_kvm(struct doctor_kvm *k)
 
 static uint64_t measure(const struct accel_ops *accel, char *error, size_t size)
 {
-	struct accel_speed s = { 0 };
-	struct err e = { 0 };
+	struct accel_speed s = {0};
+	struct err e = {0};
 	if (accel->usable(&e) == 0 && accel_bench(accel, NULL, &s, &e) == 0)
 		return s.per_second;
 	snprintf(error, size, "%s", e.text);
@@ -187,7 +198,7 @@ static void probe_tun(struct doctor_host_facts *h)
 	if (fd < 0)
 		return;
 	/* not persistent: it goes away with the descriptor */
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI};
 	snprintf(req.ifr_name, sizeof(req.ifr_name), "panaldoc%%d");
 	h->tun_create_error = ioctl(fd, TUNSETIFF, &req) < 0 ? errno : 0;
 	close(fd);
@@ -195,7 +206,7 @@ static void probe_tun(struct doctor_host_facts *h)
 
 static int try_io_uring(void)
 {
-	struct io_uring_params p = { 0 };
+	struct io_uring_params p = {0};
 	int fd = (int)syscall(SYS_io_uring_setup, 2, &p);
 	if (fd < 0)
 		return errno;
@@ -231,9 +242,9 @@ static int try_seccomp(void)
 
 static void probe_host(struct doctor_host_facts *h)
 {
-	h->iommu_groups = entries("/sys/kernel/iommu_groups");
-	read_line("/sys/kernel/mm/transparent_hugepage/enabled", h->thp, sizeof(h->thp));
-	read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", h->thp_shmem, sizeof(h->thp_shmem));
+	doctor_probe_iommu(&h->iommu);
+	doctor_read_line("/sys/kernel/mm/transparent_hugepage/enabled", h->thp, sizeof(h->thp));
+	doctor_read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", h->thp_shmem, sizeof(h->thp_shmem));
 	h->hugetlb_total = meminfo("HugePages_Total");
 	h->hugetlb_free = meminfo("HugePages_Free");
 	h->hugetlb_kib = meminfo("Hugepagesize");
@@ -247,4 +258,5 @@ static void probe_host(struct doctor_host_facts *h)
 	h->mem_available_kib = meminfo("MemAvailable");
 }
 
-const struct doctor_source doctor_this_host = { .kvm = probe_kvm, .speed = probe_speed, .host = probe_host };
+const struct doctor_source doctor_this_host = {
+	.kvm = probe_kvm, .who = doctor_probe_who, .speed = probe_speed, .host = probe_host};

@@ -256,7 +256,7 @@ void vd_notify(struct vd *d, unsigned n)
 		rig_store(&d->rig, d->notify + 4 * n, 2, n);
 }
 
-/* A driver's barriers (virtio 1.2, 2.7.13 and 2.7.14): what is published with an index is seen by whoever saw the index. */
+/* A driver's barriers (virtio 1.2, 2.7.13 and 2.7.14): what is published with an index is seen by whoever saw it. */
 static uint16_t *index_at(struct vd *d, uint64_t gpa)
 {
 	uint16_t *at = gmem_at(d->rig.vm->mem, gpa, 2);
