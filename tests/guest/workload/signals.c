@@ -73,7 +73,7 @@ static int flood(void)
 	return status;
 }
 
-static int timers(void)
+static int timers(double most)
 {
 	struct itimerval it = { { 0, 10000 }, { 0, 10000 } }, off = { { 0, 0 }, { 0, 0 } };
 	struct timespec a, b;
@@ -87,10 +87,11 @@ static int timers(void)
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 	printf("signals: 100 alarms of 10 ms took %.3f s\n", took);
-	return took < 0.95 || took > 2.0;
+	return took < 0.95 || took > most;
 }
 
-int main(void)
+/* With an argument: on a host that is busy, so the timers may be late. */
+int main(int argc, char **argv)
 {
 	stack_t ss = { .ss_sp = malloc(65536), .ss_size = 65536 };
 	struct sigaction sa = { .sa_handler = on_trap, .sa_flags = SA_ONSTACK };
@@ -105,7 +106,7 @@ int main(void)
 	signal(SIGALRM, on_alarm);
 	a = exceptions();
 	b = flood();
-	c = timers();
+	c = timers(argc > 1 ? 1000 : 2);
 	printf("signals: exceptions %d, flood %d, timers %d\n", a, b, c);
 	return a | b | c;
 }
