@@ -43,7 +43,7 @@ static void rep_stos(const char *name)
 	piece_end(p, piece_hash(PIECE_SEED, to, COPY));
 }
 
-__attribute__((optimize("no-tree-vectorize"))) static void sequential(const char *name)
+static void sequential(const char *name)
 {
 	uint64_t *at = piece_memory(MIDDLE / 2), sum = 0;
 	struct piece p = piece_begin(name);

@@ -9,6 +9,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
+# What "soft" means in the tests: "soft,translate=on" runs them through the translator.
+SOFT = os.environ.get("PANAL_SOFT", "soft")
 GUEST = os.environ.get("PANAL_GUEST", os.path.join(ROOT, "build", "guest"))
 
 
@@ -22,7 +24,7 @@ class Skip(Exception):
 
 class Machine:
     def __init__(self, *args, accel="soft", program="panal-vmm"):
-        command = [os.path.join(BUILD, program), "--accel", accel, "--serial", "stdio", *args]
+        command = [os.path.join(BUILD, program), "--accel", SOFT if accel == "soft" else accel, "--serial", "stdio", *args]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.start = time.monotonic()
         self.text = ""
