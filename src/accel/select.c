@@ -2,6 +2,7 @@
 #include "accel/select.h"
 
 #include "accel/bench.h"
+#include "accel/kvm/kvm_user.h"
 #include "base/log.h"
 #include "core/accel.h"
 
@@ -63,7 +64,8 @@ int accel_select(const char *text, const struct accel_ops **out, const char **op
 		if (!named(text, len, all[n]->name))
 			continue;
 		*out = all[n];
-		return all[n]->usable(e);
+		int r = all[n]->usable(e);
+		return r == 0 && all[n] == &accel_kvm ? kvm_choose(*options, out, e) : r;
 	}
 	return err_set(e, -EINVAL, "--accel %s: unknown; give kvm, soft or auto", text);
 }

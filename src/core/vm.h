@@ -58,6 +58,7 @@ struct vm {
 	struct timerq *timers;   /* on the machine clock, run by the main loop's thread */
 	const struct accel_ops *accel;
 	void *accel_data; /* owned by the accelerator */
+	void *accel_extra; /* of an accelerator that is made of two */
 	struct vm_policy policy;
 
 	/* main loop thread */

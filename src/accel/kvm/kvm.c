@@ -36,25 +36,27 @@ static int kvm_usable(struct err *e)
 static const struct opt_desc option_table[] = {
 	{ "irqchip", OPT_STRING, .help = "on: interrupt controllers in the kernel (default), off: our own" },
 	{ "assist", OPT_BOOL, .help = "instructions that KVM cannot emulate are done by the soft CPU (default on)" },
+	{ "split", OPT_STRING, .help = "on: KVM runs user code only, the soft CPU the rest; auto: where KVM needs it" },
 	{ NULL },
 };
 
-static int options_read(struct kvm_machine *m, const char *text, bool *irqchip, struct err *e)
+int kvm_options_read(struct kvm_options *out, const char *text, struct err *e)
 {
 	struct opts o;
-	*irqchip = true;
-	m->assist = true;
+	*out = (struct kvm_options){ .irqchip = true, .assist = true, .split = KVM_SPLIT_AUTO };
 	if (!text || !*text)
 		return 0;
 	int r = opts_parse(&o, option_table, text, e);
 	if (r < 0)
 		return err_wrap(e, "--accel kvm");
-	const char *chip = opts_string(&o, "irqchip", "on");
-	m->assist = opts_bool(&o, "assist", true);
-	if (!strcmp(chip, "off"))
-		*irqchip = false;
-	else if (strcmp(chip, "on"))
+	const char *chip = opts_string(&o, "irqchip", "on"), *split = opts_string(&o, "split", "auto");
+	out->assist = opts_bool(&o, "assist", true);
+	out->irqchip = !strcmp(chip, "on");
+	out->split = !strcmp(split, "on") ? KVM_SPLIT_ON : !strcmp(split, "off") ? KVM_SPLIT_OFF : KVM_SPLIT_AUTO;
+	if (!out->irqchip && strcmp(chip, "off"))
 		r = err_set(e, -EINVAL, "--accel kvm: irqchip is 'on' or 'off', not '%s'", chip);
+	else if (out->split == KVM_SPLIT_AUTO && strcmp(split, "auto"))
+		r = err_set(e, -EINVAL, "--accel kvm: split is 'on', 'off' or 'auto', not '%s'", split);
 	opts_free(&o);
 	return r;
 }
@@ -127,7 +129,7 @@ static int machine_open(struct kvm_machine *m, struct err *e)
 	return 0;
 }
 
-static void machine_free(struct kvm_machine *m)
+void kvm_machine_close(struct kvm_machine *m)
 {
 	if (m->fd >= 0)
 		close(m->fd);
@@ -137,7 +139,7 @@ static void machine_free(struct kvm_machine *m)
 	free(m);
 }
 
-static int kvm_vm_create(struct vm *vm, const char *options, struct accel_caps *caps, struct err *e)
+int kvm_machine_open(struct kvm_machine **out, struct vm *vm, struct err *e)
 {
 	struct kvm_machine *m = calloc(1, sizeof(*m));
 	if (!m)
@@ -145,25 +147,38 @@ static int kvm_vm_create(struct vm *vm, const char *options, struct accel_caps *
 	m->vm = vm;
 	m->fd = m->dev_fd = -1;
 	pthread_mutex_init(&m->lock, NULL);
-	bool irqchip;
-	int r = options_read(m, options, &irqchip, e);
-	if (r == 0)
-		r = machine_open(m, e);
+	int r = machine_open(m, e);
 	if (r == 0)
 		r = kvm_kick_install(e);
-	if (r == 0) {
-		legacy_pages(m);
-		r = kvm_irq_create(m, irqchip, e);
-	}
 	if (r < 0) {
-		machine_free(m);
+		kvm_machine_close(m);
+		return r;
+	}
+	legacy_pages(m);
+	msr_index_read(m);
+	*out = m;
+	return 0;
+}
+
+static int kvm_vm_create(struct vm *vm, const char *options, struct accel_caps *caps, struct err *e)
+{
+	struct kvm_machine *m;
+	struct kvm_options o;
+	int r = kvm_options_read(&o, options, e);
+	if (r == 0)
+		r = kvm_machine_open(&m, vm, e);
+	if (r < 0)
+		return r;
+	m->assist = o.assist;
+	r = kvm_irq_create(m, o.irqchip, e);
+	if (r < 0) {
+		kvm_machine_close(m);
 		return r;
 	}
 	if (!m->irqchip)
 		msr_exits_enable(m);
 	if (m->assist && m->offer.exit_on_emulation_failure)
 		m->emulation_exits = enable_cap(m->fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
-	msr_index_read(m);
 	vm->accel_data = m;
 	*caps = (struct accel_caps){
 		.kernel_irqchip = m->irqchip,
@@ -200,7 +215,7 @@ static void kvm_vm_destroy(struct vm *vm)
 	if (m->prepared)
 		kvm_mem_listen(m, false);
 	vm->accel_data = NULL;
-	machine_free(m);
+	kvm_machine_close(m);
 }
 
 static int vcpu_map(struct kvm_cpu *k, struct err *e)
@@ -224,12 +239,8 @@ static int vcpu_map(struct kvm_cpu *k, struct err *e)
 	return 0;
 }
 
-static void kvm_vcpu_destroy(struct vcpu *v)
+void kvm_cpu_close(struct kvm_cpu *k)
 {
-	struct kvm_cpu *k = kvm_cpu_of(v);
-	if (!k)
-		return;
-	v->accel_data = NULL;
 	kvm_assist_destroy(k);
 	free(k->xsave);
 	if (k->run)
@@ -239,22 +250,40 @@ static void kvm_vcpu_destroy(struct vcpu *v)
 	free(k);
 }
 
-static int kvm_vcpu_create(struct vcpu *v, struct err *e)
+int kvm_cpu_open(struct kvm_cpu **out, struct kvm_machine *m, struct vcpu *v, struct err *e)
 {
 	struct kvm_cpu *k = calloc(1, sizeof(*k));
 	if (!k)
 		return err_set(e, -ENOMEM, "no memory for vCPU %u", v->index);
 	k->v = v;
-	k->m = kvm_machine_of(v->vm);
+	k->m = m;
 	k->fd = -1;
-	v->accel_data = k;
 	int r = vcpu_map(k, e);
 	if (r < 0) {
-		kvm_vcpu_destroy(v);
+		kvm_cpu_close(k);
 		return r;
 	}
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET };
-	k->m->tsc_attr = k->m->offer.vcpu_attributes && ioctl(k->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
+	m->tsc_attr = m->offer.vcpu_attributes && ioctl(k->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
+	*out = k;
+	return 0;
+}
+
+static void kvm_vcpu_destroy(struct vcpu *v)
+{
+	struct kvm_cpu *k = kvm_cpu_of(v);
+	v->accel_data = NULL;
+	if (k)
+		kvm_cpu_close(k);
+}
+
+static int kvm_vcpu_create(struct vcpu *v, struct err *e)
+{
+	struct kvm_cpu *k;
+	int r = kvm_cpu_open(&k, kvm_machine_of(v->vm), v, e);
+	if (r < 0)
+		return r;
+	v->accel_data = k;
 	k->wait_sipi = v->index != 0;
 	return 0;
 }
@@ -290,6 +319,11 @@ static void kvm_stats(struct vm *vm, void (*emit)(void *opaque, const char *name
 	emit(opaque, "kvm-assist-failed", atomic_load(&m->assist_failed));
 }
 
+static void kvm_dirty_sync(struct vm *vm, bool enable)
+{
+	kvm_mem_dirty_sync(kvm_machine_of(vm), enable);
+}
+
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.usable = kvm_usable,
@@ -308,6 +342,6 @@ const struct accel_ops accel_kvm = {
 	.msi = kvm_irq_msi,
 	.irqfd_msi = kvm_irq_irqfd_msi,
 	.clock_changed = kvm_clock_changed,
-	.dirty_sync = kvm_mem_dirty_sync,
+	.dirty_sync = kvm_dirty_sync,
 	.stats = kvm_stats,
 };

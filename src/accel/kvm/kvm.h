@@ -25,7 +25,7 @@ struct kvm_offer {
 	int user_memory, readonly_mem, immediate_exit, nr_memslots, max_vcpus;
 	int irqchip, pit2, signal_msi, irq_routing, irqfd, ioeventfd, ioeventfd_any_length;
 	int set_tss_addr, set_identity_map_addr;
-	int ext_cpuid, mp_state, vcpu_events, debugregs, xcrs, xsave, xsave2, smm, user_nmi;
+	int ext_cpuid, mp_state, vcpu_events, debugregs, xcrs, xsave, xsave2, sync_regs, smm, user_nmi;
 	int user_space_msr, msr_filter, exit_on_emulation_failure;
 	int adjust_clock, kvmclock_ctrl, vcpu_attributes;
 };
@@ -104,6 +104,13 @@ struct kvm_cpu {
 	_Atomic uint64_t exit_count[KVM_EXIT_KINDS];
 };
 
+/* --accel kvm,... */
+enum kvm_split { KVM_SPLIT_AUTO, KVM_SPLIT_ON, KVM_SPLIT_OFF };
+struct kvm_options {
+	bool irqchip, assist;
+	enum kvm_split split;
+};
+
 static inline struct kvm_machine *kvm_machine_of(const struct vm *vm)
 {
 	return vm->accel_data;
@@ -112,6 +119,13 @@ static inline struct kvm_cpu *kvm_cpu_of(const struct vcpu *v)
 {
 	return v->accel_data;
 }
+
+/* kvm.c: text may be NULL. The others: a machine or a vCPU that no struct vm or vcpu points to yet. */
+int kvm_options_read(struct kvm_options *out, const char *text, struct err *e);
+int kvm_machine_open(struct kvm_machine **out, struct vm *vm, struct err *e);
+void kvm_machine_close(struct kvm_machine *m);
+int kvm_cpu_open(struct kvm_cpu **out, struct kvm_machine *m, struct vcpu *v, struct err *e);
+void kvm_cpu_close(struct kvm_cpu *k);
 
 /* kvm_probe.c: opens /dev/kvm; the descriptor, or a negative errno with cause and remedy. */
 int kvm_open(struct err *e);
@@ -126,7 +140,7 @@ void kvm_cpuid_seen(struct kvm_machine *m, const struct kvm_cpuid2 *table, struc
 
 /* kvm_mem.c */
 int kvm_mem_prepare(struct kvm_machine *m, struct err *e);
-void kvm_mem_dirty_sync(struct vm *vm, bool enable);
+void kvm_mem_dirty_sync(struct kvm_machine *m, bool enable);
 void kvm_mem_listen(struct kvm_machine *m, bool on);
 
 /* kvm_irq.c */
@@ -143,6 +157,8 @@ int kvm_chips_attach(struct kvm_machine *m, struct err *e);
 void kvm_clock_changed(struct vm *vm, bool running);
 /* Guest TSC of a parked vCPU. */
 uint64_t kvm_clock_tsc_get(struct kvm_cpu *k);
+/* Asks for this difference between the guest's TSC and the host's; returns the one that holds. */
+uint64_t kvm_clock_offset(struct kvm_cpu *k, uint64_t offset);
 void kvm_clock_tsc_set(struct kvm_cpu *k, uint64_t tsc);
 
 /* kvm_state.c */
@@ -155,6 +171,12 @@ int kvm_state_set_changed(struct kvm_cpu *k, const struct x86_state *old, const 
 int kvm_msrs_write(struct kvm_cpu *k, const struct kvm_msr_entry *list, unsigned count);
 int kvm_msrs_read(struct kvm_cpu *k, struct kvm_msr_entry *list, unsigned count);
 unsigned kvm_xsave_bytes(const struct kvm_machine *m);
+
+struct x86_seg kvm_seg_read(const struct kvm_segment *k);
+struct kvm_segment kvm_seg_make(const struct x86_seg *s);
+int kvm_xcrs_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e);
+int kvm_fpu_get(struct kvm_cpu *k, struct x86_state *s, struct err *e);
+int kvm_fpu_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e);
 
 /* kvm_assist.c: the soft CPU executes the instruction that KVM could not. False: vm->fault is set. */
 bool kvm_assist(struct kvm_cpu *k, bool *shutdown);
@@ -170,6 +192,14 @@ bool kvm_debug_stepped(struct kvm_cpu *k);
 /* kvm_run.c */
 enum vcpu_exit kvm_cpu_run(struct vcpu *v);
 void kvm_cpu_kick(struct vcpu *v);
+void kvm_kick(struct kvm_cpu *k);
+/* The calling thread is the one that kicks are for, until k->run_tid is 0 again. */
+void kvm_thread_prepare(struct kvm_cpu *k);
+/* The access that KVM_RUN left for; it is complete after the next entry. */
+void kvm_exit_io(struct kvm_cpu *k);
+void kvm_exit_mmio(struct kvm_cpu *k);
+/* KVM_RUN's errno into vm->fault; always false. */
+bool kvm_run_failed(struct kvm_cpu *k, int cause);
 int kvm_kick_install(struct err *e);
 /* Sets vm->fault unless another vCPU has; always false, for `return`. */
 bool kvm_fault(struct kvm_cpu *k, const char *fmt, ...) ATTR_PRINTF(2, 3);

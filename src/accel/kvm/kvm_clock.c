@@ -71,6 +71,13 @@ static void offset_write(struct kvm_cpu *k, uint64_t offset)
 	}
 }
 
+uint64_t kvm_clock_offset(struct kvm_cpu *k, uint64_t offset)
+{
+	uint64_t now = offset;
+	offset_put(k, offset);
+	return offset_read(k, &now) ? now : offset;
+}
+
 static void clock_stop(struct kvm_machine *m)
 {
 	struct kvm_clock_data c = { 0 };

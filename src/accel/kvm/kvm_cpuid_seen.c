@@ -7,12 +7,11 @@
  * count as offered, and the soft CPU does those instructions that KVM cannot. A scratch machine executes CPUID for
  * every row and its answers replace the rows.
  */
-#include "accel/kvm/kvm.h"
+#include "accel/kvm/kvm_scratch.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -21,8 +20,7 @@ enum {
 	SEEN_PDPT = 0x3000,
 	SEEN_PD = 0x4000,
 	SEEN_LIST = 0x5000,
-	SEEN_RAM = 0x10000,
-	SEEN_RUNS_MAX = 100,
+		SEEN_RUNS_MAX = 100,
 	CPUID1_ECX_OSXSAVE = 1u << 27,
 	CPUID7_ECX_OSPKE = 1u << 4,
 };
@@ -41,43 +39,7 @@ struct seen {
 	uint32_t leaf, subleaf, eax, ebx, ecx, edx;
 };
 
-struct scratch {
-	int vm, vcpu;
-	uint8_t *ram;
-	struct kvm_run *run;
-	int run_size;
-};
-
-static bool scratch_open(struct scratch *s, struct kvm_machine *m)
-{
-	s->run_size = m->run_size;
-	s->vm = ioctl(m->dev_fd, KVM_CREATE_VM, 0);
-	s->ram = mmap(NULL, SEEN_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->vm < 0 || s->ram == MAP_FAILED)
-		return false;
-	struct kvm_userspace_memory_region slot = { .memory_size = SEEN_RAM, .userspace_addr = (uintptr_t)s->ram };
-	if (ioctl(s->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-		return false;
-	s->vcpu = ioctl(s->vm, KVM_CREATE_VCPU, 0);
-	if (s->vcpu < 0)
-		return false;
-	s->run = mmap(NULL, s->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->vcpu, 0);
-	return s->run != MAP_FAILED;
-}
-
-static void scratch_close(struct scratch *s)
-{
-	if (s->run != MAP_FAILED)
-		munmap(s->run, s->run_size);
-	if (s->vcpu >= 0)
-		close(s->vcpu);
-	if (s->vm >= 0)
-		close(s->vm);
-	if (s->ram != MAP_FAILED)
-		munmap(s->ram, SEEN_RAM);
-}
-
-static void scratch_fill(struct scratch *s, const struct x86_cpuid *rows, unsigned count)
+static void scratch_fill(struct kvm_scratch *s, const struct x86_cpuid *rows, unsigned count)
 {
 	struct seen *list = (struct seen *)(s->ram + SEEN_LIST);
 	memcpy(s->ram + SEEN_CODE, seen_start, (size_t)(seen_end - seen_start));
@@ -89,7 +51,7 @@ static void scratch_fill(struct scratch *s, const struct x86_cpuid *rows, unsign
 }
 
 /* 64-bit kernel mode, as the guests that matter: in other modes this KVM may answer from its table. */
-static bool scratch_start(struct scratch *s, const struct kvm_cpuid2 *table, unsigned count)
+static bool scratch_start(struct kvm_scratch *s, const struct kvm_cpuid2 *table, unsigned count)
 {
 	struct kvm_sregs r;
 	struct kvm_regs g = { .rip = SEEN_CODE, .rsi = SEEN_LIST, .r8 = count, .rflags = X86_FLAG_ONE };
@@ -109,7 +71,7 @@ static bool scratch_start(struct scratch *s, const struct kvm_cpuid2 *table, uns
 	return ioctl(s->vcpu, KVM_SET_SREGS, &r) == 0 && ioctl(s->vcpu, KVM_SET_REGS, &g) == 0;
 }
 
-static bool scratch_run(struct scratch *s)
+static bool scratch_run(struct kvm_scratch *s)
 {
 	for (unsigned n = 0; n < SEEN_RUNS_MAX; n++) {
 		if (ioctl(s->vcpu, KVM_RUN, 0) == 0)
@@ -141,10 +103,10 @@ static bool module_is_known(void)
 
 void kvm_cpuid_seen(struct kvm_machine *m, const struct kvm_cpuid2 *table, struct x86_cpuid *rows, unsigned count)
 {
-	struct scratch s = { .vm = -1, .vcpu = -1, .ram = MAP_FAILED, .run = MAP_FAILED };
-	if (module_is_known() || count > (SEEN_RAM - SEEN_LIST) / sizeof(struct seen))
+	struct kvm_scratch s;
+	if (module_is_known() || count > (KVM_SCRATCH_RAM - SEEN_LIST) / sizeof(struct seen))
 		return;
-	if (scratch_open(&s, m)) {
+	if (kvm_scratch_open(&s, m)) {
 		scratch_fill(&s, rows, count);
 		if (scratch_start(&s, table, count) && scratch_run(&s)) {
 			const struct seen *list = (const struct seen *)(s.ram + SEEN_LIST);
@@ -152,5 +114,5 @@ void kvm_cpuid_seen(struct kvm_machine *m, const struct kvm_cpuid2 *table, struc
 				row_take(&rows[n], &list[n]);
 		}
 	}
-	scratch_close(&s);
+	kvm_scratch_close(&s);
 }

@@ -70,10 +70,9 @@ static void dirty_read(struct kvm_machine *m, unsigned n)
 	free(bitmap);
 }
 
-void kvm_mem_dirty_sync(struct vm *vm, bool enable)
+void kvm_mem_dirty_sync(struct kvm_machine *m, bool enable)
 {
-	struct kvm_machine *m = kvm_machine_of(vm);
-	unsigned count = gmem_block_count(vm->mem);
+	unsigned count = gmem_block_count(m->vm->mem);
 	for (unsigned n = 0; n < count; n++) {
 		if (m->dirty_log)
 			dirty_read(m, n);

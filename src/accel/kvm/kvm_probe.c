@@ -76,6 +76,7 @@ static const struct {
 	OFFER(KVM_CAP_XCRS, xcrs),
 	OFFER(KVM_CAP_XSAVE, xsave),
 	OFFER(KVM_CAP_XSAVE2, xsave2),
+	OFFER(KVM_CAP_SYNC_REGS, sync_regs),
 	OFFER(KVM_CAP_X86_SMM, smm),
 	OFFER(KVM_CAP_USER_NMI, user_nmi),
 	OFFER(KVM_CAP_X86_USER_SPACE_MSR, user_space_msr),

@@ -44,16 +44,20 @@ int kvm_kick_install(struct err *e)
 		       : 0;
 }
 
-void kvm_cpu_kick(struct vcpu *v)
+void kvm_kick(struct kvm_cpu *k)
 {
-	struct kvm_cpu *k = kvm_cpu_of(v);
 	bool was_set = __atomic_exchange_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	int tid = atomic_load(&k->run_tid);
 	if (!was_set && tid)
 		(void)syscall(SYS_tgkill, getpid(), tid, kick_signal());
 }
 
-static void thread_prepare(struct kvm_cpu *k)
+void kvm_cpu_kick(struct vcpu *v)
+{
+	kvm_kick(kvm_cpu_of(v));
+}
+
+void kvm_thread_prepare(struct kvm_cpu *k)
 {
 	int tid = (int)syscall(SYS_gettid);
 	if (k->signal_tid != tid) {
@@ -126,7 +130,7 @@ static bool internal_error(struct kvm_cpu *k)
 			 sub < COUNT_OF(name) && name[sub] ? name[sub] : "unknown", at);
 }
 
-static bool run_failed(struct kvm_cpu *k, int cause)
+bool kvm_run_failed(struct kvm_cpu *k, int cause)
 {
 	char at[160];
 	where(k, at, sizeof(at));
@@ -145,7 +149,7 @@ static void count(_Atomic uint64_t *c)
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-static void exit_io(struct kvm_cpu *k)
+void kvm_exit_io(struct kvm_cpu *k)
 {
 	struct kvm_run *run = k->run;
 	unsigned width = run->io.size;
@@ -168,7 +172,7 @@ static void exit_io(struct kvm_cpu *k)
 }
 
 /* KVM hands over up to 8 bytes, also 3, 5, 6, 7 at page ends: in pieces of a power of two. */
-static void exit_mmio(struct kvm_cpu *k)
+void kvm_exit_mmio(struct kvm_cpu *k)
 {
 	struct kvm_run *run = k->run;
 	unsigned len = run->mmio.len > 8 ? 8 : run->mmio.len;
@@ -339,8 +343,8 @@ static enum next handle_exit(struct kvm_cpu *k)
 	k->completing = reason == KVM_EXIT_IO || reason == KVM_EXIT_MMIO || reason == KVM_EXIT_X86_RDMSR ||
 			reason == KVM_EXIT_X86_WRMSR;
 	switch (reason) {
-	case KVM_EXIT_IO: exit_io(k); return GO_ON;
-	case KVM_EXIT_MMIO: exit_mmio(k); return GO_ON;
+	case KVM_EXIT_IO: kvm_exit_io(k); return GO_ON;
+	case KVM_EXIT_MMIO: kvm_exit_mmio(k); return GO_ON;
 	case KVM_EXIT_X86_RDMSR: exit_msr(k, false); return GO_ON;
 	case KVM_EXIT_X86_WRMSR: exit_msr(k, true); return GO_ON;
 	case KVM_EXIT_HLT: k->halted = true; return GO_ON;
@@ -381,7 +385,7 @@ static enum next complete(struct kvm_cpu *k)
 		if (r == 0)
 			next = handle_exit(k);
 		else if (r != EINTR && r != EAGAIN) {
-			run_failed(k, r);
+			kvm_run_failed(k, r);
 			next = LEAVE_ERROR;
 		}
 	}
@@ -406,7 +410,7 @@ static enum next step(struct kvm_cpu *k)
 	/* EAGAIN: a processor that waits for INIT or SIPI in the kernel was woken */
 	if (r == EINTR || r == EAGAIN)
 		return GO_ON;
-	run_failed(k, r);
+	kvm_run_failed(k, r);
 	return LEAVE_ERROR;
 }
 
@@ -440,7 +444,7 @@ static enum vcpu_exit run_loop(struct kvm_cpu *k)
 enum vcpu_exit kvm_cpu_run(struct vcpu *v)
 {
 	struct kvm_cpu *k = kvm_cpu_of(v);
-	thread_prepare(k);
+	kvm_thread_prepare(k);
 	enum vcpu_exit why = run_loop(k);
 	atomic_store(&k->run_tid, 0);
 	return why;

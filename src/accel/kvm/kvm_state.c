@@ -59,7 +59,7 @@ static const uint16_t seg_offset[X86_SEG_COUNT] = {
 	offsetof(struct kvm_sregs, ldt), offsetof(struct kvm_sregs, tr),
 };
 
-static struct x86_seg seg_from_kvm(const struct kvm_segment *k)
+struct x86_seg kvm_seg_read(const struct kvm_segment *k)
 {
 	return (struct x86_seg){
 		.base = k->base,
@@ -72,7 +72,7 @@ static struct x86_seg seg_from_kvm(const struct kvm_segment *k)
 	};
 }
 
-static struct kvm_segment seg_to_kvm(const struct x86_seg *s)
+struct kvm_segment kvm_seg_make(const struct x86_seg *s)
 {
 	bool unusable = (s->attr & X86_AR_UNUSABLE) || !(s->attr & X86_AR_P);
 	return (struct kvm_segment){
@@ -97,7 +97,7 @@ static int sregs_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 	if (ioctl(k->fd, KVM_GET_SREGS, &r) < 0)
 		return failed(k, e, "cannot read the system registers");
 	for (unsigned n = 0; n < X86_SEG_COUNT; n++)
-		s->seg[n] = seg_from_kvm((const struct kvm_segment *)((char *)&r + seg_offset[n]));
+		s->seg[n] = kvm_seg_read((const struct kvm_segment *)((char *)&r + seg_offset[n]));
 	s->gdtr = (struct x86_table){ .base = r.gdt.base, .limit = r.gdt.limit };
 	s->idtr = (struct x86_table){ .base = r.idt.base, .limit = r.idt.limit };
 	s->cr0 = r.cr0;
@@ -125,7 +125,7 @@ static int sregs_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e
 		.apic_base = s->apic_base,
 	};
 	for (unsigned n = 0; n < X86_SEG_COUNT; n++)
-		*(struct kvm_segment *)((char *)&r + seg_offset[n]) = seg_to_kvm(&s->seg[n]);
+		*(struct kvm_segment *)((char *)&r + seg_offset[n]) = kvm_seg_make(&s->seg[n]);
 	if (ioctl(k->fd, KVM_SET_SREGS, &r) < 0)
 		return failed(k, e, "cannot set the system registers (a CPU state that this host's KVM cannot carry)");
 	k->apic_base = s->apic_base;
@@ -233,7 +233,7 @@ static int xcrs_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 	return 0;
 }
 
-static int xcrs_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
+int kvm_xcrs_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
 {
 	struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs[0] = { .xcr = 0, .value = s->xcr0 } };
 	if (!k->m->offer.xcrs)
@@ -279,7 +279,7 @@ static int fpu_set_old(struct kvm_cpu *k, const struct x86_state *s, struct err 
 	return ioctl(k->fd, KVM_SET_FPU, &f) < 0 ? failed(k, e, "cannot set the FPU") : 0;
 }
 
-static int fpu_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
+int kvm_fpu_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 {
 	memset(&s->fpu, 0, sizeof(s->fpu));
 	if (!k->m->offer.xsave)
@@ -305,7 +305,7 @@ static int xsave_put(struct kvm_cpu *k, const struct x86_state *s, uint64_t mask
 	return ioctl(k->fd, KVM_SET_XSAVE, image) < 0 ? -errno : 0;
 }
 
-static int fpu_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
+int kvm_fpu_set(struct kvm_cpu *k, const struct x86_state *s, struct err *e)
 {
 	if (!k->m->offer.xsave)
 		return fpu_set_old(k, s, e);
@@ -321,7 +321,7 @@ static int fpu_set_again(struct kvm_cpu *k, const struct x86_state *s, struct er
 		return fpu_set_old(k, s, e);
 	if (xsave_put(k, s, k->xcr0_mask | s->xcr0) == 0)
 		return 0;
-	return fpu_set(k, s, e);
+	return kvm_fpu_set(k, s, e);
 }
 
 /* ---- MSRs ---- */
@@ -611,7 +611,7 @@ int kvm_state_get(struct vcpu *v, struct x86_state *s, struct err *e)
 	if (r == 0)
 		r = xcrs_get(k, s, e);
 	if (r == 0)
-		r = fpu_get(k, s, e);
+		r = kvm_fpu_get(k, s, e);
 	if (r == 0)
 		r = msrs_get(k, s, 0, e);
 	if (r == 0)
@@ -633,9 +633,9 @@ int kvm_state_set(struct vcpu *v, const struct x86_state *s, struct err *e)
 	if (r == 0)
 		r = regs_set(k, s, e);
 	if (r == 0)
-		r = xcrs_set(k, s, e);
+		r = kvm_xcrs_set(k, s, e);
 	if (r == 0)
-		r = fpu_set(k, s, e);
+		r = kvm_fpu_set(k, s, e);
 	if (r == 0)
 		kvm_clock_tsc_set(k, s->tsc);
 	if (r == 0)
@@ -653,7 +653,7 @@ static int light_rest_get(struct kvm_cpu *k, struct x86_state *s, struct err *e)
 {
 	int r = xcrs_get(k, s, e);
 	if (r == 0)
-		r = fpu_get(k, s, e);
+		r = kvm_fpu_get(k, s, e);
 	if (r == 0)
 		r = msrs_get(k, s, MSR_STEP, e);
 	if (r == 0)
@@ -690,7 +690,7 @@ int kvm_state_set_changed(struct kvm_cpu *k, const struct x86_state *old, const 
 	if (r == 0)
 		r = regs_set(k, s, e);
 	if (r == 0 && old->xcr0 != s->xcr0)
-		r = xcrs_set(k, s, e);
+		r = kvm_xcrs_set(k, s, e);
 	if (r == 0 && memcmp(&old->fpu, &s->fpu, sizeof(s->fpu)))
 		r = fpu_set_again(k, s, e);
 	if (r == 0)

@@ -267,6 +267,11 @@ static struct block *block_at(struct soft_cpu *c, const uint8_t *host)
 	return block_fill(c, b, host) ? b : NULL;
 }
 
+struct block *block_find_once(struct soft_cpu *c)
+{
+	return block_scratch(c, cpu_code64(c) ? c->s.rip : (uint32_t)(c->s.rip + c->s.seg[X86_CS].base));
+}
+
 struct block *block_find(struct soft_cpu *c)
 {
 	struct block_cache *bc = soft_vcpu_of(c)->blocks;

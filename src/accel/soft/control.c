@@ -426,7 +426,8 @@ static void fn_xsetbv(struct soft_cpu *c, const struct insn *i)
 	if (!(c->s.cr4 & X86_CR4_OSXSAVE))
 		cpu_ud(c);
 	check_cpl0(c);
-	if ((uint32_t)c->s.gpr[X86_RCX] || !(v & 1) || (v & ~c->xcr0_allowed) || (v & 6) == 4)
+	if ((uint32_t)c->s.gpr[X86_RCX] || !(v & 1) || (v & ~c->xcr0_allowed) || (v & 6) == 4 ||
+	    ((v & 0xe0) && (v & 0xe6) != 0xe6))
 		cpu_gp0(c);
 	c->s.xcr0 = v;
 	cpu_update_mode(c);

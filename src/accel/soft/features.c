@@ -62,7 +62,7 @@ void cpu_update_features(struct soft_cpu *c)
 			c->cr4_allowed |= g->cr4;
 	}
 	r = vcpu_cpuid(c->v, 0xd, 0);
-	c->xcr0_allowed = r ? r->eax & 7 : 1;
+	c->xcr0_allowed = r ? r->eax & (r->eax & 0xe0 ? 0xe7 : 7) : 1;
 	r = vcpu_cpuid(c->v, 0x80000001, 0);
 	c->efer_allowed = efer_from(r ? r : &none);
 	r = vcpu_cpuid(c->v, 0x80000008, 0);

@@ -285,6 +285,7 @@ static void tlb_flush_log(struct soft_cpu *c, struct tlb_log *log)
 void mmu_flush_nonglobal(struct soft_cpu *c)
 {
 	c->tlb.flushes++;
+	c->tlb.user_gen++;
 	c->tlb.map_gen++;
 	tlb_flush_log(c, &c->tlb.log[0]);
 }
@@ -308,6 +309,8 @@ static void tlb_drop_region(struct soft_cpu *c, uint64_t lin, unsigned shift)
 void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
 {
 	c->tlb.map_gen++;
+	if (!(lin >> 63))
+		c->tlb.user_gen++;
 	if (c->tlb.large_1g[lin >> 36 & 3] >> (lin >> 30 & 63) & 1) {
 		tlb_drop_region(c, lin, 30);
 	} else if (c->tlb.large_2m[lin >> 27 & 63] >> (lin >> 21 & 63) & 1) {

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { DR6_BS = 1 << 14 };
+
 /* ---- running blocks ---- */
 void run_block(struct soft_cpu *c, struct block *b, unsigned n)
 {
@@ -248,6 +250,52 @@ static bool run_debug(struct soft_cpu *c, bool one, enum vcpu_exit *out)
 	return true;
 }
 
+/* One instruction of user code that another engine could not run. It may have changed code unseen, so nothing that was
+ * decoded before is used. */
+static void run_one_of_user(struct soft_cpu *c)
+{
+	bool tf = c->s.rflags & X86_FLAG_TF;
+	c->cur = NULL;
+	c->step_skip = false;
+	run_block(c, block_find_once(c), 1);
+	c->cur = NULL;
+	c->end_block = false;
+	if (soft_vcpu_of(c)->rmw_host)
+		mmu_rmw_done(c);
+	if (tf || c->dr6_pending)
+		event_after_insn(c, tf);
+}
+
+/* Only 64-bit user code, without a debugger or trap. False: leave guest code. */
+static bool run_user(struct soft_cpu *c, enum vcpu_exit *out)
+{
+	struct soft_vcpu *p = soft_vcpu_of(c);
+	thunk_fpu_sync(c);
+	if (c->s.seg[X86_CS].sel != p->user->cs || c->s.seg[X86_SS].sel != p->user->ss) {
+		run_chain(c);
+		return true;
+	}
+	atomic_store(&p->active, false);
+	enum soft_user_result r =
+		p->user->run(p->user->opaque, &c->s, c->tlb.user_gen, c->tsc_machine + c->tsc_offset);
+	atomic_store(&p->active, true);
+	if (atomic_load(&p->ack_epoch) != atomic_load(&c->sv->epoch))
+		page_ack(c);
+	cpu_update_mode(c);
+	switch (r) {
+	case SOFT_USER_STEP: run_one_of_user(c); return true;
+	case SOFT_USER_TRAP: c->dr6_pending |= DR6_BS; return true;
+	case SOFT_USER_ATTENTION: return true;
+	default: *out = VCPU_EXIT_ERROR; return false;
+	}
+}
+
+void soft_user_set(struct vcpu *v, const struct soft_user *u)
+{
+	struct soft_vcpu *p = v->accel_data;
+	p->user = u;
+}
+
 /* The counter as others see it: at each call for attention, so a timer interrupt old at most. */
 static void publish(struct soft_cpu *c)
 {
@@ -304,6 +352,9 @@ static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
 		return run_debug(c, false, out);
 	if (unlikely(c->mode & (MODE_TF | MODE_BREAK)))
 		run_one(c);
+	else if (unlikely(soft_vcpu_of(c)->user) &&
+		 (c->mode & (MODE_USER | MODE_CODE_MASK)) == (MODE_USER | MODE_CODE64))
+		return run_user(c, out);
 	else
 		run_chain(c);
 	return true;
@@ -344,6 +395,8 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	if (atomic_load(&p->ack_epoch) != atomic_load(&c->sv->epoch))
 		page_ack(c);
 	tsc_enter(c);
+	if (p->user && p->user->tsc_fixed)
+		tsc_set_offset(c, p->user->tsc_offset - c->tsc_machine);
 	c->in_guest = true;
 	enum vcpu_exit out = run_frame(c);
 	thunk_fpu_sync(c); /* the state may be read from another thread now, and the FPU is this one's */

@@ -13,6 +13,7 @@
 
 #include "accel/soft/cpu.h"
 #include "accel/soft/soft_options.h"
+#include "accel/soft/user.h"
 #include "base/err.h"
 #include "core/gmem.h"
 #include <Zydis/Zydis.h>
@@ -66,6 +67,7 @@ struct soft_vcpu {
 	struct block_cache *blocks;
 	_Atomic bool active;        /* between entering and leaving guest code */
 	_Atomic uint64_t ack_epoch; /* write translations called in up to here are gone */
+	const struct soft_user *user; /* who else runs user code, or NULL */
 	bool bus_locked;
 	bool intr_maybe; /* the INTR line may be asserted */
 	unsigned blocks_seen; /* since the last injected interrupt */
@@ -130,6 +132,8 @@ int block_cache_create(struct block_cache **out, struct err *e) ATTR_MUST_USE;
 void block_cache_destroy(struct block_cache *bc);
 /* The block at s.rip in the present mode; decodes it when need be; faults as the fetch would. */
 struct block *block_find(struct soft_cpu *c);
+/* One instruction at s.rip, decoded now and not kept. */
+struct block *block_find_once(struct soft_cpu *c);
 uint64_t block_flushes(const struct soft_cpu *c);
 static inline bool block_fresh(const struct soft_cpu *c, const struct block *b, uint64_t rip)
 {

@@ -28,6 +28,7 @@ struct tlb {
 	struct tlb_entry *rd, *wr;
 	enum tlb_who data_who; /* of explicit data accesses now: follows CPL, CR4.SMAP, RFLAGS.AC */
 	uint64_t misses, flushes;
+	uint32_t user_gen; /* counts flushes that may concern addresses of user code: for soft_user */
 	uint32_t map_gen; /* counts flushes: what was derived from the mapping is stale when it changes */
 	/* The slots filled since the last flush, so that a flush costs what was used. log[0]: entries that a MOV CR3
 	 * drops, log[1]: global ones. A count above TLB_LOG means that the log overflowed. */
