@@ -23,7 +23,7 @@ ROOMS = {
     "core": ["base", "arch/x86/regs.h"],
     "accel/soft": ["base", "core", "arch/x86/regs.h"],
     # KVM is helped by the soft CPU, through this one header.
-    "accel/kvm": ["base", "core", "arch/x86/regs.h", "accel/soft/step.h"],
+    "accel/kvm": ["base", "core", "arch/x86/regs.h", "accel/soft/step.h", "accel/soft/user.h"],
     "accel": ["base", "core", "arch/x86/regs.h", "accel/soft", "accel/kvm"],
     "block": ["base", "core"],
     "net": ["base", "core"],

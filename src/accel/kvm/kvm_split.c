@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The accelerator "kvm" on hosts whose KVM cannot run a guest's kernel: the soft CPU's machine, with KVM for user code. */
+/* The accelerator "kvm" where KVM cannot run a guest's kernel: the soft CPU's machine, with KVM for user code. */
 #include "accel/kvm/kvm_user.h"
 
 #include "base/log.h"
@@ -233,8 +233,9 @@ int kvm_choose(const char *options, const struct accel_ops **out, struct err *e)
 		return r;
 	if (!kvm_syscall_works(m)) {
 		*out = &accel_split;
-		log_line(LOG_INFO, "accelerator: kvm for user code, soft for the rest, because system calls do not reach "
-				   "the guest's kernel with this host's KVM");
+		log_line(LOG_INFO,
+			 "accelerator: kvm for user code, soft for the rest: with this host's KVM system calls do not "
+			 "reach the guest's kernel");
 	}
 	kvm_machine_close(m);
 	return 0;

@@ -69,7 +69,8 @@ static void regs_make(const struct x86_state *s, struct kvm_regs *r)
 	*r = (struct kvm_regs){
 		.rax = g[X86_RAX], .rcx = g[X86_RCX], .rdx = g[X86_RDX], .rbx = g[X86_RBX],
 		.rsp = g[X86_RSP], .rbp = g[X86_RBP], .rsi = g[X86_RSI], .rdi = g[X86_RDI],
-		.r8 = g[8], .r9 = g[9], .r10 = g[10], .r11 = g[11], .r12 = g[12], .r13 = g[13], .r14 = g[14], .r15 = g[15],
+		.r8 = g[8], .r9 = g[9], .r10 = g[10], .r11 = g[11],
+		.r12 = g[12], .r13 = g[13], .r14 = g[14], .r15 = g[15],
 		.rip = s->rip,
 		.rflags = (s->rflags & USER_FLAGS) | X86_FLAG_IF | X86_FLAG_ONE,
 	};
@@ -129,7 +130,8 @@ static int registers_get(struct kvm_user *u, struct err *e)
 	struct kvm_run *run = u->k->run;
 	if (run->kvm_valid_regs)
 		return 0;
-	if (ioctl(u->k->fd, KVM_GET_SREGS, &run->s.regs.sregs) < 0 || ioctl(u->k->fd, KVM_GET_REGS, &run->s.regs.regs) < 0)
+	if (ioctl(u->k->fd, KVM_GET_SREGS, &run->s.regs.sregs) < 0 ||
+	    ioctl(u->k->fd, KVM_GET_REGS, &run->s.regs.regs) < 0)
 		return err_errno(e, errno, "KVM does not give the registers of user code");
 	return 0;
 }

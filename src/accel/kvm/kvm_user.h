@@ -4,9 +4,9 @@
  *
  * KVM sees the guest's memory and, beside it, a few private pages a vCPU: an IDT whose gates all lead to HLT, a GDT, a
  * TSS, a stack, and top-level page tables whose lower half is the guest's and whose upper half maps these pages. So
- * whatever ends user code (exception, system call) leaves KVM with its state on that stack, and is undone: the soft CPU
- * executes the instruction again, on the guest's own tables, and so raises the exception or not. What this KVM thinks of
- * vectors, error codes and privilege does not matter.
+ * whatever ends user code (exception, system call) leaves KVM with its state on that stack, and is undone: the soft
+ * CPU executes the instruction again, on the guest's own tables, and so raises the exception or not. What this KVM
+ * thinks of vectors, error codes and privilege does not matter.
  *
  * Translations. KVM may keep what a processor's TLB may keep. When the guest flushed (the soft CPU counts), KVM is made
  * to forget all, by a memory slot that comes and goes. The private top-level tables are compared with the guest's at
@@ -78,8 +78,8 @@ void kvm_user_destroy(struct kvm_user *u);
 /* Memory and CPUID are known. */
 int kvm_user_prepare(struct kvm_user *u, struct err *e);
 
-/* kvm_split.c: accel_kvm, or the machine whose KVM runs user code alone: as the options say, or where a system call in a
- * scratch machine does not reach its kernel. */
+/* kvm_split.c: accel_kvm, or the machine whose KVM runs user code alone: as the options say, or where a system call in
+ * a scratch machine does not reach its kernel. */
 int kvm_choose(const char *options, const struct accel_ops **out, struct err *e);
 /* kvm_split_probe.c: does a system call from user code arrive in the kernel? Some milliseconds. */
 bool kvm_syscall_works(struct kvm_machine *m);
