@@ -27,7 +27,7 @@ struct program {
 	struct daemon d;
 	struct loop_fd *signals;
 	int signal_fd, lock_fd;
-	bool help, version, made_sockets;
+	bool help, version, procedures, made_sockets;
 };
 
 /* ---- options ---- */
@@ -42,6 +42,7 @@ static const struct option_row {
 	{"--run", "DIR", offsetof(struct daemon, run_dir), "where running machines are noted"},
 	{"--log", "DIR", offsetof(struct daemon, log_dir), "where machines write their messages"},
 	{"--sockets", "DIR", offsetof(struct daemon, socket_dir), "where clients find the sockets"},
+	{"--procedures", NULL, 0, "print the procedures of libvirt's protocol as a table, and which are there"},
 	{"--version", NULL, 0, "print the version"},
 	{"--help", NULL, 0, "print this"},
 };
@@ -78,6 +79,7 @@ static int parse(struct program *p, int argc, char **argv, struct err *e)
 			return ret;
 		p->d.session |= !strcmp(o->name, "--session");
 		p->version |= !strcmp(o->name, "--version");
+		p->procedures |= !strcmp(o->name, "--procedures");
 		p->help |= !strcmp(o->name, "--help");
 	}
 	return 0;
@@ -89,6 +91,41 @@ static void help(void)
 	for (unsigned n = 0; n < COUNT_OF(options); n++)
 		printf("  %s %s\n        %s\n", options[n].name, options[n].value ? options[n].value : "",
 		       options[n].help);
+}
+
+static const char *access_name(const struct proc *p)
+{
+	static const char *const names[] = {[PROC_ANY] = "anybody", [PROC_READ] = "readers", [PROC_WRITE] = "writers",
+		[PROC_EVENT] = "event"};
+
+	return names[p->access];
+}
+
+/* Of events the server sends what happens; which do, the table does not know. */
+static int print_procedures(struct program *p, struct err *e)
+{
+	struct server_config cfg = { .opaque = &p->d };
+	unsigned there = 0;
+	int ret = loop_create(&p->d.loop, NULL, e);
+
+	cfg.loop = p->d.loop;
+	if (ret == 0)
+		ret = server_create(&p->d.server, &cfg, e);
+	if (ret < 0)
+		return ret;
+	remote_register(p->d.server);
+	puts("| number | procedure | tier | who | there | arguments | answer |\n|---|---|---|---|---|---|---|");
+	for (uint32_t n = 1; n <= PROC_COUNT; n++) {
+		const struct proc *proc = proc_by_number(n);
+		bool has = server_has(p->d.server, proc);
+
+		there += has;
+		printf("| %u | %s | %d | %s | %s | %s%s%s | %s%s%s |\n", n, proc->name, proc->tier, access_name(proc),
+		       has ? "yes" : "", *proc->args ? "`" : "", proc->args, *proc->args ? "`" : "",
+		       *proc->ret ? "`" : "", proc->ret, *proc->ret ? "`" : "");
+	}
+	printf("\n%u of the procedures are there.\n", there);
+	return 0;
 }
 
 /* ---- places ---- */
@@ -276,6 +313,11 @@ int main(int argc, char **argv)
 		else
 			puts("panald " PANAL_VERSION);
 		return 0;
+	}
+	if (p.procedures) {
+		status = print_procedures(&p, &e) < 0 ? EXIT_TROUBLE : 0;
+		stop(&p);
+		return status;
 	}
 	umask(0022);
 	set_places(&p.d);

@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
-from panald import Console, Failure, Loop, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
 try:
     import libvirt
@@ -363,6 +365,101 @@ def readers():
         expect(os.stat(p.socket()).st_mode & 0o007 == 0, "mode of the socket")
 
 
+def nobody(p, *args):
+    """virsh as a user without rights; its status and what it said."""
+    done = subprocess.run(["virsh", *args], capture_output=True, text=True, timeout=30, user=65534, group=65534,
+                          extra_groups=[], env={**os.environ, "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"})
+    return done.returncode, done.stdout + done.stderr
+
+
+def unprivileged():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be somebody else")
+    with Panald() as p:
+        os.chmod(p.dir, 0o755)
+        libvirt.open(p.uri()).defineXML(domain_xml("roots"))
+        status, said = nobody(p, "-c", p.uri(), "list", "--all")
+        expect(status != 0 and "Permission denied" in said, said)
+        status, said = nobody(p, "-c", p.uri("libvirt-sock-ro"), "list", "--all")
+        expect(status != 0 or "roots" in said, said)
+        status, said = nobody(p, "-r", "-c", p.uri("libvirt-sock-ro"), "list", "--all")
+        expect(status == 0 and "roots" in said, said)
+        status, said = nobody(p, "-c", p.uri("libvirt-sock-ro"), "start", "roots")
+        expect(status != 0 and "read only access prevents" in said, said)
+
+
+def own_instance():
+    """A user's own daemon, found where clients look for it, with no right that the user has not."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be somebody else")
+    xml = domain_xml("mine", memory=64)
+    with tempfile.TemporaryDirectory() as d:
+        os.chown(d, 65534, 65534)
+        env = {**os.environ, "HOME": d, "XDG_RUNTIME_DIR": d + "/run"}
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            env.pop(name, None)
+        who = {"user": 65534, "group": 65534, "extra_groups": [], "env": env}
+        with subprocess.Popen([os.path.join(BUILD, "panald")], stderr=subprocess.PIPE, **who) as daemon:
+            try:
+                wait_for("socket", lambda: os.path.exists(d + "/run/libvirt/virtqemud-sock") or daemon.poll() is not None, 10)
+                expect(daemon.poll() is None, "the daemon ended: " + daemon.stderr.read().decode() if daemon.poll() else "")
+                with open(d + "/mine.xml", "w", encoding="utf-8") as f:
+                    f.write(xml)
+                for words in (["define", d + "/mine.xml"], ["start", "mine"], ["domstate", "mine"], ["destroy", "mine"]):
+                    done = subprocess.run(["virsh", "-c", "qemu:///session", *words], capture_output=True, text=True,
+                                          timeout=60, **who)
+                    expect(done.returncode == 0, f"{words}: {done.stdout}{done.stderr}")
+                expect(os.path.isdir(d + "/.config/panal/domains"), "no definitions")
+            finally:
+                daemon.terminate()
+                daemon.wait(10)
+
+
+def activation():
+    """As a service manager starts it: the sockets are there before the daemon, and stay after it."""
+    with tempfile.TemporaryDirectory() as d:
+        paths = [d + "/libvirt-sock", d + "/libvirt-sock-ro"]
+        listeners = []
+        for path in paths:
+            s = socket.socket(socket.AF_UNIX)
+            s.bind(path)
+            s.listen(16)
+            listeners.append(s)
+
+        def pass_sockets():
+            for n, s in enumerate(listeners):
+                os.dup2(s.fileno(), 100 + n)
+            for n in range(len(listeners)):
+                os.dup2(100 + n, 3 + n)
+                os.set_inheritable(3 + n, True)
+
+        command = 'LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@"'
+        with subprocess.Popen(["sh", "-c", command, os.path.join(BUILD, "panald"), "--config", d + "/c", "--run", d + "/r",
+                               "--log", d + "/l", "--sockets", d + "/s"], preexec_fn=pass_sockets, close_fds=False) as daemon:
+            c = libvirt.open(f"qemu+unix:///system?socket={paths[0]}")
+            c.defineXML(domain_xml("lit"))
+            ro = libvirt.open(f"qemu+unix:///system?socket={paths[1]}")
+            fails(libvirt.VIR_ERR_OPERATION_DENIED, ro.lookupByName("lit").create)
+            expect(not os.path.exists(d + "/s/libvirt-sock"), "sockets of its own")
+            daemon.terminate()
+            daemon.wait(10)
+        expect(all(os.path.exists(path) for path in paths), "the service manager's sockets were removed")
+        for s in listeners:
+            s.close()
+
+
+def one_daemon():
+    """A second daemon does not take the first one's sockets or machines."""
+    with Panald() as p:
+        second = [os.path.join(BUILD, "panald"), "--config", p.path("c2"), "--run", p.path("r2"), "--log", p.path("l2")]
+        done = subprocess.run([*second, "--sockets", p.path("sockets")], capture_output=True, text=True, timeout=20)
+        expect(done.returncode == 1 and "another daemon serves" in done.stderr, done.stderr)
+        second[4] = p.path("run")
+        done = subprocess.run([*second, "--sockets", p.path("s2")], capture_output=True, text=True, timeout=20)
+        expect(done.returncode == 1 and "another panald runs" in done.stderr, done.stderr)
+        expect_equal(libvirt.open(p.uri()).getType(), "QEMU", "the first")
+
+
 def raw(p, data=b""):
     s = socket.socket(socket.AF_UNIX)
     s.connect(p.socket())
@@ -439,7 +536,7 @@ def steady_memory():
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (
     connect_and_look, life, names, events, console, shutdown, reboot, broken_start, overlapping_calls, survivors,
-    killed_anywhere, autostart, readers, hostile_clients, many_clients, steady_memory)]
+    killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, hostile_clients, many_clients, steady_memory)]
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ static const struct {
 	int number;
 	bool keepalive;
 } features[] = {
+	{8, false},  /* descriptors */
 	{9, false},  /* strings in typed parameters */
 	{10, true},  /* keepalive */
 	{14, false}, /* events filtered here, by callback */

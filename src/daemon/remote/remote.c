@@ -10,5 +10,7 @@ void remote_register(struct server *s)
 	server_handle(s, remote_domain_life, remote_domain_life_count);
 	server_handle(s, remote_domain_config, remote_domain_config_count);
 	server_handle(s, remote_console, remote_console_count);
+	server_handle(s, remote_device, remote_device_count);
+	server_handle(s, remote_guest, remote_guest_count);
 	server_handle(s, remote_stats, remote_stats_count);
 }

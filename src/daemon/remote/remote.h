@@ -18,7 +18,6 @@ extern const struct handler remote_connect[];
 extern const unsigned remote_connect_count;
 extern const struct handler remote_node[];
 extern const unsigned remote_node_count;
-
 extern const struct handler remote_events[];
 extern const unsigned remote_events_count;
 extern const struct handler remote_domain_info[];
@@ -31,6 +30,10 @@ extern const struct handler remote_console[];
 extern const unsigned remote_console_count;
 extern const struct handler remote_stats[];
 extern const unsigned remote_stats_count;
+extern const struct handler remote_device[];
+extern const unsigned remote_device_count;
+extern const struct handler remote_guest[];
+extern const unsigned remote_guest_count;
 
 /* Gives the server all of them. */
 void remote_register(struct server *s);

@@ -10,6 +10,7 @@
 enum { STATS_STATE = 1, STATS_CPU = 2, STATS_BALLOON = 4, STATS_VCPU = 8, STATS_NET = 16, STATS_BLOCK = 32 };
 /* Parts of libvirt's that are asked for with "all" and have no value here. */
 enum { STATS_OTHERS = 0x7c0 };
+enum { STATS_STRINGS = 4 }; /* the client can take texts among typed parameters */
 enum { STATS_NOWAIT = 1 << 29, STATS_BACKING = 1 << 30 };
 static const uint32_t stats_enforce = UINT32_C(1) << 31;
 
@@ -194,7 +195,127 @@ static int get_all(struct call *c)
 	return CALL_DONE;
 }
 
+/* ---- one kind each ---- */
+
+/* What a call with room for `room` values is to be given: none, and their number, when there is no room at all. */
+static int finish_params(struct call *c, size_t hole, size_t begin, unsigned count, int room)
+{
+	if (room == 0)
+		c->out.buf.len = begin;
+	xdr_fill(&c->out, hole, room ? count : 0);
+	return room < 0 || (room && (unsigned)room < count) ?
+		       fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "room for %d values; there are %u", room, count) :
+		       CALL_DONE;
+}
+
+/* start -1: the machine as a whole. Otherwise for each of the host's processors from there on, whose shares are not known. */
+static int get_cpu_stats(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+	int room = (int)call_u(c, 1), start = call_i(c, 2);
+	struct record r = { .out = &c->out };
+	struct machine_usage u;
+	size_t hole, begin;
+
+	if (!d || call_unknown_flags(c, 4, STATS_STRINGS))
+		return CALL_FAILED;
+	if (!d->machine || !machine_usage(d->machine, &u))
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	if (start != -1)
+		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
+				 "the time on each of the host's CPUs is not counted; --total is");
+	hole = xdr_hole(&c->out);
+	begin = c->out.buf.len;
+	put_u64(&r, "cpu_time", u.user_ns + u.system_ns);
+	put_u64(&r, "user_time", u.user_ns);
+	put_u64(&r, "system_time", u.system_ns);
+	if (finish_params(c, hole, begin, r.count, room) == CALL_FAILED)
+		return CALL_FAILED;
+	xdr_i32(&c->out, (int)r.count);
+	return CALL_DONE;
+}
+
+static int get_memory_stats(struct call *c)
+{
+	enum { TAG_ACTUAL = 6, TAG_RSS = 7 };
+	struct domain *d = remote_domain(c, 0);
+	struct machine_usage u;
+
+	if (!d || call_unknown_flags(c, 2, 0))
+		return CALL_FAILED;
+	if (!d->machine || !machine_usage(d->machine, &u))
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	xdr_u32(&c->out, call_u(c, 1) < 2 ? 0 : 2);
+	if (call_u(c, 1) < 2)
+		return CALL_DONE;
+	xdr_i32(&c->out, TAG_ACTUAL);
+	xdr_u64(&c->out, d->def->current_memory.set ? d->def->current_memory.v : d->def->memory.v);
+	xdr_i32(&c->out, TAG_RSS);
+	xdr_u64(&c->out, u.rss_kib);
+	return CALL_DONE;
+}
+
+static const struct domdef_disk *find_disk(const struct domain *d, const char *name)
+{
+	for (unsigned n = 0; n < d->def->disks.n; n++) {
+		const struct domdef_disk *k = d->def->disks.v[n];
+
+		if ((k->target && !strcmp(k->target, name)) || (k->source.file && !strcmp(k->source.file, name)))
+			return k;
+	}
+	return NULL;
+}
+
+/* A file's size; a guest's disk in another format is larger than that, which only its header tells. */
+static int get_block_info(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+	const struct domdef_disk *k = d ? find_disk(d, call_s(c, 1)) : NULL;
+	const char *path = k ? (k->source.file ? k->source.file : k->source.dev) : NULL;
+	struct stat st;
+
+	if (!d || call_unknown_flags(c, 2, 0))
+		return CALL_FAILED;
+	if (!k)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "invalid path %s not assigned to domain",
+				 call_s(c, 1));
+	if (!path || stat(path, &st) < 0)
+		return fault_set(&c->fault, FAULT_SYSTEM, FROM_STORAGE, "cannot look at the image %s", path ? path : "");
+	if (k->format && strcmp(k->format, "raw"))
+		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_STORAGE,
+				 "the capacity of a disk of format %s is not read yet", k->format);
+	xdr_u64(&c->out, (uint64_t)st.st_blocks * 512);
+	xdr_u64(&c->out, (uint64_t)st.st_size);
+	xdr_u64(&c->out, (uint64_t)st.st_size);
+	return CALL_DONE;
+}
+
+static int get_job_stats(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+
+	if (!d || call_unknown_flags(c, 1, 3))
+		return CALL_FAILED;
+	if (!domain_active(d))
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	xdr_i32(&c->out, 0);
+	xdr_u32(&c->out, 0);
+	return CALL_DONE;
+}
+
+static int abort_job(struct call *c)
+{
+	if (!remote_domain(c, 0))
+		return CALL_FAILED;
+	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "no job is active on the domain");
+}
+
 const struct handler remote_stats[] = {
+	{"DOMAIN_GET_CPU_STATS", get_cpu_stats},
+	{"DOMAIN_MEMORY_STATS", get_memory_stats},
+	{"DOMAIN_GET_BLOCK_INFO", get_block_info},
+	{"DOMAIN_GET_JOB_STATS", get_job_stats},
+	{"DOMAIN_ABORT_JOB", abort_job},
 	{"CONNECT_GET_ALL_DOMAIN_STATS", get_all},
 };
 const unsigned remote_stats_count = COUNT_OF(remote_stats);

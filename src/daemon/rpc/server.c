@@ -88,6 +88,22 @@ bool server_has(const struct server *s, const struct proc *p)
 	return s->handler[p->number] != NULL;
 }
 
+/* One user's connections must leave room for the others'. */
+static bool has_room(const struct server *s, int peer)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	unsigned count = 0;
+
+	if (s->client_count >= CLIENTS_MAX)
+		return false;
+	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid == 0 || cred.uid == geteuid())
+		return true;
+	list_each(it, &s->clients)
+		count += list_entry(it, struct client, node)->uid == cred.uid;
+	return count < CLIENTS_OF_USER_MAX;
+}
+
 static void on_connect(void *opaque, int fd, unsigned events)
 {
 	struct listener *l = opaque;
@@ -95,7 +111,7 @@ static void on_connect(void *opaque, int fd, unsigned events)
 
 	if (peer < 0)
 		return;
-	if (l->server->client_count >= CLIENTS_MAX)
+	if (!has_room(l->server, peer))
 		close(peer);
 	else if (client_create(l->server, peer, l->read_only, NULL) < 0)
 		return;

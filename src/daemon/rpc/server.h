@@ -17,6 +17,7 @@
 
 enum {
 	CLIENTS_MAX = 1024,
+	CLIENTS_OF_USER_MAX = 256, /* of one user other than root and the daemon's */
 	CLIENT_UNKNOWN_SECONDS = 60,   /* to say who it is and to open the connection */
 	CLIENT_CALLS_MAX = 64,         /* under way; more wait in the socket */
 	CLIENT_STREAMS_MAX = 64,
