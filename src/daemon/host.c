@@ -26,6 +26,27 @@ static uint64_t number_in(const char *path, const char *key)
 	return value;
 }
 
+/* machine-id(5) is meant to be kept from others: what is told is a hash of it (FNV-1a, both halves), marked version 4.
+ */
+void host_uuid(uint8_t uuid[16])
+{
+	FILE *f = fopen("/etc/machine-id", "re");
+	uint64_t half[2] = { UINT64_C(0xcbf29ce484222325), UINT64_C(0x9ae16a3b2f90404f) };
+	char id[40] = "no machine-id";
+
+	if (f) {
+		if (!fgets(id, sizeof(id), f))
+			id[0] = 0;
+		fclose(f);
+	}
+	for (const char *p = id; *p && *p != '\n'; p++)
+		for (unsigned n = 0; n < 2; n++)
+			half[n] = (half[n] ^ (uint8_t)*p ^ n * 0x5a) * UINT64_C(0x100000001b3);
+	memcpy(uuid, half, 16);
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
 /* The number in a file of sysfs; -1 when it cannot be read. */
 static long number_of(const char *fmt, unsigned n)
 {
@@ -41,6 +62,14 @@ static long number_of(const char *fmt, unsigned n)
 		value = -1;
 	fclose(f);
 	return value;
+}
+
+bool host_free_hugepages(unsigned kib, uint64_t *count)
+{
+	long value = number_of("/sys/kernel/mm/hugepages/hugepages-%ukB/free_hugepages", kib);
+
+	*count = value < 0 ? 0 : (uint64_t)value;
+	return value >= 0;
 }
 
 /* "0-3,8": sets bits; returns how many were set. */

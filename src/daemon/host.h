@@ -7,6 +7,9 @@
 
 enum { HOST_CPUS_MAX = 4096 };
 
+/* Of this installation of an operating system; the same at each call. */
+void host_uuid(uint8_t uuid[16]);
+
 struct host_info {
 	uint64_t memory_kib;
 	unsigned cpus, mhz;
@@ -25,6 +28,9 @@ struct host_memory {
 	uint64_t total_kib, free_kib, buffers_kib, cached_kib;
 };
 void host_memory(struct host_memory *m);
+
+/* False: the host has no pages of that size (KiB). */
+bool host_free_hugepages(unsigned kib, uint64_t *count);
 
 /* A bit for each processor that is online; *count: processors there are, online or not. Returns how many are online. */
 unsigned host_cpu_map(uint8_t map[HOST_CPUS_MAX / 8], unsigned *count);

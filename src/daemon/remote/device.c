@@ -53,7 +53,8 @@ static int apply(struct call *c, struct domain *d, change_fn change, struct domd
 		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
 	ret = change(fresh, dev, &e);
 	if (ret < 0) {
-		fault_set(&c->fault, ret == -ENODEV ? (int)FAULT_NO_DEVICE : domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
+		fault_set(&c->fault, ret == -ENODEV ? (int)FAULT_NO_DEVICE : domdef_fault(ret), FROM_DOMAIN, "%s",
+			  e.text);
 		domdef_free(fresh);
 		return CALL_FAILED;
 	}

@@ -104,6 +104,41 @@ static int get_cpu_map(struct call *c)
 	return CALL_DONE;
 }
 
+enum { PAGE_SIZES_MAX = 16 };
+
+/* Free pages of a size in KiB; false: the host has none of that size. */
+static bool free_pages(unsigned kib, uint64_t *count)
+{
+	struct host_memory m;
+
+	if (kib == 4) {
+		host_memory(&m);
+		*count = m.free_kib / 4;
+		return true;
+	}
+	return host_free_hugepages(kib, count);
+}
+
+/* One cell: the host's memory is shown as a whole. */
+static int get_free_pages(struct call *c)
+{
+	const struct value *sizes = call_arg(c, 0);
+	uint64_t count;
+
+	if (call_unknown_flags(c, 3, 0))
+		return CALL_FAILED;
+	if (call_i(c, 1) > 0 || call_u(c, 2) < 1 || sizes->count > PAGE_SIZES_MAX)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_NONE, "there is no memory cell %d", call_i(c, 1));
+	xdr_u32(&c->out, sizes->count);
+	for (unsigned n = 0; n < sizes->count; n++) {
+		if (!free_pages(sizes->items[n].u, &count))
+			return fault_set(&c->fault, FAULT_OPERATION_FAILED, FROM_NONE,
+					 "page size %u KiB is not available", sizes->items[n].u);
+		xdr_u64(&c->out, count);
+	}
+	return CALL_DONE;
+}
+
 /* No security driver labels machines: "none", and no domain of interpretation. */
 static int get_security_model(struct call *c)
 {
@@ -119,6 +154,7 @@ const struct handler remote_node[] = {
 	{"NODE_GET_FREE_MEMORY", get_free_memory},
 	{"NODE_GET_CELLS_FREE_MEMORY", get_cells_free_memory},
 	{"NODE_GET_CPU_MAP", get_cpu_map},
+	{"NODE_GET_FREE_PAGES", get_free_pages},
 	{"NODE_GET_SECURITY_MODEL", get_security_model},
 };
 const unsigned remote_node_count = COUNT_OF(remote_node);

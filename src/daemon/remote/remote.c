@@ -5,6 +5,7 @@ void remote_register(struct server *s)
 {
 	server_handle(s, remote_connect, remote_connect_count);
 	server_handle(s, remote_node, remote_node_count);
+	server_handle(s, remote_caps, remote_caps_count);
 	server_handle(s, remote_events, remote_events_count);
 	server_handle(s, remote_domain_info, remote_domain_info_count);
 	server_handle(s, remote_domain_life, remote_domain_life_count);

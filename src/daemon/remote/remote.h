@@ -18,6 +18,8 @@ extern const struct handler remote_connect[];
 extern const unsigned remote_connect_count;
 extern const struct handler remote_node[];
 extern const unsigned remote_node_count;
+extern const struct handler remote_caps[];
+extern const unsigned remote_caps_count;
 extern const struct handler remote_events[];
 extern const unsigned remote_events_count;
 extern const struct handler remote_domain_info[];

@@ -203,12 +203,13 @@ static int finish_params(struct call *c, size_t hole, size_t begin, unsigned cou
 	if (room == 0)
 		c->out.buf.len = begin;
 	xdr_fill(&c->out, hole, room ? count : 0);
-	return room < 0 || (room && (unsigned)room < count) ?
-		       fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "room for %d values; there are %u", room, count) :
-		       CALL_DONE;
+	return room < 0 || (room && (unsigned)room < count) ? fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN,
+									"room for %d values; there are %u", room, count)
+							    : CALL_DONE;
 }
 
-/* start -1: the machine as a whole. Otherwise for each of the host's processors from there on, whose shares are not known. */
+/* start -1: the machine as a whole. Otherwise for each of the host's processors from there on, whose shares are not
+ * known. */
 static int get_cpu_stats(struct call *c)
 {
 	struct domain *d = remote_domain(c, 0);
@@ -277,10 +278,11 @@ static int get_block_info(struct call *c)
 	if (!d || call_unknown_flags(c, 2, 0))
 		return CALL_FAILED;
 	if (!k)
-		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "invalid path %s not assigned to domain",
-				 call_s(c, 1));
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+				 "invalid path %s not assigned to domain", call_s(c, 1));
 	if (!path || stat(path, &st) < 0)
-		return fault_set(&c->fault, FAULT_SYSTEM, FROM_STORAGE, "cannot look at the image %s", path ? path : "");
+		return fault_set(&c->fault, FAULT_SYSTEM, FROM_STORAGE, "cannot look at the image %s",
+				 path ? path : "");
 	if (k->format && strcmp(k->format, "raw"))
 		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_STORAGE,
 				 "the capacity of a disk of format %s is not read yet", k->format);
