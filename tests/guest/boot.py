@@ -240,12 +240,6 @@ def balloon():
         off(m)
 
 
-def hugepages():
-    with boot("cloud-amd64", "--hugepages") as m:
-        shell(m)
-        off(m)
-
-
 def high_memory():
     """5 GiB: 2 of them above 4 GiB."""
     with boot("cloud-amd64", memory="5G") as m:
@@ -348,7 +342,6 @@ LONG = [
     ("virtio console", console),
     ("rng", rng),
     ("balloon", balloon),
-    ("hugepages", hugepages),
     ("5 GiB", high_memory),
     ("no-reboot", no_reboot),
     ("kernel panic", panic),

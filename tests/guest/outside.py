@@ -21,22 +21,10 @@ import threading
 import time
 
 from control import Qmp
-from linux import BOOT_S, PROMPT, SHELL, Pages, boot, check, ends_well, kernel
+from linux import BOOT_S, PROMPT, SHELL, Pages, archive, boot, check, ends_well, kernel
 from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def archive(folder, *files):
-    """A cpio archive with these files at its root: a second initrd."""
-    for path in files:
-        if os.path.dirname(path) != folder:
-            shutil.copy(path, folder)
-    names = "\n".join(os.path.basename(path) for path in files) + "\n"
-    out = os.path.join(folder, "more.img")
-    with open(out, "wb") as f:
-        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=folder, input=names.encode(), stdout=f, check=True)
-    return out
 
 
 def shell(m):
