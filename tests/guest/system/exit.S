@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Writes 0 to the debug-exit port: for timing the way to the first instruction. */
+/* For timing the way to the first instruction: its first instructions write a byte to the serial port, the next ones
+ * write 0 to the debug-exit port. */
 	.section .note.pvh, "a", @note
 	.long	4, 4, 18		/* name size, value size, XEN_ELFNOTE_PHYS32_ENTRY */
 	.asciz	"Xen"
@@ -9,6 +10,9 @@
 	.code32
 	.globl	start
 start:
+	movw	$0x3f8, %dx
+	movb	$'.', %al
+	outb	%al, %dx
 	movw	$0xf4, %dx
 	movb	$0, %al
 	outb	%al, %dx
