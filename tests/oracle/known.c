@@ -142,7 +142,36 @@ static void excuse_hole(const struct ora_case *c, const struct ora_result *nativ
 	soft->cr2 = native->cr2;
 }
 
+static bool short_stack(uint16_t ss)
+{
+	const struct ora_ldt *d = ora_ldt_of(ss);
+	return d && !d->wide;
+}
+
+/* IRET to a stack segment of 16 bits loads SP alone: the rest of RSP is the kernel's afterwards. */
+static void excuse_short_stack(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (soft->disturbed && (short_stack(c->in.sel[X86_SS]) || short_stack(native->out.sel[X86_SS]) ||
+				(native->out.gpr[X86_RSP] & 0xffff) == (soft->out.gpr[X86_RSP] & 0xffff)))
+		soft->out.gpr[X86_RSP] = native->out.gpr[X86_RSP];
+	if (soft->disturbed && short_stack(c->in.sel[X86_SS]))
+		*soft = *native; /* what was computed from it is not judged either */
+}
+
+/* FIP, FDP and FOP after a kernel has saved and loaded the state, as on every fault here, are the processor's affair. */
+static void excuse_pointers(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (soft->disturbed)
+		memcpy(soft->out.fpu.fx + 6, native->out.fpu.fx + 6, 18);
+}
+
 static const struct known known[] = {
+	{"an interrupt on a stack of 16 bits", UINT32_MAX, {0}, excuse_short_stack},
+	{"the x87 pointers when the state went through memory",
+	 0,
+	 {ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_FXRSTOR,
+	  ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_FXRSTOR64},
+	 excuse_pointers},
 	{"which of two pages that fault is named belongs to the processor",
 	 0,
 	 {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR,

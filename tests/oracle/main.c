@@ -17,7 +17,8 @@ struct options {
 	uint64_t seed, count;
 	double seconds;
 	struct ora_wish wish;
-	bool verbose, self, no_known, translate;
+	bool verbose, self, no_known;
+	struct ora_soft_config soft;
 	unsigned rounds;
 	unsigned show; /* differing cases printed in full per instruction */
 	uint64_t replay[64];
@@ -59,6 +60,8 @@ static void usage(void)
 	     "it)\n"
 	     "  --self         the processor against itself: tests this program\n"
 	     "  --translate    the soft CPU translates: with --rounds as in a machine, else every block at first sight\n"
+	     "  --interrupts N with --rounds: an interrupt after every N blocks, which must not show\n"
+	     "  --faults       with --rounds: a page of the data is absent at its first access, which must not show\n"
 	     "  --show N       cases printed in full per instruction (default 1)\n"
 	     "  --no-known     known differences fail too\n"
 	     "  --verbose      every case and its outcome");
@@ -94,7 +97,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		{"only", 1, NULL, 'o'},   {"mode32", 1, NULL, '3'},  {"sequences", 1, NULL, 'q'},
 		{"smc", 1, NULL, 'm'},    {"code", 1, NULL, 'x'},    {"segmented", 1, NULL, 'g'},
 		{"rounds", 1, NULL, 'R'}, {"replay", 1, NULL, 'r'},  {"self", 0, NULL, 'S'},
-		{"translate", 0, NULL, 'T'},
+		{"translate", 0, NULL, 'T'}, {"interrupts", 1, NULL, 'i'}, {"faults", 0, NULL, 'f'},
 		{"show", 1, NULL, 'w'},   {"verbose", 0, NULL, 'v'}, {"no-known", 0, NULL, 'k'},
 		{"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0},
 	};
@@ -107,7 +110,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		case 't': o->seconds = atof(optarg); break;
 		case 'o': o->wish.groups = parse_groups(optarg); break;
 		case '3': o->wish.mode32_percent = (unsigned)atoi(optarg); break;
-		case 'R': o->rounds = (unsigned)atoi(optarg); break;
+		case 'R': o->soft.rounds = (unsigned)atoi(optarg); break;
 		case 'g': o->wish.segmented_percent = (unsigned)atoi(optarg); break;
 		case 'q': o->wish.sequence_percent = (unsigned)atoi(optarg); break;
 		case 'm': o->wish.smc_percent = (unsigned)atoi(optarg); break;
@@ -117,7 +120,9 @@ static bool parse_options(struct options *o, int argc, char **argv)
 				o->replay[o->replay_count++] = strtoull(optarg, NULL, 16);
 			break;
 		case 'S': o->self = true; break;
-		case 'T': o->translate = true; break;
+		case 'T': o->soft.translate = true; break;
+		case 'i': o->soft.interrupts = (unsigned)atoi(optarg); break;
+		case 'f': o->soft.faults = true; break;
 		case 'w': o->show = (unsigned)atoi(optarg); break;
 		case 'v': o->verbose = true; break;
 		case 'k': o->no_known = true; break;
@@ -277,7 +282,7 @@ int main(int argc, char **argv)
 		return 2;
 	int rc = ora_native_create(&run->native, &e);
 	if (!rc && !run->opt.self)
-		rc = ora_soft_create(&run->soft, run->opt.rounds, run->opt.translate, &e);
+		rc = ora_soft_create(&run->soft, &run->opt.soft, &e);
 	if (!rc)
 		rc = run_all(run, &e);
 	if (rc)

@@ -77,6 +77,7 @@ struct ora_case {
 
 struct ora_result {
 	bool valid, hung;
+	bool disturbed; /* by interrupts, or by faults that were mended */
 	uint8_t vector;
 	uint32_t code; /* error code, 0 where the exception has none */
 	uint64_t cr2;  /* for page faults, else 0 */
@@ -179,10 +180,16 @@ int ora_native_run(struct ora_native *nat, const struct ora_case *cases, unsigne
 
 /* ---- soft.c ---- */
 struct ora_soft;
-/* rounds 0: through the step API, which starts with empty translations. Else through the run loop, so often in a row
- * with all that is cached kept: exceptions go through the IDT into a handler that halts. */
-/* translate: with rounds as accel option translate=on, else every block at first sight. */
-int ora_soft_create(struct ora_soft **out, unsigned rounds, bool translate, struct err *e) ATTR_MUST_USE;
+struct ora_soft_config {
+	/* 0: through the step API, which starts with empty translations. Else through the run loop, so often in a row
+	 * with all that is cached kept: exceptions go through the IDT into a handler that halts. */
+	unsigned rounds;
+	bool translate; /* with rounds as accel option translate=on, else every block at first sight */
+	/* With rounds only; neither may show in the result. */
+	unsigned interrupts; /* an interrupt after every so many blocks; 0: none */
+	bool faults;         /* in each round a page of the data is absent until the first access */
+};
+int ora_soft_create(struct ora_soft **out, const struct ora_soft_config *config, struct err *e) ATTR_MUST_USE;
 void ora_soft_destroy(struct ora_soft *s);
 void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Runs cases on the soft CPU: a machine of one processor whose page tables show what the native child sees. */
+#include "accel/soft/mmu.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/step.h"
 #include "accel/soft/system.h"
@@ -11,6 +12,7 @@
 #include "core/vm.h"
 #include "oracle.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +29,7 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_AD = 0x60 };
 
 /* Supervisor pages from KERNEL_AT on. */
 enum { K_GDT, K_TSS, K_LDT, K_IDT, K_HANDLER, K_STACK };
-enum { HANDLER_SIZE = 16, VECTORS = 32 };
+enum { HANDLER_SIZE = 16, VECTORS = 32, INTERRUPT = 0xfd, GATES = 256 };
 
 enum { STEP = 256, STEPS_MAX = 4000 };
 
@@ -41,7 +43,7 @@ struct ora_soft {
 	struct vm *vm;
 	struct vcpu *v;
 	struct soft_step *step; /* NULL: through the run loop */
-	unsigned rounds;
+	struct ora_soft_config config;
 	struct x86_state base; /* what all cases share */
 	struct x86_cpuid cpuid[X86_CPUID_MAX];
 	uint8_t fill[ORA_DATA_SIZE > ORA_CODE_SIZE ? ORA_DATA_SIZE : ORA_CODE_SIZE];
@@ -162,19 +164,25 @@ static int make_vm(struct ora_soft *s, const char *options, struct err *e)
 #define KERNEL_PAGE(n) (KERNEL_AT + (uint64_t)(n) * ORA_PAGE)
 #define STACK_TOP (KERNEL_PAGE(K_STACK) + ORA_PAGE)
 
-/* A gate for each exception, into a HLT of its own. */
+static void make_gate(struct ora_soft *s, unsigned vector, uint64_t at)
+{
+	put_entry(s, GPA_IDT, 2 * vector, (at & 0xffff) | 0x10 << 16 | UINT64_C(0x8e00) << 32 | (at >> 16 & 0xffff) << 48);
+	put_entry(s, GPA_IDT, 2 * vector + 1, at >> 32);
+}
+
+/* A gate for each exception, into a HLT of its own; and one for interrupts, into an IRET. */
 static void make_handlers(struct ora_soft *s)
 {
+	static const uint8_t iret[] = { 0x48, 0xcf };
 	uint64_t top = STACK_TOP;
 	memset(s->fill, ORA_END_BYTE, ORA_PAGE);
 	must_write(s, GPA_HANDLER, s->fill, ORA_PAGE);
 	must_write(s, GPA_TSS + 4, &top, 8);
-	for (unsigned n = 0; n < VECTORS; n++) {
-		uint64_t at = KERNEL_PAGE(K_HANDLER) + n * HANDLER_SIZE;
-		put_entry(s, GPA_IDT, 2 * n, (at & 0xffff) | 0x10 << 16 | UINT64_C(0x8e00) << 32 | (at >> 16 & 0xffff) << 48);
-		put_entry(s, GPA_IDT, 2 * n + 1, at >> 32);
-	}
-	s->base.idtr = (struct x86_table){ .base = KERNEL_PAGE(K_IDT), .limit = VECTORS * 16 - 1 };
+	for (unsigned n = 0; n < VECTORS; n++)
+		make_gate(s, n, KERNEL_PAGE(K_HANDLER) + n * HANDLER_SIZE);
+	must_write(s, GPA_HANDLER + VECTORS * HANDLER_SIZE, iret, sizeof(iret));
+	make_gate(s, INTERRUPT, KERNEL_PAGE(K_HANDLER) + VECTORS * HANDLER_SIZE);
+	s->base.idtr = (struct x86_table){ .base = KERNEL_PAGE(K_IDT), .limit = GATES * 16 - 1 };
 }
 
 static int make_step(struct ora_soft *s, bool translate, struct err *e)
@@ -182,13 +190,19 @@ static int make_step(struct ora_soft *s, bool translate, struct err *e)
 	return translate ? soft_step_create_translating(&s->step, s->v, e) : soft_step_create(&s->step, s->v, e);
 }
 
-int ora_soft_create(struct ora_soft **out, unsigned rounds, bool translate, struct err *e)
+int ora_soft_create(struct ora_soft **out, const struct ora_soft_config *config, struct err *e)
 {
 	struct ora_soft *s = calloc(1, sizeof(*s));
+	bool rounds = config->rounds, translate = config->translate;
+	char options[80];
 	if (!s)
 		return err_errno(e, ENOMEM, "soft runner");
-	int rc = make_vm(s, translate && rounds ? "translate=on" : NULL, e);
-	s->rounds = rounds;
+	int len = snprintf(options, sizeof(options), "translate=%s", translate ? "on" : "off");
+	if (config->interrupts) /* few rounds are enough then */
+		snprintf(options + len, sizeof(options) - (size_t)len, ",hot=2,interrupt=%u,interrupt-every=%u", INTERRUPT,
+			 config->interrupts);
+	int rc = make_vm(s, rounds ? options : NULL, e);
+	s->config = *config;
 	if (!rc)
 		rc = rounds ? accel_soft.vm_prepare(s->vm, e) : make_step(s, translate, e);
 	if (rc) {
@@ -328,7 +342,9 @@ static void take_frame(struct ora_soft *s, struct x86_state *x, struct ora_resul
 	uint64_t frame[6]; /* code, RIP, CS, RFLAGS, RSP, SS */
 	must_read(s, GPA_STACK + ORA_PAGE - sizeof(frame), frame, sizeof(frame));
 	r->vector = (uint8_t)((x->rip - KERNEL_PAGE(K_HANDLER)) / HANDLER_SIZE);
-	r->code = with_code >> r->vector & 1 ? (uint32_t)frame[0] : 0;
+	/* Deeper: the IRET of an interrupt that was taken at an address beyond the segment's limit. */
+	bool nested = x->gpr[X86_RSP] < STACK_TOP - sizeof(frame);
+	r->code = with_code >> r->vector & 1 && !nested ? (uint32_t)frame[0] : 0;
 	x->rip = frame[1];
 	x->rflags = frame[3];
 	x->gpr[X86_RSP] = frame[4];
@@ -336,28 +352,72 @@ static void take_frame(struct ora_soft *s, struct x86_state *x, struct ora_resul
 	x->seg[X86_SS].sel = (uint16_t)frame[5];
 }
 
+enum { DATA_PAGES = ORA_DATA_SIZE / ORA_PAGE };
+static void set_present(struct ora_soft *s, unsigned page, bool present)
+{
+	uint64_t entry = (GPA_DATA + page * ORA_PAGE) | PTE_U | PTE_AD | PTE_W | PTE_NX | (present ? PTE_P : 0);
+	put_entry(s, GPA_PT, (ORA_DATA_AT + page * ORA_PAGE) >> 12 & 511, entry);
+}
+
+/* Runs from *x to the end in *x: a handler's HLT. */
+static enum vcpu_exit run_state(struct ora_soft *s, struct x86_state *x)
+{
+	struct soft_cpu *cpu = &((struct soft_vcpu *)s->v->accel_data)->c;
+	struct err e;
+	thunk_fpu_sync(cpu);
+	cpu->s = *x;
+	cpu->dr6_pending = 0;
+	cpu_update_mode(cpu);
+	enum vcpu_exit out = accel_soft.vcpu_run(s->v);
+	return accel_soft.get_state(s->v, x, &e) ? VCPU_EXIT_ERROR : out;
+}
+
+/* In the handler of a page fault at that page: back to the instruction. */
+static bool resume(struct ora_soft *s, struct x86_state *x, unsigned page)
+{
+	struct ora_result at;
+	if ((x->rip - KERNEL_PAGE(K_HANDLER)) / HANDLER_SIZE != X86_PF || x->cr2 - ORA_DATA_AT - page * ORA_PAGE >= ORA_PAGE)
+		return false;
+	take_frame(s, x, &at);
+	for (unsigned n = 0; n < 2; n++) {
+		unsigned seg = n ? X86_CS : X86_SS;
+		x->seg[seg] = segment(x->seg[seg].sel);
+	}
+	x->mp = X86_MP_RUNNABLE;
+	return true;
+}
+
+static enum vcpu_exit run_with_fault(struct ora_soft *s, struct x86_state *x, unsigned page)
+{
+	set_present(s, page, false);
+	mmu_flush_all(&((struct soft_vcpu *)s->v->accel_data)->c);
+	enum vcpu_exit out = run_state(s, x);
+	set_present(s, page, true);
+	if (out == VCPU_EXIT_HALTED && resume(s, x, page))
+		out = run_state(s, x);
+	return out;
+}
+
 /* What is translated and decoded stays from round to round, as in a loop of the guest. */
 static void run_rounds(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
 {
-	struct soft_cpu *cpu = &((struct soft_vcpu *)s->v->accel_data)->c;
 	struct x86_state x;
-	struct err e;
 	enum vcpu_exit out = VCPU_EXIT_ERROR;
-	for (unsigned n = 0; n < s->rounds; n++) {
+	for (unsigned n = 0; n < s->config.rounds; n++) {
 		put_case(s, c, &x);
 		x.idtr = s->base.idtr;
-		thunk_fpu_sync(cpu);
-		cpu->s = x;
-		cpu->dr6_pending = 0;
-		cpu_update_mode(cpu);
-		out = accel_soft.vcpu_run(s->v);
-		if (out != VCPU_EXIT_HALTED || accel_soft.get_state(s->v, &x, &e))
+		if (s->config.faults)
+			out = run_with_fault(s, &x, (unsigned)(ora_mix(c->seed, n) % DATA_PAGES));
+		else
+			out = run_state(s, &x);
+		if (out != VCPU_EXIT_HALTED)
 			break;
-		if (n + 1 < s->rounds)
+		if (n + 1 < s->config.rounds)
 			clean_smc(s);
 	}
 	r->valid = out == VCPU_EXIT_HALTED;
 	r->hung = !r->valid;
+	r->disturbed = s->config.interrupts || s->config.faults;
 	if (r->valid)
 		take_frame(s, &x, r);
 	take_result(s, c, &x, r);
