@@ -349,6 +349,14 @@ static bool is_allowed(const struct insn_source *src, const struct thunk_host *h
 	return false;
 }
 
+bool thunk_is_plain(const struct insn_source *src)
+{
+	const ZydisDecodedInstruction *zi = src->zi;
+
+	return !is_512(zi) && zi->meta.isa_ext != ZYDIS_ISA_EXT_X87 && zi->meta.isa_set != ZYDIS_ISA_SET_SSE3X87 &&
+	       zi->mnemonic != ZYDIS_MNEMONIC_FISTTP && is_allowed(src, thunk_cache_host(thunk_cache_of(src->sv)));
+}
+
 /* ---- binding ---- */
 
 const ZydisDecodedOperand *thunk_mem_operand(const struct insn_source *src)
@@ -360,7 +368,7 @@ const ZydisDecodedOperand *thunk_mem_operand(const struct insn_source *src)
 }
 
 /* The exception classes of SDM 2A 2.4 whose members obey MXCSR, and the five with MMX operands. */
-static bool uses_mxcsr(const ZydisDecodedInstruction *zi)
+bool thunk_uses_mxcsr(const ZydisDecodedInstruction *zi)
 {
 	switch (zi->meta.exception_class) {
 	case ZYDIS_EXCEPTION_CLASS_SSE2:
@@ -396,8 +404,8 @@ static enum kind kind_of(const struct insn_source *src)
 	if (src->zi->mnemonic == ZYDIS_MNEMONIC_EMMS)
 		mmx = true;
 	if (mmx)
-		return vector || uses_mxcsr(src->zi) ? KIND_MMX_SSE : KIND_MMX;
-	if (!vector && !uses_mxcsr(src->zi))
+		return vector || thunk_uses_mxcsr(src->zi) ? KIND_MMX_SSE : KIND_MMX;
+	if (!vector && !thunk_uses_mxcsr(src->zi))
 		return KIND_GPR; /* CVTSD2SI and its kin have no vector register when the source is in memory */
 	return src->zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ? KIND_AVX : KIND_SSE;
 }
@@ -429,7 +437,7 @@ static bool bind_plain(struct insn *i, const struct insn_source *src, struct thu
 	const ZydisDecodedOperand *mem = thunk_mem_operand(src);
 	enum access access = ACCESS_NONE;
 
-	spec->mxcsr = uses_mxcsr(src->zi);
+	spec->mxcsr = thunk_uses_mxcsr(src->zi);
 	if (mem) {
 		access = mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? ACCESS_STORE : ACCESS_LOAD;
 		i->width = mem->size / 8;

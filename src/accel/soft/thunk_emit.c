@@ -7,6 +7,7 @@
  */
 #include "accel/soft/thunk_emit.h"
 #include "accel/soft/cpu.h"
+#include "accel/soft/thunk_priv.h"
 
 #include <Zydis/Zydis.h>
 #include <stddef.h>
@@ -236,7 +237,7 @@ static struct form form_of(const struct emit *e)
 
 /* Non-temporal stores become plain ones: their ordering is the guest's fences' business, and those the soft CPU does
  * not execute as such. Returns the opcode; *escape is cleared where the plain one lies in the one-byte map. */
-static unsigned plain_opcode(const ZydisDecodedInstruction *zi, bool *escape)
+unsigned thunk_plain_opcode(const ZydisDecodedInstruction *zi, bool *escape)
 {
 	switch (zi->mnemonic) {
 	case ZYDIS_MNEMONIC_MOVNTPS:
@@ -252,16 +253,16 @@ static unsigned plain_opcode(const ZydisDecodedInstruction *zi, bool *escape)
 }
 
 /* The general-register instructions whose operand size 66 selects; elsewhere 66 is part of the opcode or void. */
-static bool operand_size_16(const struct emit *e)
+bool thunk_operand_size_16(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op)
 {
-	switch (e->zi->mnemonic) {
+	switch (zi->mnemonic) {
 	case ZYDIS_MNEMONIC_POPCNT:
 	case ZYDIS_MNEMONIC_LZCNT:
 	case ZYDIS_MNEMONIC_TZCNT:
 	case ZYDIS_MNEMONIC_MOVBE:
 	case ZYDIS_MNEMONIC_RDRAND:
-	case ZYDIS_MNEMONIC_RDSEED: return e->op[0].size == 16;
-	case ZYDIS_MNEMONIC_CRC32: return e->op[1].size == 16;
+	case ZYDIS_MNEMONIC_RDSEED: return op[0].size == 16;
+	case ZYDIS_MNEMONIC_CRC32: return op[1].size == 16;
 	default: return false;
 	}
 }
@@ -269,7 +270,7 @@ static bool operand_size_16(const struct emit *e)
 static void put_prefixes(struct emit *e)
 {
 	const ZydisDecodedInstruction *zi = e->zi;
-	bool size16 = operand_size_16(e);
+	bool size16 = thunk_operand_size_16(zi, e->op);
 
 	if (size16)
 		PUT(e, 0x66);
@@ -307,7 +308,7 @@ static void put_legacy(struct emit *e, const struct form *f)
 {
 	const ZydisDecodedInstruction *zi = e->zi;
 	bool escape = true;
-	unsigned opcode = plain_opcode(zi, &escape);
+	unsigned opcode = thunk_plain_opcode(zi, &escape);
 	unsigned rex = 0;
 
 	put_prefixes(e);
@@ -349,7 +350,7 @@ static void put_vex(struct emit *e, const struct form *f)
 	unsigned w = v[0] == 0xc4 ? v[2] & 0x80 : 0;
 	unsigned lpp = (v[0] == 0xc4 ? v[2] : v[1]) & 7;
 	bool escape = true;
-	unsigned opcode = plain_opcode(e->zi, &escape);
+	unsigned opcode = thunk_plain_opcode(e->zi, &escape);
 
 	if (!e->mode64 && w_is_operand_size(e, f))
 		w = 0;

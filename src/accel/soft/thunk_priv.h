@@ -105,6 +105,15 @@ bool thunk_mask_bind(struct insn *i, const struct insn_source *src, bool *ok);
 /* The commonest moves, in C because they need no thunk. False: not one of them. */
 bool thunk_move_bind(struct insn *i, const struct insn_source *src);
 
+/* ---- for the translator (xlate_vec.c) ---- */
+/* Is it an instruction that this host may execute, and neither x87 nor AVX-512? */
+bool thunk_is_plain(const struct insn_source *src);
+/* Does it obey MXCSR? */
+bool thunk_uses_mxcsr(const ZydisDecodedInstruction *zi);
+/* thunk_emit.c: the opcode to execute, and whether 66 is the operand size */
+unsigned thunk_plain_opcode(const ZydisDecodedInstruction *zi, bool *escape);
+bool thunk_operand_size_16(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op);
+
 /* ---- helpers of binding ---- */
 /* #GP(0) when a memory operand of size bytes is not aligned to them. */
 bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size);

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "core/vcpu.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,14 @@
 enum {
 	BLOCK_BYTES = 16 << 10, /* more than the code of one block */
 	SLOT_BYTES = XLATE_BLOCK_MAX * 2 * sizeof(struct xslot),
+	STUB_BYTES = 4096,
 	HEAT_NEVER = UINT16_MAX,
 	REWRITES_MAX = 64,      /* generations of a page after which its blocks stay interpreted */
 };
 
 /* ---- life ---- */
 /* enter(c, code): saves what the host's ABI wants kept; leave: puts it back and returns EAX. */
-static void fixed_stubs(struct xlate *x)
+static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 {
 	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08,
 		                        0x48, 0x89, 0xfd, 0xff, 0xe6 }; /* push ...; sub rsp, 8; mov rbp, rdi; jmp rsi */
@@ -29,7 +31,11 @@ static void fixed_stubs(struct xlate *x)
 	memcpy(x->mem.rw + SLOT_BYTES + 32, restore, sizeof(restore));
 	x->enter = (uint32_t (*)(struct soft_cpu *, const uint8_t *))(uintptr_t)(x->mem.rx + SLOT_BYTES);
 	x->leave = x->mem.rx + SLOT_BYTES + 32;
-	x->base = x->used = SLOT_BYTES + 64;
+	uint8_t *at = x->mem.rw + SLOT_BYTES + 64;
+	struct xtext t = { at, at + STUB_BYTES - 64, x->mem.rx - x->mem.rw, false };
+	xvec_stubs(c, x, &t);
+	assert(!t.overflow);
+	x->base = x->used = SLOT_BYTES + STUB_BYTES;
 }
 
 /* Do shifts by a constant and multiplications leave flags that depend on those before? */
@@ -78,7 +84,8 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	x->each_block = o->each_block;
 	x->sight = sight;
 	x->shift_writes_all = shift_writes_all();
-	fixed_stubs(x);
+	c->x_host_mxcsr = 0x1f80;
+	fixed_stubs(c, x);
 	x->limit = o->cache < x->mem.size - x->base ? x->base + o->cache : x->mem.size;
 	xlate_flush(x);
 	x->stats.flushes = 0;

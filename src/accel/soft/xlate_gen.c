@@ -21,7 +21,7 @@ enum { HOST_GUEST = 1 << HOST_RAX | 1 << HOST_RCX | 1 << HOST_RDX | 1 << HOST_RB
                     1 << HOST_R8 | 1 << HOST_R9 | 1 << HOST_R10 | 1 << HOST_R11 | 1 << HOST_R12, HOST_GUESTS = 11 };
 
 struct stub {
-	uint8_t *from[3 * BLOCK_INSNS];
+	uint8_t *from[4 * BLOCK_INSNS];
 	unsigned count;
 };
 
@@ -39,6 +39,12 @@ struct gen {
 	bool stored;                 /* a store since the last whole point */
 	unsigned point;              /* the last whole point: before this instruction */
 	struct stub bail[BLOCK_INSNS];
+	struct vec_check {
+		uint8_t *from;
+		const uint8_t *back;
+		unsigned point, level;
+	} vec[BLOCK_INSNS + 1]; /* where the guest's vector registers must be live */
+	unsigned vec_count;
 	struct stub stale;
 	struct stub remapped;        /* the mapping changed since the block was entered last */
 	struct stub mid[BLOCK_INSNS]; /* the handler of an instruction asked to end the block */
@@ -87,15 +93,26 @@ static bool ends(const struct xinsn *in)
 	return in->kind >= XK_JMP;
 }
 
+/* May it leave to the interpreter at the last whole point? */
+static bool may_bail(const struct xinsn *in)
+{
+	return in->loads || in->stores || in->kind == XK_DIV || in->kind == XK_JMP_RM || in->kind == XK_CALL_RM;
+}
+
 static void plan(struct gen *g)
 {
 	bool stored = false, live = true;
+	uint32_t read = 0; /* vector registers since the last whole point */
 	for (unsigned n = 0; n < g->count; n++) {
 		struct xinsn *in = &g->in[n];
-		in->commit = in->kind == XK_HELPER || ((in->loads || in->stores) && stored);
-		if (in->commit)
+		in->commit = in->kind == XK_HELPER || (may_bail(in) && stored);
+		if (in->commit) {
 			stored = false;
-		if (in->stores)
+			read = 0;
+		}
+		read |= in->vec_reads;
+		in->changes = in->vec_writes & read;
+		if (in->stores || in->changes)
 			stored = true;
 	}
 	for (unsigned n = g->count; n-- > 0;) {
@@ -522,6 +539,95 @@ static void gen_branch(struct gen *g, unsigned n)
 		indirect_exit(g);
 }
 
+/* ---- vectors ---- */
+/* What the instructions from n on need of the vector registers until C is called again; the state is whole. */
+static void vec_check(struct gen *g, unsigned n)
+{
+	unsigned level = 0;
+	for (; n < g->count && g->in[n].kind != XK_HELPER; n++)
+		level = level > g->in[n].level ? level : g->in[n].level;
+	if (!level)
+		return;
+	struct vec_check *v = &g->vec[g->vec_count++];
+	x_mem(g->t, false, 0x80, 7, HOST_CPU, (int32_t)AT(x_vec_live)); /* cmp byte [live], level */
+	x_byte(g->t, level);
+	v->from = x_jcc(g->t, 2);
+	v->back = x_rx(g->t);
+	v->point = g->point;
+	v->level = level;
+}
+
+static void vec_check_end(struct gen *g)
+{
+	struct xtext *t = g->t;
+	for (unsigned n = 0; n < g->vec_count; n++) {
+		const struct vec_check *v = &g->vec[n];
+		x_here(t, v->from);
+		x_byte(t, 0xe8); /* call vec_load */
+		x_u32(t, (uint32_t)(g->x->vec_load - (x_rx(t) + 4)));
+		x_byte(t, 0x3c); /* cmp al, level */
+		x_byte(t, v->level);
+		stub_from(&g->bail[v->point], x_jcc(t, 2));
+		x_jmp(t, v->back);
+	}
+}
+
+static void gen_vec(struct gen *g, unsigned n)
+{
+	struct xinsn *in = &g->in[n];
+	use_all(g, in);
+	if (in->mem) {
+		memory(g, n, in->mem->size / 8, in->stores);
+		if (in->align) {
+			x_byte(g->t, 0x41); x_byte(g->t, 0xf6); x_byte(g->t, 0xc6); /* test r14b, imm */
+			x_byte(g->t, in->align - 1u);
+			stub_from(&g->bail[g->point], x_jcc(g->t, 5));
+		}
+	}
+	flags_before(g, in, n);
+	xvec_encode(g->t, in, g->host);
+	flags_after(g, in, n);
+	for (unsigned r = 0; r < X86_GPR_COUNT; r++)
+		if (in->writes >> r & 1)
+			set(g, r);
+}
+
+/* ---- division ---- */
+/* Divides by R15 where the quotient certainly fits; else the interpreter finds out. */
+static void gen_div(struct gen *g, unsigned n)
+{
+	struct xinsn *in = &g->in[n];
+	struct xtext *t = g->t;
+	bool wide = in->op[0].size == 64, sign = in->zi.mnemonic == ZYDIS_MNEMONIC_IDIV;
+	use_all(g, in);
+	flags_clobber(g, n);
+	if (in->mem) {
+		memory(g, n, in->mem->size / 8, false);
+		x_mem(t, wide, 0x8b, HOST_R15, HOST_R14, 0);
+	} else {
+		x_rr(t, wide, 0x89, g->host[in->i->rm], HOST_R15);
+	}
+	if (sign) {
+		x_mem(t, wide, 0x8d, HOST_R13, HOST_R15, 1); /* neither 0 nor -1 */
+		x_rr(t, wide, 0x83, 7, HOST_R13);
+		x_byte(t, 1);
+		stub_from(&g->bail[g->point], x_jcc(t, 6));
+		x_rr(t, wide, 0x89, HOST_RAX, HOST_R13); /* and the dividend no more than RAX */
+		x_rr(t, wide, 0xc1, 7, HOST_R13);
+		x_byte(t, wide ? 63 : 31);
+		x_rr(t, wide, 0x39, HOST_R13, HOST_RDX);
+		stub_from(&g->bail[g->point], x_jcc(t, 5));
+	} else {
+		x_rr(t, wide, 0x39, HOST_R15, HOST_RDX);
+		stub_from(&g->bail[g->point], x_jcc(t, 3));
+	}
+	flags_before(g, in, n);
+	x_rr(t, wide, 0xf7, sign ? 7 : 6, HOST_R15);
+	flags_after(g, in, n);
+	set(g, X86_RAX);
+	set(g, X86_RDX);
+}
+
 /* ---- handlers ---- */
 void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb)
 {
@@ -538,11 +644,10 @@ static void gen_helper(struct gen *g, unsigned n)
 {
 	struct xtext *t = g->t;
 	commit(g, n);
-	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
 	x_imm(t, HOST_RSI, (uint64_t)(uintptr_t)g->in[n].i);
 	x_imm(t, HOST_RDX, (uint64_t)(uintptr_t)g->xb);
-	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)xlate_help);
-	x_byte(t, 0xff); x_byte(t, 0xd0); /* call rax */
+	x_byte(t, 0xe8); /* call help */
+	x_u32(t, (uint32_t)(g->x->help - (x_rx(t) + 4)));
 	x_mem(t, false, 0x80, 7, HOST_CPU, (int32_t)AT(end_block)); /* cmp byte [end_block], 0 */
 	x_byte(t, 0);
 	stub_from(&g->mid[n], x_jcc(t, 5));
@@ -550,12 +655,13 @@ static void gen_helper(struct gen *g, unsigned n)
 	g->flags_host = false;
 	g->flags_mem = true;
 	g->point = n + 1;
+	vec_check(g, n + 1);
 }
 
 static void gen_insn(struct gen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
-	if (in->kind != XK_HELPER && (in->loads || in->stores) && g->stored)
+	if (in->kind != XK_HELPER && may_bail(in) && g->stored)
 		commit(g, n);
 	switch (in->kind) {
 	case XK_HELPER: gen_helper(g, n); break;
@@ -565,10 +671,12 @@ static void gen_insn(struct gen *g, unsigned n)
 	case XK_POP: gen_pop(g, n); break;
 	case XK_LEAVE: gen_leave(g, n); break;
 	case XK_NOP: break;
+	case XK_VEC: gen_vec(g, n); break;
+	case XK_DIV: gen_div(g, n); break;
 	case XK_JCC: gen_jcc(g, n); break;
 	default: gen_branch(g, n); break;
 	}
-	if (in->stores)
+	if (in->stores || in->changes)
 		g->stored = true;
 }
 
@@ -596,6 +704,7 @@ static void gen_entry(struct gen *g)
 	stub_from(&g->stale, x_jcc(t, 5));
 	x_mem(t, true, 0x81, 0, HOST_CPU, (int32_t)AT(instructions)); /* add qword [instructions], imm */
 	x_u32(t, xb->count);
+	vec_check(g, 0);
 }
 
 /* Where the TLB shows the block's page for execution at the place it was at, only the generation is out of date. */
@@ -644,6 +753,7 @@ static void gen_end(struct gen *g)
 			direct_exit(g, 0, next_rip(g, last->i));
 		}
 	}
+	vec_check_end(g);
 	for (unsigned n = 0; n < g->count; n++) {
 		gen_stub(g, &g->bail[n], XEXIT_BAIL, n);
 		gen_stub(g, &g->mid[n], XEXIT_MID, n);
@@ -690,7 +800,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->loaded = g->dirty = 0;
 	g->flags_host = g->stored = g->failed = false;
 	g->flags_mem = true;
-	g->point = 0;
+	g->point = g->vec_count = 0;
 	gen_entry(g);
 	for (unsigned n = 0; n < g->count; n++)
 		gen_insn(g, n);

@@ -38,6 +38,7 @@ struct xlate {
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
 	const uint8_t *leave;
+	const uint8_t *vec_load, *help; /* xlate_vec.c: to be called; help: xlate_help without live registers */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
 	uint32_t epoch;
@@ -95,7 +96,7 @@ void x_here(struct xtext *t, uint8_t *from);
 static inline const uint8_t *x_rx(const struct xtext *t) { return t->p + t->to_rx; }
 
 /* ---- xlate_scan.c: what an instruction is to the translator ---- */
-enum xkind { XK_HELPER, XK_COPY, XK_LEA, XK_PUSH, XK_POP, XK_LEAVE, XK_NOP, XK_JMP, XK_JCC, XK_CALL, XK_RET,
+enum xkind { XK_HELPER, XK_COPY, XK_LEA, XK_PUSH, XK_POP, XK_LEAVE, XK_NOP, XK_VEC, XK_DIV, XK_JMP, XK_JCC, XK_CALL, XK_RET,
              XK_JMP_RM, XK_CALL_RM };
 enum xflags { XF_NONE, XF_WRITE /* all six, reads none */, XF_CARRY /* reads or keeps CF, writes the others */,
               XF_READ, XF_BOTH /* reads and writes */, XF_MIX /* writes, and some may stay as they were */ };
@@ -111,10 +112,24 @@ struct xinsn {
 	bool loads, stores;     /* memory, through the TLB */
 	bool commit;            /* the state must be whole before it */
 	bool live;              /* flags before it are needed by somebody */
+	uint16_t vec_reads, vec_writes; /* vector registers */
+	uint8_t level;          /* enum xvec_level that it needs */
+	uint8_t align;          /* its memory operand must be aligned so; 0: not */
+	bool changes;           /* it may not be executed twice: it overwrites what was read since the last whole point */
 };
 /* i and its bytes -> in. */
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes,
                 struct xinsn *in);
+
+/* ---- xlate_vec.c: what thunks carry for the interpreter ---- */
+/* What x_vec_live says: nothing is in the host's registers; XMM and MXCSR may be used; AVX too. */
+enum xvec_level { XVEC_NONE, XVEC_SSE, XVEC_AVX };
+/* Fixed stubs: sets x->vec_load and x->help, and x->leave to one that saves before it goes to the present one. */
+void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
+/* in holds the decoded instruction -> the rest of it. False: left to the handler. */
+bool xvec_scan(struct soft_cpu *c, struct xinsn *in);
+/* The instruction with the host's registers for the guest's general ones, its memory operand at [R14]. */
+void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host);
 
 /* ---- xlate_gen.c ---- */
 /* Writes the code of xb; false: nothing of it can be translated. t->overflow: no room. */

@@ -60,6 +60,7 @@ static const struct {
 	{ ZYDIS_MNEMONIC_LEA, XK_LEA, XF_NONE },       { ZYDIS_MNEMONIC_PUSH, XK_PUSH, XF_NONE },
 	{ ZYDIS_MNEMONIC_POP, XK_POP, XF_NONE },       { ZYDIS_MNEMONIC_LEAVE, XK_LEAVE, XF_NONE },
 	{ ZYDIS_MNEMONIC_NOP, XK_NOP, XF_NONE },       { ZYDIS_MNEMONIC_JMP, XK_JMP, XF_NONE },
+	{ ZYDIS_MNEMONIC_DIV, XK_DIV, XF_MIX },        { ZYDIS_MNEMONIC_IDIV, XK_DIV, XF_MIX },
 	{ ZYDIS_MNEMONIC_CALL, XK_CALL, XF_NONE },     { ZYDIS_MNEMONIC_RET, XK_RET, XF_NONE },
 };
 
@@ -248,6 +249,7 @@ static bool scan_known(struct soft_cpu *c, const struct xlate *x, struct xinsn *
 		if (in->flags == XF_MIX && writes_all(x, in))
 			in->flags = XF_WRITE;
 		return scan_copy(in);
+	case XK_DIV: return in->op[0].size >= 32 && scan_copy(in);
 	case XK_LEA: return in->mem && in->op[0].size >= 32;
 	case XK_PUSH:
 	case XK_POP:
@@ -262,11 +264,13 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->bytes = bytes;
 	in->mem = NULL;
 	in->reads = in->writes = 0;
-	in->loads = in->stores = in->commit = in->live = false;
+	in->loads = in->stores = in->commit = in->live = in->changes = false;
+	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	const ZydisDecoder *d = &c->sv->decoder[3];
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
-	    scan_known(c, x, in))
+	    (scan_known(c, x, in) || xvec_scan(c, in)))
 		return;
+	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	in->kind = XK_HELPER;
 	in->flags = XF_READ;
 	in->mem = NULL;
