@@ -233,18 +233,24 @@ static bool system_type_in(const struct soft_cpu *c, const struct desc *d, uint1
 	return desc_is_code_data(d) || ((cpu_long(c) ? ia32e : legacy) >> desc_type(d) & 1);
 }
 
-static void fn_lar(struct soft_cpu *c, const struct insn *i)
+/* The descriptor that LAR or LSL asks for, where it exists, is of a type that it takes, and may be seen. */
+static bool find_seen(struct soft_cpu *c, const struct insn *i, uint16_t legacy, uint16_t ia32e, struct desc *d)
 {
-	enum { LEGACY = 0x1a3e, IA32E = 0x1a04 }; /* TSS, LDT, call and task gates */
-	struct desc d;
 	uint16_t sel;
-	bool ok;
 
 	if (!cpu_protected(c))
 		cpu_ud(c);
 	sel = rm16(c, i);
-	ok = (sel & 0xfffc) && desc_find(c, sel, &d) && system_type_in(c, &d, LEGACY, IA32E) &&
-	     privileged_enough(c, &d, sel);
+	return (sel & 0xfffc) && desc_find(c, sel, d) && system_type_in(c, d, legacy, ia32e) &&
+	       privileged_enough(c, d, sel);
+}
+
+static void fn_lar(struct soft_cpu *c, const struct insn *i)
+{
+	enum { LEGACY = 0x1a3e, IA32E = 0x1a04 }; /* TSS, LDT, call and task gates */
+	struct desc d;
+	bool ok = find_seen(c, i, LEGACY, IA32E, &d);
+
 	if (ok)
 		reg_set(c, i->reg, i->width, d.raw >> 32 & 0x00ffff00);
 	set_zf(c, ok);
@@ -254,14 +260,8 @@ static void fn_lsl(struct soft_cpu *c, const struct insn *i)
 {
 	enum { LEGACY = 0x0a0e, IA32E = 0x0a04 }; /* TSS, LDT */
 	struct desc d;
-	uint16_t sel;
-	bool ok;
+	bool ok = find_seen(c, i, LEGACY, IA32E, &d);
 
-	if (!cpu_protected(c))
-		cpu_ud(c);
-	sel = rm16(c, i);
-	ok = (sel & 0xfffc) && desc_find(c, sel, &d) && system_type_in(c, &d, LEGACY, IA32E) &&
-	     privileged_enough(c, &d, sel);
 	if (ok)
 		reg_set(c, i->reg, i->width, desc_limit(&d));
 	set_zf(c, ok);

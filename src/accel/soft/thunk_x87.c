@@ -136,22 +136,23 @@ static void fn_reg(struct soft_cpu *c, const struct insn *i)
 	after(c, i, false, 0);
 }
 
-static void check_80bit(struct soft_cpu *c, uint64_t lin)
+/* The checks before a load or store, its linear address, and the operand's place in memory where it has one. */
+static void *operand(struct soft_cpu *c, const struct insn *i, bool write, uint64_t *lin)
 {
-	mmu_check_range(c, lin, 10);
-	mmu_check_align(c, lin, 8);
+	check(c, true);
+	*lin = mem_addr(c, i, i->width, write);
+	if (i->width == 10) {
+		mmu_check_range(c, *lin, 10);
+		mmu_check_align(c, *lin, 8);
+	}
+	return thunk_ram(c, *lin, i->width, write);
 }
 
 static void fn_load(struct soft_cpu *c, const struct insn *i)
 {
 	uint64_t lin;
-	void *p;
+	void *p = operand(c, i, false, &lin);
 
-	check(c, true);
-	lin = mem_addr(c, i, i->width, false);
-	if (i->width == 10)
-		check_80bit(c, lin);
-	p = thunk_ram(c, lin, i->width, false);
 	if (unlikely(!p))
 		p = thunk_stage_load(c, lin, i->width);
 	thunk_x87_use(c);
@@ -184,14 +185,9 @@ static void probe_if_stored(struct soft_cpu *c, const struct insn *i, uint64_t l
 static void fn_store(struct soft_cpu *c, const struct insn *i)
 {
 	uint64_t lin;
+	void *p = operand(c, i, true, &lin);
 	bool unstored;
-	void *p;
 
-	check(c, true);
-	lin = mem_addr(c, i, i->width, true);
-	if (i->width == 10)
-		check_80bit(c, lin);
-	p = thunk_ram(c, lin, i->width, true);
 	if (unlikely(!p))
 		probe_if_stored(c, i, lin);
 	thunk_x87_use(c);

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "core/loop.h"
+#include "core/region.h"
 #include "core/vm.h"
 #include <assert.h>
 #include <errno.h>
@@ -49,6 +50,16 @@ void virtio_kick(struct virtio_dev *v, unsigned n)
 	const uint64_t one = 1;
 	if (write(v->queue[n].event_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it will run */
+}
+
+struct region_doorbell_handle *virtio_doorbell(struct virtio_dev *v, unsigned n, const struct region_doorbell *at)
+{
+	struct region_doorbell bell = *at;
+	struct region_doorbell_handle *h;
+
+	bell.space = REGION_MEMORY;
+	bell.event_fd = v->queue[n].event_fd;
+	return !v->direct && region_doorbell_attach(v->vm->regions, &bell, &h, NULL) == 0 ? h : NULL;
 }
 
 void virtio_notified(struct virtio_dev *v, unsigned n)

@@ -21,6 +21,8 @@
 struct loop;
 struct loop_fd;
 struct pci_bus;
+struct region_doorbell;
+struct region_doorbell_handle;
 struct virtio_dev;
 struct virtio_transport;
 struct vm;
@@ -192,6 +194,9 @@ void virtio_queue_enable(struct virtio_dev *v, unsigned n);
 uint64_t virtio_config_get(struct virtio_dev *v, unsigned off, unsigned width);
 void virtio_config_put(struct virtio_dev *v, unsigned off, unsigned width, uint64_t value);
 uint8_t virtio_isr_take(struct virtio_dev *v);
+/* A doorbell of queue n where the transport says (address, width, value); space and signal are filled in. NULL where
+ * none can be had or the device wants none: the write then reaches the transport's register. */
+struct region_doorbell_handle *virtio_doorbell(struct virtio_dev *v, unsigned n, const struct region_doorbell *at);
 /* A notification that reached a register instead of the doorbell. */
 void virtio_notified(struct virtio_dev *v, unsigned n);
 

@@ -201,16 +201,10 @@ static const struct virtio_transport_ops transport_ops = {
 /* One doorbell a queue: the value written is the queue's number. Without one the write reaches mmio_write. */
 static void bells_attach(struct virtio_mmio *m, uint64_t addr)
 {
-	for (unsigned n = 0; n < m->dev->queue_count && !m->dev->direct; n++) {
-		struct region_doorbell bell = {.space = REGION_MEMORY,
-					       .addr = addr + QUEUE_NOTIFY,
-					       .width = 4,
-					       .match = true,
-					       .value = n,
-					       .event_fd = m->dev->queue[n].event_fd};
-		if (region_doorbell_attach(m->dev->vm->regions, &bell, &m->bell[n], NULL) < 0)
-			m->bell[n] = NULL;
-	}
+	for (unsigned n = 0; n < m->dev->queue_count; n++)
+		m->bell[n] = virtio_doorbell(
+			m->dev, n,
+			&(struct region_doorbell){.addr = addr + QUEUE_NOTIFY, .width = 4, .match = true, .value = n});
 }
 
 int virtio_mmio_create(struct virtio_dev *v, const struct virtio_place *place, struct err *e)

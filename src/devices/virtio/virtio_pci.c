@@ -185,11 +185,9 @@ static void bar_moved(void *opaque, uint64_t addr, bool mapped)
 		if (p->bell[n])
 			region_doorbell_detach(p->bell[n]);
 		p->bell[n] = NULL;
-		struct region_doorbell bell = {.space = REGION_MEMORY, .addr = addr + AT_NOTIFY + n * NOTIFY_STEP,
-					       .event_fd = p->dev->queue[n].event_fd};
-		if (mapped && !p->dev->direct &&
-		    region_doorbell_attach(p->dev->vm->regions, &bell, &p->bell[n], NULL) < 0)
-			p->bell[n] = NULL;
+		if (mapped)
+			p->bell[n] = virtio_doorbell(
+				p->dev, n, &(struct region_doorbell){.addr = addr + AT_NOTIFY + n * NOTIFY_STEP});
 	}
 }
 
