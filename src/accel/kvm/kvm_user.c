@@ -87,7 +87,8 @@ static int registers_put(struct kvm_user *u, const struct x86_state *s, uint64_t
 	if ((u->k->m->offer.sync_regs & both) == both) {
 		run->s.regs.regs = regs;
 		run->s.regs.sregs = sregs;
-		run->kvm_valid_regs = run->kvm_dirty_regs = both;
+		run->kvm_valid_regs = both | (u->k->m->offer.sync_regs & KVM_SYNC_X86_EVENTS);
+		run->kvm_dirty_regs = both;
 		return 0;
 	}
 	if (ioctl(u->k->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(u->k->fd, KVM_SET_REGS, &regs) < 0)
@@ -178,6 +179,15 @@ static int take(struct kvm_user *u, struct x86_state *s, struct err *e)
 
 /* ---- what ended user code ---- */
 
+/* SYSCALL on a KVM that loads RIP and stays in user mode. */
+static void undo_syscall(struct x86_state *s)
+{
+	if (s->rip != lstar())
+		return;
+	s->rip = s->gpr[X86_RCX] - 2;
+	flags_take(s, s->gpr[X86_R11]);
+}
+
 /* The frame that KVM pushed for the gate of `vector`: SDM 3A 6.14.2. Faults are simply executed again. */
 static enum soft_user_result undo(struct kvm_user *u, struct x86_state *s, unsigned vector)
 {
@@ -192,17 +202,42 @@ static enum soft_user_result undo(struct kvm_user *u, struct x86_state *s, unsig
 		s->rip = rip - 1; /* INT1, INT3 */
 	else if (vector >= 32)
 		s->rip = rip - 2; /* INT n, of a KVM that does not look at the gate */
-	else if (vector == X86_PF && rip == lstar() && (code & PF_FETCH)) {
-		/* SYSCALL on a KVM that loads RIP and stays in user mode. */
-		s->rip = s->gpr[X86_RCX] - 2;
-		flags_take(s, s->gpr[X86_R11]);
-	}
+	else if (vector == X86_PF && (code & PF_FETCH))
+		undo_syscall(s);
 	return SOFT_USER_STEP;
 }
 
 static bool in_user(const struct kvm_user *u)
 {
 	return u->k->run->s.regs.sregs.cs.dpl == 3;
+}
+
+/*
+ * A kick may come between an INT3 and its delivery. KVM does not tell of that one: it counts on RIP being at the
+ * instruction, where some are behind it. So behind an INT3 KVM goes on under page tables without user code: either the
+ * breakpoint is delivered, or a page fault takes its place, at once.
+ */
+static bool int3_perhaps(struct kvm_user *u, const struct x86_state *s)
+{
+	struct kvm_run *run = u->k->run;
+	if (kvm_user_byte(u, s->cr3, run->s.regs.regs.rip - 1) != 0xcc)
+		return false;
+	run->s.regs.sregs.cr3 = kvm_user_empty(u);
+	if (run->kvm_valid_regs)
+		run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
+	else
+		(void)ioctl(u->k->fd, KVM_SET_SREGS, &run->s.regs.sregs);
+	return true;
+}
+
+/* A trap whose delivery a kick interrupted: its instruction is complete, so it must not be lost. */
+static bool event_under_way(struct kvm_user *u)
+{
+	struct kvm_run *run = u->k->run;
+	struct kvm_vcpu_events *ev = &run->s.regs.events;
+	if (!(run->kvm_valid_regs & KVM_SYNC_X86_EVENTS) && ioctl(u->k->fd, KVM_GET_VCPU_EVENTS, ev) < 0)
+		return false;
+	return ev->exception.injected || ev->exception.pending || ev->interrupt.injected;
 }
 
 static enum soft_user_result fail(struct kvm_user *u, const struct err *e)
@@ -214,7 +249,10 @@ static enum soft_user_result fail(struct kvm_user *u, const struct err *e)
 static enum soft_user_result leave(struct kvm_user *u, struct x86_state *s, enum soft_user_result r)
 {
 	struct err e = { 0 };
-	return take(u, s, &e) < 0 ? fail(u, &e) : r;
+	if (take(u, s, &e) < 0)
+		return fail(u, &e);
+	undo_syscall(s);
+	return r;
 }
 
 static enum soft_user_result ended(struct kvm_user *u, struct x86_state *s)
@@ -270,7 +308,7 @@ static enum soft_user_result loop(struct kvm_user *u, struct x86_state *s)
 		bool attention = atomic_load(&k->v->attention);
 		if (attention && !ran)
 			return SOFT_USER_ATTENTION;
-		if (attention && !k->completing && in_user(u))
+		if (attention && !k->completing && in_user(u) && !event_under_way(u) && !int3_perhaps(u, s))
 			return leave(u, s, SOFT_USER_ATTENTION);
 		if (attention && k->completing)
 			__atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);

@@ -30,6 +30,7 @@ enum {
 	KVM_USER_PDPT = KVM_USER_MAPPED,
 	KVM_USER_PD,
 	KVM_USER_PT,
+	KVM_USER_EMPTY, /* a top-level table without user code */
 	KVM_USER_ROOT,
 	KVM_USER_PAGES = KVM_USER_ROOT + KVM_USER_ROOTS,
 };
@@ -69,6 +70,10 @@ void kvm_user_mem_fill(struct kvm_user *u);
 uint64_t kvm_user_linear(unsigned page);
 /* The CR3 to run with, for the guest's CR3: 0 when its table is not in RAM. */
 uint64_t kvm_user_root(struct kvm_user *u, uint64_t cr3);
+/* A CR3 under which no user code is mapped. */
+uint64_t kvm_user_empty(const struct kvm_user *u);
+/* The byte at a linear address by the guest's tables; -1: not mapped, not RAM. */
+int kvm_user_byte(const struct kvm_user *u, uint64_t cr3, uint64_t linear);
 /* KVM forgets what it derived from page tables. */
 void kvm_user_forget(struct kvm_user *u);
 

@@ -16,6 +16,7 @@ enum {
 	PTE_P = 1,
 	PTE_W = 2,
 	PTE_A = 1 << 5,
+	PTE_LARGE = 1 << 7,
 	LOWER = 256, /* entries of the lower half */
 	TSS_AT = 0x800,
 	STUB_BYTES = 8,
@@ -102,6 +103,7 @@ void kvm_user_mem_fill(struct kvm_user *u)
 	store_le16(tss + 0x66, 0x68); /* the map of ports begins behind the limit: none is allowed */
 	entry_set(u, KVM_USER_PDPT, 0, KVM_USER_PD);
 	entry_set(u, KVM_USER_PD, 0, KVM_USER_PT);
+	entry_set(u, KVM_USER_EMPTY, 511, KVM_USER_PDPT);
 	for (unsigned n = 0; n < KVM_USER_MAPPED; n++)
 		entry_set(u, KVM_USER_PT, n, n);
 }
@@ -160,4 +162,28 @@ uint64_t kvm_user_root(struct kvm_user *u, uint64_t cr3)
 		kvm_user_forget(u);
 	entry_set(u, KVM_USER_ROOT + n, 511, KVM_USER_PDPT);
 	return u->gpa + (KVM_USER_ROOT + n) * UINT64_C(4096);
+}
+
+uint64_t kvm_user_empty(const struct kvm_user *u)
+{
+	return u->gpa + KVM_USER_EMPTY * UINT64_C(4096);
+}
+
+int kvm_user_byte(const struct kvm_user *u, uint64_t cr3, uint64_t linear)
+{
+	const uint64_t address = UINT64_C(0xffffffffff000);
+	const struct gmem *mem = u->k->m->vm->mem;
+	uint64_t entry = cr3;
+	uint8_t byte;
+	for (unsigned level = 4; level > 0; level--) {
+		unsigned shift = 12 + 9 * (level - 1);
+		if (gmem_read(mem, (entry & address) + (linear >> shift & 511) * 8, &entry, 8) < 0 || !(entry & PTE_P))
+			return -1;
+		if (level < 4 && level > 1 && (entry & PTE_LARGE)) {
+			uint64_t mask = (UINT64_C(1) << shift) - 1;
+			entry = ((entry & address & ~mask) | (linear & mask)) & address;
+			break;
+		}
+	}
+	return gmem_read(mem, (entry & address) | (linear & 4095), &byte, 1) < 0 ? -1 : byte;
 }
