@@ -195,7 +195,8 @@ static int check(const struct netdef *d, struct err *e)
 	if (strchr(d->name, '/'))
 		return err_set(e, -EBADMSG, "name %.100s cannot contain '/'", d->name);
 	if (d->bridge && (!*d->bridge || strlen(d->bridge) > 15 || strchr(d->bridge, '/')))
-		return err_set(e, -EBADMSG, "'%.60s' is no name of a bridge: 1 to 15 characters without '/'", d->bridge);
+		return err_set(e, -EBADMSG, "'%.60s' is no name of a bridge: 1 to 15 characters without '/'",
+			       d->bridge);
 	for (unsigned n = 0; n < d->ips.n; n++) {
 		int ret = check_ip(d->ips.v[n], e);
 
@@ -206,8 +207,8 @@ static int check(const struct netdef *d, struct err *e)
 		return err_set(e, -ENOTSUP, "Unsupported <ip> or <domain> element in network %s with forward mode='%s'",
 		               d->name, forwards[d->mode]);
 	if (d->forward && d->mode == NETDEF_BRIDGE && !d->bridge && !d->interfaces.n && !d->forward_dev)
-		return err_set(e, -ENOTSUP, "network %s with forward mode='bridge' names neither <bridge> nor <interface>",
-		               d->name);
+		return err_set(e, -ENOTSUP,
+			       "network %s with forward mode='bridge' names neither <bridge> nor <interface>", d->name);
 	return 0;
 }
 
@@ -339,15 +340,15 @@ struct section {
 	bool (*same)(const void *a, const void *b), (*clash)(const void *a, const void *b);
 };
 static const struct section sections[] = {
-	{ NETDEF_DHCP_HOST, &host_map, true, false, offsetof(struct netdef_ip, hosts), same_host, host_clash },
-	{ NETDEF_DHCP_RANGE, &range_map, true, true, offsetof(struct netdef_ip, ranges), same_range, same_range },
-	{ NETDEF_FORWARD_INTERFACE, &interface_map, false, true, offsetof(struct netdef, interfaces), same_interface,
-	  same_interface },
-	{ NETDEF_PORTGROUP, &portgroup_map, false, false, offsetof(struct netdef, portgroups), same_portgroup,
-	  same_portgroup },
-	{ NETDEF_DNS_HOST, &dns_host_map, false, true, offsetof(struct netdef, dns_hosts), same_dns_host, same_dns_host },
-	{ NETDEF_DNS_TXT, &txt_map, false, true, offsetof(struct netdef, txts), same_txt, same_txt },
-	{ NETDEF_DNS_SRV, &srv_map, false, true, offsetof(struct netdef, srvs), same_srv, same_srv },
+	{NETDEF_DHCP_HOST, &host_map, true, false, offsetof(struct netdef_ip, hosts), same_host, host_clash},
+	{NETDEF_DHCP_RANGE, &range_map, true, true, offsetof(struct netdef_ip, ranges), same_range, same_range},
+	{NETDEF_FORWARD_INTERFACE, &interface_map, false, true, offsetof(struct netdef, interfaces), same_interface,
+	 same_interface},
+	{NETDEF_PORTGROUP, &portgroup_map, false, false, offsetof(struct netdef, portgroups), same_portgroup,
+	 same_portgroup},
+	{NETDEF_DNS_HOST, &dns_host_map, false, true, offsetof(struct netdef, dns_hosts), same_dns_host, same_dns_host},
+	{NETDEF_DNS_TXT, &txt_map, false, true, offsetof(struct netdef, txts), same_txt, same_txt},
+	{NETDEF_DNS_SRV, &srv_map, false, true, offsetof(struct netdef, srvs), same_srv, same_srv},
 };
 
 static struct netdef_ip *find_ip(const struct netdef *d, int parent, const struct netdef_host *host)
@@ -378,14 +379,17 @@ static int apply(struct xlist *l, const struct section *s, unsigned command, voi
 
 	if (command == NETDEF_DELETE || command == NETDEF_MODIFY) {
 		if (at < 0)
-			return err_set(e, -EPERM, "couldn't locate a matching <%s> element in the network", s->map->name);
+			return err_set(e, -EPERM, "couldn't locate a matching <%s> element in the network",
+				       s->map->name);
 		if (command == NETDEF_MODIFY && s->fixed)
-			return err_set(e, -EPERM, "<%s> entries cannot be modified, only added or deleted", s->map->name);
+			return err_set(e, -EPERM, "<%s> entries cannot be modified, only added or deleted",
+				       s->map->name);
 		xmap_free(s->map, xlist_take(l, (unsigned)at));
 		return command == NETDEF_DELETE ? 0 : xlist_insert(l, (unsigned)at, item);
 	}
 	if (clash >= 0)
-		return err_set(e, -EPERM, "there is an existing <%s> element in the network that matches", s->map->name);
+		return err_set(e, -EPERM, "there is an existing <%s> element in the network that matches",
+			       s->map->name);
 	return xlist_insert(l, command == NETDEF_ADD_FIRST ? 0 : XMAP_LIST_MAX, item);
 }
 
@@ -397,7 +401,8 @@ static int update(struct netdef *d, const struct section *s, unsigned command, i
 	if (s->in_ip) {
 		ip = find_ip(d, parent, s->number == NETDEF_DHCP_HOST ? item : NULL);
 		if (!ip)
-			return err_set(e, -EPERM, "couldn't update dhcp entry - no <ip> element found at index %d", parent);
+			return err_set(e, -EPERM, "couldn't update dhcp entry - no <ip> element found at index %d",
+				       parent);
 	}
 	ret = apply((struct xlist *)((ip ? (char *)ip : (char *)d) + s->list), s, command, item, e);
 	if (ret == -ENOMEM || ret == -E2BIG)

@@ -10,9 +10,8 @@ static const char *const pool_types[] = { "", "dir", "fs", "netfs", "logical", "
 static const char *const volume_types[] = { "", "file", "block", "dir", "network", "netdir", "ploop", NULL };
 
 #define T struct storage_permissions
-static const struct xrow permission_rows[] = {
-	XSTR(ELEM, "mode", mode), XSTR(ELEM, "owner", owner), XSTR(ELEM, "group", group), XSTR(ELEM, "label", label), XEND
-};
+static const struct xrow permission_rows[] = {XSTR(ELEM, "mode", mode), XSTR(ELEM, "owner", owner),
+					      XSTR(ELEM, "group", group), XSTR(ELEM, "label", label), XEND};
 #undef T
 
 /* ---- pools ---- */
@@ -32,12 +31,17 @@ static const struct xrow pool_source_rows[] = {
 static const struct xrow pool_target_rows[] = {
 	XSTR(ELEM, "path", path), XGROUP("permissions", pool_permissions_rows), XEND
 };
-static const struct xrow pool_rows[] = {
-	XENUM(ATTR, "type", type, pool_types, .flags = XF_REQUIRED), XSTR(ELEM, "name", name), XUUID(ELEM, "uuid", uuid),
-	XBYTES(ELEM, "capacity", capacity), XBYTES(ELEM, "allocation", allocation), XBYTES(ELEM, "available", available),
-	XRAW("features", features), XGROUP("source", pool_source_rows, .flags = XF_ALWAYS),
-	XGROUP("target", pool_target_rows), XRAW("refresh", refresh), XEND
-};
+static const struct xrow pool_rows[] = {XENUM(ATTR, "type", type, pool_types, .flags = XF_REQUIRED),
+					XSTR(ELEM, "name", name),
+					XUUID(ELEM, "uuid", uuid),
+					XBYTES(ELEM, "capacity", capacity),
+					XBYTES(ELEM, "allocation", allocation),
+					XBYTES(ELEM, "available", available),
+					XRAW("features", features),
+					XGROUP("source", pool_source_rows, .flags = XF_ALWAYS),
+					XGROUP("target", pool_target_rows),
+					XRAW("refresh", refresh),
+					XEND};
 const struct xmap pooldef_map = { "pool", sizeof(T), offsetof(T, extra), pool_rows };
 #undef T
 

@@ -14,10 +14,12 @@ static const struct xrow usage_rows[] = {
 	XENUM(ATTR, "type", usage, usages), XSTR(ELEM, "volume", volume), XSTR(ELEM, "name", name),
 	XSTR(ELEM, "target", target), XEND
 };
-static const struct xrow secret_rows[] = {
-	XENUM(ATTR, "ephemeral", ephemeral, answers), XENUM(ATTR, "private", private, answers), XUUID(ELEM, "uuid", uuid),
-	XSTR(ELEM, "description", description), XGROUP("usage", usage_rows), XEND
-};
+static const struct xrow secret_rows[] = {XENUM(ATTR, "ephemeral", ephemeral, answers),
+					  XENUM(ATTR, "private", private, answers),
+					  XUUID(ELEM, "uuid", uuid),
+					  XSTR(ELEM, "description", description),
+					  XGROUP("usage", usage_rows),
+					  XEND};
 const struct xmap secretdef_map = { "secret", sizeof(T), offsetof(T, extra), secret_rows };
 #undef T
 

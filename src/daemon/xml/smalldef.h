@@ -6,7 +6,14 @@
 #include "daemon/xml/xmap.h"
 
 /* virSecretUsageType. */
-enum secretdef_usage { SECRETDEF_NONE, SECRETDEF_VOLUME, SECRETDEF_CEPH, SECRETDEF_ISCSI, SECRETDEF_TLS, SECRETDEF_VTPM };
+enum secretdef_usage {
+	SECRETDEF_NONE,
+	SECRETDEF_VOLUME,
+	SECRETDEF_CEPH,
+	SECRETDEF_ISCSI,
+	SECRETDEF_TLS,
+	SECRETDEF_VTPM
+};
 
 struct secretdef {
 	XLIST(struct xraw) extra;
