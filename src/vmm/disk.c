@@ -11,6 +11,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "path", .kind = OPT_STRING, .positional = true },
 	{ .key = "format", .kind = OPT_STRING },
 	{ .key = "readonly", .kind = OPT_BOOL },
+	{ .key = "bus", .kind = OPT_STRING },
 	{ .key = "cache", .kind = OPT_STRING },
 	{ .key = "engine", .kind = OPT_STRING },
 	{ 0 },
@@ -37,12 +38,29 @@ static int set_cache(struct blk_open *o, const char *name, struct err *e)
 	return err_set(e, -EINVAL, "cache=%s is unknown; writeback, none and unsafe are possible", name);
 }
 
-int disk_open(struct blk **out, const char *text, struct loop *loop, struct err *e)
+static int set_bus(struct disk *d, const char *name, struct err *e)
+{
+	d->sata = !strcmp(name, "sata");
+	if (!d->sata && strcmp(name, "virtio"))
+		return err_set(e, -EINVAL, "bus=%s is unknown; virtio and sata are possible", name);
+	return 0;
+}
+
+int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e)
+{
+	struct blk_open o = { .loop = loop, .path = path, .format = "raw", .read_only = true };
+
+	*out = (struct disk){ .sata = true, .cdrom = true };
+	return strcmp(path, "none") ? blk_open(&out->blk, &o, e) : 0;
+}
+
+int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e)
 {
 	struct blk_open o = { .loop = loop };
 	struct opts k;
 	int ret = opts_parse(&k, keys, text, e);
 
+	*out = (struct disk){ 0 };
 	if (ret < 0)
 		return ret;
 	o.path = opts_string(&k, "path", NULL);
@@ -54,7 +72,9 @@ int disk_open(struct blk **out, const char *text, struct loop *loop, struct err 
 	if (ret == 0)
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
-		ret = blk_open(out, &o, e);
+		ret = set_bus(out, opts_string(&k, "bus", "virtio"), e);
+	if (ret == 0)
+		ret = blk_open(&out->blk, &o, e);
 	opts_free(&k);
 	return ret;
 }

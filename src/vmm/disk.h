@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* --disk PATH[,format=raw][,readonly][,cache=...]: an image by its option text. */
+/* --disk PATH[,format=raw][,readonly][,bus=...][,cache=...]: an image by its option text. */
 #ifndef PANAL_VMM_DISK_H
 #define PANAL_VMM_DISK_H
 
@@ -8,6 +8,13 @@
 struct blk;
 struct loop;
 
-int disk_open(struct blk **out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;
+struct disk {
+	struct blk *blk; /* NULL: an empty CD-ROM drive */
+	bool sata, cdrom;
+};
+
+int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;
+/* --cdrom PATH|none: a drive on SATA with this image. */
+int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -159,7 +159,15 @@ static int open_disks(struct vmm *m, struct err *e)
 	int ret = 0;
 
 	for (unsigned n = 0; ret == 0 && n < m->opt.disk_count; n++) {
-		ret = disk_open(&bc->disk[n], m->opt.disk[n], m->loop, e);
+		struct disk d;
+
+		ret = m->opt.disk_cdrom[n] ? disk_open_cdrom(&d, m->opt.disk[n], m->loop, e) :
+					     disk_open(&d, m->opt.disk[n], m->loop, e);
+		bc->disk[n] = d.blk;
+		bc->disk_bus[n] = d.sata ? BOARD_SATA : BOARD_VIRTIO;
+		bc->disk_cdrom[n] = d.cdrom;
+		if (ret == 0 && d.sata && !m->opt.board_pc)
+			ret = err_set(e, -EINVAL, "%s: SATA drives need --board pc", m->opt.disk[n]);
 		if (ret == 0)
 			bc->disk_count++;
 	}
@@ -216,8 +224,6 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->boot = m->opt.boot;
 	bc->serial = m->serial;
 	bc->transport = m->opt.transport;
-	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
-	bc->slot_count = m->opt.slot_count;
 	bc->rng = m->opt.rng;
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;

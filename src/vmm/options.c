@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MEMORY_DEFAULT_MIB = 1024 };
@@ -43,6 +42,15 @@ static int add_initrd(struct options *o, const char *value, struct err *e)
 static int add_disk(struct options *o, const char *value, struct err *e)
 {
 	return add(o->disk, &o->disk_count, BOARD_DISK_MAX, value, e);
+}
+
+static int add_cdrom(struct options *o, const char *value, struct err *e)
+{
+	int ret = add_disk(o, value, e);
+
+	if (ret == 0)
+		o->disk_cdrom[o->disk_count - 1] = true;
+	return ret;
 }
 
 static int add_net(struct options *o, const char *value, struct err *e)
@@ -123,30 +131,6 @@ static int set_transport(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_slots(struct options *o, const char *value, struct err *e)
-{
-	uint32_t used = 0;
-	const char *at = value;
-
-	o->slot_count = 0;
-	do {
-		char *end;
-		unsigned long slot = strtoul(at, &end, 10);
-
-		if (end == at || *at == '-' || (*end && *end != ',') || slot < BOARD_SLOT_FIRST ||
-		    slot > BOARD_SLOT_LAST || used & 1u << slot)
-			return err_set(e, -EINVAL,
-				       "%s is not possible; a list of different slots from %d to %d is, as 2,3,5",
-				       value, BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
-		used |= 1u << slot;
-		o->slot[o->slot_count++] = (uint8_t)slot;
-		at = end + (*end == ',');
-		if (*end == ',' && !*at)
-			return err_set(e, -EINVAL, "%s ends with a comma", value);
-	} while (*at);
-	return 0;
-}
-
 static int set_board(struct options *o, const char *value, struct err *e)
 {
 	if (strcmp(value, "micro") && strcmp(value, "pc"))
@@ -194,7 +178,9 @@ static const struct option table[] = {
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
-	{ "--disk", "PATH[,format=raw][,readonly]", .set = add_disk, .help = "disk; may be repeated" },
+	{ "--disk", "PATH[,format=raw][,readonly][,bus=virtio|sata]", .set = add_disk,
+	  .help = "disk; may be repeated" },
+	{ "--cdrom", "PATH|none", .set = add_cdrom, .help = "CD-ROM drive of a pc; may be repeated" },
 	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net,
 	  .help = "network card; may be repeated" },
 	{ "--accel", "auto|kvm|soft", TEXT(accel),
@@ -209,8 +195,6 @@ static const struct option table[] = {
 	  .help = "where the firmware's log goes (none)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
-	{ "--pci-slots", "N,N,...", .set = set_slots,
-	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, in this order (from 1 on)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
 	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = "the guest's vsock address (3)" },
@@ -269,6 +253,8 @@ static int place_image(struct options *o, struct err *e)
 	if (o->disk_count == BOARD_DISK_MAX)
 		return err_set(e, -E2BIG, "%s: at most %d disks are possible", o->image, BOARD_DISK_MAX);
 	memmove(&o->disk[1], &o->disk[0], o->disk_count * sizeof(o->disk[0]));
+	memmove(&o->disk_cdrom[1], &o->disk_cdrom[0], o->disk_count * sizeof(o->disk_cdrom[0]));
+	o->disk_cdrom[0] = false;
 	o->disk[0] = o->image;
 	o->disk_count++;
 	return 0;
@@ -302,8 +288,6 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
-	if (o->slot_count && o->transport == BOARD_MMIO)
-		return err_set(e, -EINVAL, "--pci-slots: there is no PCI with --virtio mmio");
 	if (o->paused && !o->control && !o->gdb)
 		return err_set(e, -EINVAL, "--paused: nobody could let the machine go on; give --control or --gdb too");
 	return 0;

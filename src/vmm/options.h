@@ -14,14 +14,13 @@ struct options {
 	unsigned cpus;
 	struct x86_topology topology;
 	const char *disk[BOARD_DISK_MAX];
+	bool disk_cdrom[BOARD_DISK_MAX];
 	unsigned disk_count;
 	const char *net[BOARD_NET_MAX];
 	unsigned net_count;
 	const char *vsock;
 	uint32_t vsock_cid; /* 0: the default, 3 */
 	enum board_transport transport;
-	uint8_t slot[BOARD_SLOT_LAST];
-	unsigned slot_count;
 	bool board_pc;
 	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;

@@ -7,6 +7,7 @@
     tests/guest/pc.py NAME...      those whose name contains one of these
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -30,12 +31,31 @@ menuentry "Panal rescue" {
 """
 
 
-def rescue(directory, flavour):
-    """A hybrid image with GRUB, that boots from a disk and from a CD, by BIOS and by UEFI."""
+def modules(directory, flavour, *names):
+    """An initial ramdisk with these modules and what they depend on, as /m/00-NAME.ko and so on in the order of loading."""
+    with open(prepared(f"kernel-{flavour}/version"), encoding="ascii") as f:
+        version = f.read().strip()
+    tree = os.path.join(directory, "modules")
+    os.makedirs(os.path.join(tree, "lib"))
+    os.makedirs(os.path.join(tree, "m"))
+    os.symlink(os.path.abspath(prepared(f"kernel-{flavour}/modules")), os.path.join(tree, "lib/modules"))
+    listed = subprocess.run(["modprobe", "-d", tree, "-S", version, "--show-depends", "-a", *names], stdout=subprocess.PIPE, check=True)
+    paths = dict.fromkeys(line.split()[1] for line in listed.stdout.decode().splitlines() if line.startswith("insmod "))
+    for n, path in enumerate(paths):
+        shutil.copy(path, os.path.join(tree, f"m/{n:02}-{os.path.basename(path)}"))
+    files = "m\n" + "".join(f"m/{f}\n" for f in sorted(os.listdir(os.path.join(tree, "m"))))
+    made = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree, input=files.encode(), stdout=subprocess.PIPE, check=True)
+    return made.stdout
+
+
+def rescue(directory, flavour, more=b""):
+    """A hybrid image with GRUB, that boots from a disk and from a CD, by BIOS and by UEFI. more is joined to the initrd."""
     tree = os.path.join(directory, "tree")
     os.makedirs(os.path.join(tree, "boot/grub"))
     shutil.copy(kernel(flavour), os.path.join(tree, "boot/vmlinuz"))
     shutil.copy(prepared(f"quick-{flavour}.img"), os.path.join(tree, "boot/initrd.img"))
+    with open(os.path.join(tree, "boot/initrd.img"), "ab") as f:
+        f.write(b"\0" * (-f.tell() % 4) + more)
     with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
         f.write(GRUB_CFG)
     image = os.path.join(directory, "rescue.iso")
@@ -137,10 +157,50 @@ def uefi_variables():
             m.expect(r"not found|not defined", 60)
 
 
+def sata(cpus=1):
+    """Linux's AHCI driver: booted from a CD on SATA; a disk there gets a file system, which e2fsck finds good; NCQ, the
+    CD's contents, a drive without a medium."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            iso = rescue(d, "amd64", modules(d, "amd64", "ahci", "sd_mod", "sr_mod", "isofs", "ext4"))
+            disk = os.path.join(d, "disk.raw")
+            with open(disk, "wb") as f:
+                f.truncate(64 << 20)
+            with pc("--cdrom", iso, "--disk", disk + ",bus=sata", "--cdrom", "none", "--cpus", str(cpus)) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, status = m.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 2; cat /proc/partitions", 120)
+                check("sda" in out and "sr0" in out and "sr1" in out, "not all drives were found:\n" + out)
+                log, _ = m.run("dmesg | grep -i ata", 60)
+                check("NCQ (depth 32)" in log and "PANAL DVD-ROM" in log, "the drives are not what they should be:\n" + log)
+                out, status = m.run("mkdir /cd /disk; mount -t iso9660 -o ro /dev/sr0 /cd && cmp /cd/boot/vmlinuz /cd/boot/vmlinuz && "
+                                    "sha256sum < /cd/boot/vmlinuz", 120)
+                with open(os.path.join(d, "tree/boot/vmlinuz"), "rb") as f:
+                    check(status == 0 and hashlib.sha256(f.read()).hexdigest() in out, "the CD reads otherwise than it is:\n" + out)
+                out, status = m.run("mke2fs -q /dev/sda >/dev/null && mount -t ext2 /dev/sda /disk && cp /cd/boot/vmlinuz /disk/ && "
+                                    "(for n in 1 2 3 4; do dd if=/dev/urandom of=/disk/r$n bs=64k count=100 2>/dev/null & done; wait) && "
+                                    "sync && sha256sum /disk/r? /disk/vmlinuz > /tmp/sums && umount /disk && mount -t ext2 /dev/sda /disk && "
+                                    "sha256sum -c /tmp/sums >/dev/null && umount /disk && echo all we''ll", 240)
+                check("all well" in out, "the disk does not keep what it gets:\n" + out)
+                out, status = m.run("umount /cd; dd if=/dev/sr1 of=/dev/null count=4", 60)
+                check("No medium" in out, "the empty drive is not empty:\n" + out)
+                log, _ = m.run("dmesg", 60)
+                trouble = [l for l in log.splitlines() if re.search(r"ata\d.*(exception|failed|error|timeout|reset)|I/O error", l)
+                           and "dev sr" not in l and "limiting" not in l]
+                check(not trouble, "the driver had trouble:\n" + "\n".join(trouble))
+                m.send("poweroff -f\n")
+                ends_well(m)
+            done = subprocess.run(["e2fsck", "-fn", disk], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            check(done.returncode == 0, "e2fsck: " + done.stdout.decode("utf-8", "replace"))
+    return test
+
+
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
     ("rescue 4 cpus", rescue_shell(cpus=4)),
     ("rom", rom),
+    ("sata", sata()),
+    ("sata 2 cpus", sata(2)),
     ("uefi variables", uefi_variables),
     ("uefi rescue 4 cpus 4G amd64", rescue_shell("amd64", 4, "4G", "uefi")),
     ("rescue 4G", rescue_shell(memory="4G")),

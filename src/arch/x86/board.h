@@ -19,11 +19,12 @@ struct loop;
 struct net;
 struct vm;
 
-enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30 };
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8 };
 /* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
 #define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
 
+enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */ };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {
@@ -36,7 +37,9 @@ struct board_config {
 	enum board_transport transport;
 	/* Back ends. When its device is made, each passes to the device, and so to the machine, and its pointer here
 	 * becomes NULL. What is not NULL after a create function stays the caller's: it failed before that one. */
-	struct blk *disk[BOARD_DISK_MAX];
+	struct blk *disk[BOARD_DISK_MAX]; /* NULL from the start: an empty CD-ROM drive */
+	enum board_bus disk_bus[BOARD_DISK_MAX];
+	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
 	unsigned disk_count;
 	struct net *net[BOARD_NET_MAX];
 	uint8_t mac[BOARD_NET_MAX][6];
@@ -45,10 +48,6 @@ struct board_config {
 	struct chardev *console;  /* virtio console; NULL: none */
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
-	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock; each once. Devices
-	 * beyond get the lowest that are free. */
-	uint8_t slot[BOARD_SLOT_LAST];
-	unsigned slot_count;
 	/* board_pc */
 	const char *firmware;         /* path of the image; required */
 	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */

@@ -19,6 +19,7 @@
 #include "devices/legacy/fw_cfg.h"
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
+#include "devices/storage/ahci.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -271,6 +272,31 @@ static int add_pci(struct board_pc *pc, struct err *e)
 	return lpc_attach(lpc, b->virtio.bus, e);
 }
 
+enum { AHCI_FUNCTION = 2 };
+
+/* The controller is there only where somebody uses it: an absent device maps no code. */
+static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e)
+{
+	struct ahci_config ac = { .bus = pc->board.virtio.bus, .slot = LPC_SLOT, .function = AHCI_FUNCTION };
+	unsigned used = 0;
+	int ret;
+
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		if (cfg->disk_bus[n] != BOARD_SATA)
+			continue;
+		if (used == AHCI_PORTS)
+			return err_set(e, -ENOSPC, "more than %d SATA drives; put some on virtio", AHCI_PORTS);
+		ac.port[used].present = true;
+		ac.port[used].cdrom = cfg->disk_cdrom[n];
+		ac.port[used++].blk = cfg->disk[n];
+	}
+	ret = used ? ahci_create(pc->board.vm, &ac, e) : 0;
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_SATA)
+			cfg->disk[n] = NULL;
+	return ret;
+}
+
 /* ---- ISA ---- */
 
 static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct err *e)
@@ -353,6 +379,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	b->virtio.vm = b->vm;
 	b->virtio.gsi = &b->gsi;
 	ret = board_virtio_add(&b->virtio, cfg, e);
+	if (ret == 0)
+		ret = add_sata(pc, cfg, e);
 	if (ret == 0)
 		ret = add_fw_cfg(pc, cfg, e);
 	if (ret < 0)
