@@ -87,6 +87,7 @@ struct soft_cpu {
 	struct xblock *x_cur; /* the one that was left last */
 	uint8_t x_of;         /* OF while translated code runs; the other arithmetic flags are in s.rflags then too */
 	uint8_t x_vec_live;    /* enum xvec_level; only while translated code runs */
+	uint8_t x_x87;         /* x87 instructions may run; only while translated code runs, until C is called */
 	uint32_t x_host_mxcsr; /* what C runs with */
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 

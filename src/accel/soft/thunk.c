@@ -353,8 +353,13 @@ bool thunk_is_plain(const struct insn_source *src)
 {
 	const ZydisDecodedInstruction *zi = src->zi;
 
-	return !is_512(zi) && zi->meta.isa_ext != ZYDIS_ISA_EXT_X87 && zi->meta.isa_set != ZYDIS_ISA_SET_SSE3X87 &&
-	       zi->mnemonic != ZYDIS_MNEMONIC_FISTTP && is_allowed(src, thunk_cache_host(thunk_cache_of(src->sv)));
+	return !is_512(zi) && is_allowed(src, thunk_cache_host(thunk_cache_of(src->sv)));
+}
+
+bool thunk_is_x87(const ZydisDecodedInstruction *zi)
+{
+	return zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 || zi->meta.isa_set == ZYDIS_ISA_SET_SSE3X87 ||
+	       zi->mnemonic == ZYDIS_MNEMONIC_FISTTP;
 }
 
 /* ---- binding ---- */
@@ -469,8 +474,7 @@ static bool bind(struct insn *i, const struct insn_source *src, const struct thu
 	if (thunk_move_bind(i, src))
 		return true;
 	*needs_code = true;
-	if (src->zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 || src->zi->meta.isa_set == ZYDIS_ISA_SET_SSE3X87 ||
-	    src->zi->mnemonic == ZYDIS_MNEMONIC_FISTTP)
+	if (thunk_is_x87(src->zi))
 		ok = thunk_x87_bind(i, src, needs_code);
 	else
 		ok = bind_plain(i, src, &spec);

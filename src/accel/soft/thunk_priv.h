@@ -106,8 +106,9 @@ bool thunk_mask_bind(struct insn *i, const struct insn_source *src, bool *ok);
 bool thunk_move_bind(struct insn *i, const struct insn_source *src);
 
 /* ---- for the translator (xlate_vec.c) ---- */
-/* Is it an instruction that this host may execute, and neither x87 nor AVX-512? */
+/* Is it an instruction of thunks that this host may execute, and not AVX-512? */
 bool thunk_is_plain(const struct insn_source *src);
+bool thunk_is_x87(const ZydisDecodedInstruction *zi);
 /* Does it obey MXCSR? */
 bool thunk_uses_mxcsr(const ZydisDecodedInstruction *zi);
 /* thunk_emit.c: the opcode to execute, and whether 66 is the operand size */

@@ -220,6 +220,7 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	struct xlate *x = c->xlate;
 	x->stats.entries++;
 	c->x_of = c->s.rflags >> 11 & 1;
+	c->x_x87 = 0;
 	uint32_t exit = x->enter(c, xb->code);
 	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
 	c->cur = NULL;

@@ -42,9 +42,10 @@ struct gen {
 	struct vec_check {
 		uint8_t *from;
 		const uint8_t *back;
-		unsigned point, level;
-	} vec[BLOCK_INSNS + 1]; /* where the guest's vector registers must be live */
+		unsigned point, level; /* level 0: the x87 registers */
+	} vec[2 * BLOCK_INSNS + 2]; /* where the guest's vector registers must be live */
 	unsigned vec_count;
+	const struct insn *fip; /* the last x87 instruction, until the state knows */
 	struct stub stale;
 	struct stub remapped;        /* the mapping changed since the block was entered last */
 	struct stub mid[BLOCK_INSNS]; /* the handler of an instruction asked to end the block */
@@ -111,7 +112,7 @@ static void plan(struct gen *g)
 			read = 0;
 		}
 		read |= in->vec_reads;
-		in->changes = in->vec_writes & read;
+		in->changes = in->vec_writes & read || in->x87;
 		if (in->stores || in->changes)
 			stored = true;
 	}
@@ -175,6 +176,11 @@ static void commit(struct gen *g, unsigned n)
 		if (g->dirty >> r & 1)
 			x_store(g->t, g->host[r], GPR(r));
 	g->dirty = 0;
+	if (g->fip) {
+		x_imm(g->t, HOST_R13, g->xb->rip + g->fip->off);
+		x_store(g->t, HOST_R13, AT(s.fpu.fip));
+		g->fip = NULL;
+	}
 	if (!g->flags_mem && !g->flags_host)
 		g->failed = true; /* plan() rules it out */
 	else if (!g->flags_mem)
@@ -377,9 +383,17 @@ static void gen_push(struct gen *g, unsigned n)
 	const struct xinsn *in = &g->in[n];
 	use_all(g, in);
 	flags_clobber(g, n);
+	if (in->mem) {
+		memory(g, n, 8, false);
+		x_mem(g->t, true, 0x8b, HOST_R14, HOST_R14, 0);
+		x_store(g->t, HOST_R14, AT(next_rip));
+	}
 	x_lea(g->t, HOST_R14, g->host[X86_RSP], -8);
 	tlb_check(g, 8, true);
-	if (in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+	if (in->mem) {
+		x_load(g->t, HOST_R13, AT(next_rip));
+		x_mem(g->t, true, 0x89, HOST_R13, HOST_R14, 0);
+	} else if (in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER) {
 		x_mem(g->t, true, 0x89, g->host[in->i->rm], HOST_R14, 0);
 	} else {
 		x_imm(g->t, HOST_R13, in->i->imm);
@@ -540,21 +554,31 @@ static void gen_branch(struct gen *g, unsigned n)
 }
 
 /* ---- vectors ---- */
-/* What the instructions from n on need of the vector registers until C is called again; the state is whole. */
-static void vec_check(struct gen *g, unsigned n)
+static void live_check(struct gen *g, size_t at, unsigned level)
 {
-	unsigned level = 0;
-	for (; n < g->count && g->in[n].kind != XK_HELPER; n++)
-		level = level > g->in[n].level ? level : g->in[n].level;
-	if (!level)
-		return;
 	struct vec_check *v = &g->vec[g->vec_count++];
-	x_mem(g->t, false, 0x80, 7, HOST_CPU, (int32_t)AT(x_vec_live)); /* cmp byte [live], level */
-	x_byte(g->t, level);
+	x_mem(g->t, false, 0x80, 7, HOST_CPU, (int32_t)at); /* cmp byte [at], level */
+	x_byte(g->t, level ? level : 1);
 	v->from = x_jcc(g->t, 2);
 	v->back = x_rx(g->t);
 	v->point = g->point;
 	v->level = level;
+}
+
+/* What the instructions from n on need of the vector registers until C is called again; the state is whole. */
+static void vec_check(struct gen *g, unsigned n)
+{
+	unsigned level = 0;
+	bool x87 = false;
+	for (; n < g->count && g->in[n].kind != XK_HELPER; n++) {
+		level = level > g->in[n].level ? level : g->in[n].level;
+		x87 |= g->in[n].x87;
+	}
+	/* Loading the x87 registers takes the others away. */
+	if (x87)
+		live_check(g, AT(x_x87), 0);
+	if (level)
+		live_check(g, AT(x_vec_live), level);
 }
 
 static void vec_check_end(struct gen *g)
@@ -563,10 +587,10 @@ static void vec_check_end(struct gen *g)
 	for (unsigned n = 0; n < g->vec_count; n++) {
 		const struct vec_check *v = &g->vec[n];
 		x_here(t, v->from);
-		x_byte(t, 0xe8); /* call vec_load */
-		x_u32(t, (uint32_t)(g->x->vec_load - (x_rx(t) + 4)));
+		x_byte(t, 0xe8); /* call */
+		x_u32(t, (uint32_t)((v->level ? g->x->vec_load : g->x->x87_load) - (x_rx(t) + 4)));
 		x_byte(t, 0x3c); /* cmp al, level */
-		x_byte(t, v->level);
+		x_byte(t, v->level ? v->level : 1);
 		stub_from(&g->bail[v->point], x_jcc(t, 2));
 		x_jmp(t, v->back);
 	}
@@ -587,6 +611,8 @@ static void gen_vec(struct gen *g, unsigned n)
 	flags_before(g, in, n);
 	xvec_encode(g->t, in, g->host);
 	flags_after(g, in, n);
+	if (in->fip)
+		g->fip = in->i;
 	for (unsigned r = 0; r < X86_GPR_COUNT; r++)
 		if (in->writes >> r & 1)
 			set(g, r);
@@ -801,6 +827,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->flags_host = g->stored = g->failed = false;
 	g->flags_mem = true;
 	g->point = g->vec_count = 0;
+	g->fip = NULL;
 	gen_entry(g);
 	for (unsigned n = 0; n < g->count; n++)
 		gen_insn(g, n);

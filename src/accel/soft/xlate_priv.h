@@ -38,7 +38,7 @@ struct xlate {
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
 	const uint8_t *leave;
-	const uint8_t *vec_load, *help; /* xlate_vec.c: to be called; help: xlate_help without live registers */
+	const uint8_t *vec_load, *x87_load, *help; /* xlate_vec.c: to be called; help: xlate_help without live registers */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
 	uint32_t epoch;
@@ -115,6 +115,7 @@ struct xinsn {
 	uint16_t vec_reads, vec_writes; /* vector registers */
 	uint8_t level;          /* enum xvec_level that it needs */
 	uint8_t align;          /* its memory operand must be aligned so; 0: not */
+	bool x87, fip;          /* needs the x87 registers; is remembered as the last x87 instruction */
 	bool changes;           /* it may not be executed twice: it overwrites what was read since the last whole point */
 };
 /* i and its bytes -> in. */
@@ -130,6 +131,11 @@ void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
 bool xvec_scan(struct soft_cpu *c, struct xinsn *in);
 /* The instruction with the host's registers for the guest's general ones, its memory operand at [R14]. */
 void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host);
+
+/* ---- xlate_vec_x87.c ---- */
+void xvec_x87_stub(struct xtext *t);
+bool xvec_x87_scan(struct xinsn *in);
+void xvec_x87_encode(struct xtext *t, const struct xinsn *in);
 
 /* ---- xlate_gen.c ---- */
 /* Writes the code of xb; false: nothing of it can be translated. t->overflow: no room. */

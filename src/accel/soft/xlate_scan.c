@@ -201,7 +201,15 @@ static bool scan_stack(struct xinsn *in)
 		in->loads = true;
 		return true;
 	}
-	if (i->width != 8 || in->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
+	if (i->width != 8)
+		return false;
+	if (push && in->mem && in->mem->size == 64) {
+		in->reads |= 1u << X86_RSP;
+		in->writes |= 1u << X86_RSP;
+		in->stores = true;
+		return true;
+	}
+	if (in->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 		return false;
 	bool reg = in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER;
 	if (reg && (i->rm > 15 || ZydisRegisterGetClass(in->op[0].reg.value) != ZYDIS_REGCLASS_GPR64))
@@ -264,13 +272,14 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->bytes = bytes;
 	in->mem = NULL;
 	in->reads = in->writes = 0;
-	in->loads = in->stores = in->commit = in->live = in->changes = false;
+	in->loads = in->stores = in->commit = in->live = in->changes = in->x87 = in->fip = false;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	const ZydisDecoder *d = &c->sv->decoder[3];
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
 	    (scan_known(c, x, in) || xvec_scan(c, in)))
 		return;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
+	in->x87 = in->fip = false;
 	in->kind = XK_HELPER;
 	in->flags = XF_READ;
 	in->mem = NULL;

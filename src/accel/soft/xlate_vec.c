@@ -122,6 +122,15 @@ static void stub_load(struct xtext *t, unsigned width)
 	x_byte(t, 0xc3);
 }
 
+static void save_if_live(struct xtext *t, const uint8_t *save)
+{
+	live_is_zero(t);
+	uint8_t *clean = x_jcc(t, 4);
+	x_byte(t, 0xe8); /* call save */
+	x_u32(t, (uint32_t)(save - (x_rx(t) + 4)));
+	x_here(t, clean);
+}
+
 void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 {
 	unsigned width = host_width(c);
@@ -130,18 +139,15 @@ void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	x->vec_load = x_rx(t);
 	stub_load(t, width);
 	x->leave = x_rx(t);
-	live_is_zero(t);
-	uint8_t *clean = x_jcc(t, 4);
-	x_byte(t, 0xe8); /* call save */
-	x_u32(t, (uint32_t)(save - (x_rx(t) + 4)));
-	x_here(t, clean);
+	save_if_live(t, save);
 	x_jmp(t, restore);
+	x->x87_load = x_rx(t);
+	save_if_live(t, save);
+	xvec_x87_stub(t);
 	x->help = x_rx(t);
-	live_is_zero(t);
-	clean = x_jcc(t, 4);
-	x_byte(t, 0xe8);
-	x_u32(t, (uint32_t)(save - (x_rx(t) + 4)));
-	x_here(t, clean);
+	save_if_live(t, save);
+	x_mem(t, false, 0xc6, 0, HOST_CPU, (int32_t)AT(x_x87));
+	x_byte(t, 0);
 	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
 	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)xlate_help);
 	PUT(t, 0xff, 0xe0); /* jmp rax */
@@ -151,8 +157,7 @@ void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 static bool left_to_handlers(const ZydisDecodedInstruction *zi)
 {
 	switch (zi->mnemonic) {
-	case ZYDIS_MNEMONIC_LDMXCSR: case ZYDIS_MNEMONIC_STMXCSR:
-	case ZYDIS_MNEMONIC_VLDMXCSR: case ZYDIS_MNEMONIC_VSTMXCSR:
+	case ZYDIS_MNEMONIC_LDMXCSR: case ZYDIS_MNEMONIC_VLDMXCSR:
 	case ZYDIS_MNEMONIC_CLFLUSH: case ZYDIS_MNEMONIC_CLFLUSHOPT: case ZYDIS_MNEMONIC_CLWB:
 	case ZYDIS_MNEMONIC_MASKMOVQ: case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_VMASKMOVDQU:
 	case ZYDIS_MNEMONIC_VMASKMOVPS: case ZYDIS_MNEMONIC_VPMASKMOVD:
@@ -161,7 +166,7 @@ static bool left_to_handlers(const ZydisDecodedInstruction *zi)
 	case ZYDIS_MNEMONIC_VPGATHERDQ: case ZYDIS_MNEMONIC_VGATHERDPD:
 	case ZYDIS_MNEMONIC_VPGATHERQD: case ZYDIS_MNEMONIC_VGATHERQPS:
 	case ZYDIS_MNEMONIC_VPGATHERQQ: case ZYDIS_MNEMONIC_VGATHERQPD:
-	case ZYDIS_MNEMONIC_RDRAND: case ZYDIS_MNEMONIC_RDSEED: case ZYDIS_MNEMONIC_EMMS: return true;
+	case ZYDIS_MNEMONIC_RDRAND: case ZYDIS_MNEMONIC_RDSEED: return true;
 	default: return false;
 	}
 }
@@ -194,6 +199,8 @@ static enum xflags flags_of(const ZydisDecodedInstruction *zi)
 	const ZydisAccessedFlags *f = zi->cpu_flags;
 	if (!f || !((f->tested | f->modified | f->set_0 | f->set_1 | f->undefined) & X86_FLAG_ARITH))
 		return XF_NONE;
+	if (!((f->modified | f->set_0 | f->set_1 | f->undefined) & X86_FLAG_ARITH))
+		return XF_READ;
 	return f->tested & X86_FLAG_ARITH ? XF_BOTH : XF_MIX;
 }
 
@@ -223,6 +230,7 @@ static bool scan_register(struct xinsn *in, const ZydisDecodedOperand *o)
 			in->vec_writes |= bit;
 		in->level = vex ? XVEC_AVX : in->level ? in->level : XVEC_SSE;
 		return ZydisRegisterGetId(o->reg.value) < 16;
+	case ZYDIS_REGCLASS_MMX: in->x87 = true; return true;
 	case ZYDIS_REGCLASS_FLAGS: return true;
 	default: return o->reg.value == ZYDIS_REGISTER_MXCSR;
 	}
@@ -261,6 +269,9 @@ static void whole_writes(struct xinsn *in)
 		in->vec_reads = in->vec_writes = 0xffff;
 		in->level = XVEC_AVX;
 		break;
+	case ZYDIS_MNEMONIC_EMMS: in->x87 = true; break;
+	case ZYDIS_MNEMONIC_STMXCSR: in->level = XVEC_SSE; break;
+	case ZYDIS_MNEMONIC_VSTMXCSR: in->level = XVEC_AVX; break;
 	default: break;
 	}
 }
@@ -280,6 +291,10 @@ bool xvec_scan(struct soft_cpu *c, struct xinsn *in)
 	in->kind = XK_VEC;
 	if (left_to_handlers(&in->zi))
 		return false;
+	if (thunk_is_x87(&in->zi)) {
+		in->flags = flags_of(&in->zi);
+		return xvec_x87_scan(in);
+	}
 	for (unsigned n = 0; n < in->zi.operand_count; n++) {
 		const ZydisDecodedOperand *o = &in->op[n];
 		if (o->type == ZYDIS_OPERAND_TYPE_REGISTER && !scan_register(in, o))
@@ -377,6 +392,10 @@ static void put_vex(struct xtext *t, const struct xinsn *in, const struct form *
 
 void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host)
 {
+	if (thunk_is_x87(&in->zi)) {
+		xvec_x87_encode(t, in);
+		return;
+	}
 	struct form f = form_of(in, host);
 	if (in->zi.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
 		put_vex(t, in, &f);
