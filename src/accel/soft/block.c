@@ -166,6 +166,27 @@ static bool decode_crossing(struct soft_cpu *c, uint64_t lin, const uint8_t *byt
 	return true;
 }
 
+/* The one instruction at lin, when it reaches into the next page and was decoded before: its bytes are compared where
+ * they are now. That the first ones are the same means that the second page is needed. */
+static struct block *crossing_find(struct soft_cpu *c, uint64_t lin)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	struct crossing *x = &bc->crossing[(lin ^ lin >> 12) & (CROSSINGS - 1)];
+	unsigned room = 4096 - (lin & 4095);
+	uint64_t gpa;
+	if (x->len <= room || x->mode != c->mode)
+		return NULL;
+	const uint8_t *first = mmu_fetch(c, lin, &gpa);
+	if (!first || memcmp(first, x->bytes, room))
+		return NULL;
+	const uint8_t *second = mmu_fetch(c, lin + room, &gpa);
+	if (!second || memcmp(second, x->bytes + room, x->len - room))
+		return NULL;
+	bc->scratch = (struct block){ .page_gen = &bc->scratch_gen, .insn = &x->insn, .capacity = 1, .once = true, .count = 1,
+				      .len = x->len, .system = x->system };
+	return &bc->scratch;
+}
+
 /* One instruction, not kept as a block. Bytes beyond the first page or the limit are only touched when the
  * instruction needs them. */
 static struct block *block_scratch(struct soft_cpu *c, uint64_t lin)
@@ -282,6 +303,11 @@ struct block *block_find(struct soft_cpu *c)
 	uint64_t lin = cpu_code64(c) ? rip : (uint32_t)(rip + c->s.seg[X86_CS].base);
 	if (c->sv->foreign)
 		return block_scratch(c, lin);
+	if (cpu_code64(c) && (lin & 4095) > 4096 - sizeof(bc->crossing[0].bytes)) {
+		struct block *crossing = crossing_find(c, lin);
+		if (crossing)
+			return crossing;
+	}
 	if (!cpu_code64(c) && rip > c->s.seg[X86_CS].limit)
 		cpu_gp0(c);
 	const uint8_t *host = mmu_fetch(c, lin, &gpa);
