@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct blk_format *const formats[] = {&blk_format_raw};
+static const struct blk_format *const formats[] = {&blk_format_raw, &blk_format_qcow2};
 
 /* --- requests --- */
 
@@ -61,6 +61,8 @@ static void reap(struct blk *b, bool wait)
 	b->in_event = true;
 	b->plugged++;
 	b->engine->reap(b->engine_data, wait);
+	if (b->format && b->format->reap)
+		b->format->reap(b, wait);
 	run_finished(b);
 	blk_unplug(b);
 	b->in_event = false;
@@ -293,7 +295,7 @@ int blk_open(struct blk **out, const struct blk_open *o, struct err *e)
 {
 	const struct blk_format *format = find_format(o->format);
 	if (!format)
-		return err_set(e, -EINVAL, "image %s: there is no format %s; choose raw", o->path, o->format);
+		return err_set(e, -EINVAL, "image %s: there is no format %s; choose raw or qcow2", o->path, o->format);
 	struct blk *b = blk_new(o);
 	if (!b)
 		return err_set(e, -ENOMEM, "image %s: no memory", o->path);

@@ -46,7 +46,8 @@ struct blk_info {
 
 struct blk_open {
 	const char *path;
-	const char *format; /* "raw"; NULL = "raw" */
+	const char *format; /* "raw", "qcow2"; NULL = "raw" */
+	const char *snapshot; /* qcow2: NULL, or the internal snapshot to read (then read_only) */
 	bool read_only;
 	bool direct;        /* O_DIRECT: cache=none */
 	bool ignore_flush;  /* cache=unsafe */

@@ -14,8 +14,11 @@ struct blk_format {
 	void (*close)(struct blk *b);
 	/* Checked already: alignment, range, write permission. Ends in blk_finish, at once or later. */
 	void (*submit)(struct blk *b, struct blk_req *req);
+	/* NULL, or: calls blk_finish for what threads of the format's own have ended; they signal event_fd. wait:
+	 * for at least one, when that is all that is left to wait for. */
+	void (*reap)(struct blk *b, bool wait);
 };
-extern const struct blk_format blk_format_raw;
+extern const struct blk_format blk_format_raw, blk_format_qcow2;
 
 /* One operation on a file descriptor. */
 enum file_op { FILE_READ, FILE_WRITE, FILE_SYNC, FILE_FALLOCATE };

@@ -10,6 +10,7 @@
 static const struct opt_desc keys[] = {
 	{ .key = "path", .kind = OPT_STRING, .positional = true },
 	{ .key = "format", .kind = OPT_STRING },
+	{ .key = "snapshot", .kind = OPT_STRING },
 	{ .key = "readonly", .kind = OPT_BOOL },
 	{ .key = "bus", .kind = OPT_STRING },
 	{ .key = "cache", .kind = OPT_STRING },
@@ -65,10 +66,11 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 		return ret;
 	o.path = opts_string(&k, "path", NULL);
 	o.format = opts_string(&k, "format", "raw");
+	o.snapshot = opts_string(&k, "snapshot", NULL);
 	o.read_only = opts_bool(&k, "readonly", false);
 	o.engine = opts_string(&k, "engine", NULL);
 	if (!o.path)
-		ret = err_set(e, -EINVAL, "no path given: PATH[,format=raw][,readonly]");
+		ret = err_set(e, -EINVAL, "no path given: PATH[,format=raw|qcow2][,readonly]");
 	if (ret == 0)
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* --disk PATH[,format=raw][,readonly][,bus=...][,cache=...]: an image by its option text. */
+/* --disk PATH[,format=raw|qcow2][,readonly][,bus=...][,cache=...]: an image by its option text. */
 #ifndef PANAL_VMM_DISK_H
 #define PANAL_VMM_DISK_H
 

@@ -178,7 +178,7 @@ static const struct option table[] = {
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
-	{ "--disk", "PATH[,format=raw][,readonly][,bus=virtio|sata]", .set = add_disk,
+	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata]", .set = add_disk,
 	  .help = "disk; may be repeated" },
 	{ "--cdrom", "PATH|none", .set = add_cdrom, .help = "CD-ROM drive of a pc; may be repeated" },
 	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net,
