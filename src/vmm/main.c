@@ -224,6 +224,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->boot = m->opt.boot;
 	bc->serial = m->serial;
 	bc->transport = m->opt.transport;
+	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
+	bc->slot_count = m->opt.slot_count;
 	bc->rng = m->opt.rng;
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;

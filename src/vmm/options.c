@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MEMORY_DEFAULT_MIB = 1024 };
@@ -131,6 +132,30 @@ static int set_transport(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static int set_slots(struct options *o, const char *value, struct err *e)
+{
+	uint32_t used = 0;
+	const char *at = value;
+
+	o->slot_count = 0;
+	do {
+		char *end;
+		unsigned long slot = strtoul(at, &end, 10);
+
+		if (end == at || *at == '-' || (*end && *end != ',') || slot < BOARD_SLOT_FIRST ||
+		    slot > BOARD_SLOT_LAST || used & 1u << slot)
+			return err_set(e, -EINVAL,
+				       "%s is not possible; a list of different slots from %d to %d is, as 2,3,5",
+				       value, BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
+		used |= 1u << slot;
+		o->slot[o->slot_count++] = (uint8_t)slot;
+		at = end + (*end == ',');
+		if (*end == ',' && !*at)
+			return err_set(e, -EINVAL, "%s ends with a comma", value);
+	} while (*at);
+	return 0;
+}
+
 static int set_board(struct options *o, const char *value, struct err *e)
 {
 	if (strcmp(value, "micro") && strcmp(value, "pc"))
@@ -195,6 +220,8 @@ static const struct option table[] = {
 	  .help = "where the firmware's log goes (none)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
+	{ "--pci-slots", "N,N,...", .set = set_slots,
+	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, in this order (from 1 on)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
 	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = "the guest's vsock address (3)" },
@@ -288,6 +315,8 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	if (o->slot_count && o->transport == BOARD_MMIO)
+		return err_set(e, -EINVAL, "--pci-slots: there is no PCI with --virtio mmio");
 	if (o->paused && !o->control && !o->gdb)
 		return err_set(e, -EINVAL, "--paused: nobody could let the machine go on; give --control or --gdb too");
 	return 0;

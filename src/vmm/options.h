@@ -21,6 +21,8 @@ struct options {
 	const char *vsock;
 	uint32_t vsock_cid; /* 0: the default, 3 */
 	enum board_transport transport;
+	uint8_t slot[BOARD_SLOT_LAST];
+	unsigned slot_count;
 	bool board_pc;
 	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;

@@ -19,7 +19,7 @@ struct loop;
 struct net;
 struct vm;
 
-enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8 };
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30 };
 /* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
 #define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
@@ -48,6 +48,10 @@ struct board_config {
 	struct chardev *console;  /* virtio console; NULL: none */
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
+	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock; each once. Devices
+	 * beyond get the lowest that are free. */
+	uint8_t slot[BOARD_SLOT_LAST];
+	unsigned slot_count;
 	/* board_pc */
 	const char *firmware;         /* path of the image; required */
 	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */

@@ -12,23 +12,33 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FIRST_SLOT = 1, SLOTS = 32 };
-
 static unsigned mmio_gsi(unsigned n)
 {
 	return BOARD_MMIO_GSI + n % BOARD_MMIO_GSIS;
 }
 
+static unsigned next_slot(struct board_virtio *bv, unsigned n)
+{
+	unsigned slot = BOARD_SLOT_FIRST;
+
+	if (n < bv->slot_count)
+		return bv->slot[n];
+	while (slot <= BOARD_SLOT_LAST && bv->slots_used & 1u << slot)
+		slot++;
+	return slot;
+}
+
 static int next_place(struct board_virtio *bv, struct virtio_place *place, struct err *e)
 {
-	unsigned n = bv->next++;
+	unsigned n = bv->next++, slot = next_slot(bv, n);
 
 	*place = (struct virtio_place){ 0 };
-	if (FIRST_SLOT + n >= SLOTS)
-		return err_set(e, -ENOSPC, "more than %d devices; leave some out", SLOTS - FIRST_SLOT);
+	if (slot < BOARD_SLOT_FIRST || slot > BOARD_SLOT_LAST)
+		return err_set(e, -ENOSPC, "more than %d devices; leave some out", BOARD_SLOT_LAST);
+	bv->slots_used |= 1u << slot;
 	if (bv->bus) {
 		place->bus = bv->bus;
-		place->slot = (uint8_t)(FIRST_SLOT + n);
+		place->slot = (uint8_t)slot;
 	} else {
 		place->mmio_addr = BOARD_MMIO_AT + n * BOARD_MMIO_SIZE;
 		place->mmio_irq = gsi_wire(bv->gsi, mmio_gsi(n));
@@ -101,6 +111,10 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 {
 	int ret = 0;
 
+	bv->slot = cfg->slot;
+	bv->slot_count = cfg->slot_count;
+	for (unsigned n = 0; n < cfg->slot_count; n++)
+		bv->slots_used |= 1u << cfg->slot[n];
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
 			ret = add_disk(bv, &cfg->disk[n], e);

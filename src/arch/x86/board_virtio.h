@@ -7,14 +7,17 @@
 #include "arch/x86/board.h"
 #include "arch/x86/gsi.h"
 
-/* Where the next device goes. Slots and windows are handed out in order, so addresses are stable from start to start.
- */
+/* Where the next device goes. Slots are the configuration's, or handed out in order, as windows are, so addresses are
+ * stable from start to start. */
 struct board_virtio {
 	struct vm *vm;
 	struct gsi *gsi;
 	struct pci_bus *bus; /* NULL: MMIO */
 	struct virtio_balloon *balloon; /* NULL: none */
 	unsigned next;
+	uint32_t slots_used; /* a bit for each */
+	const uint8_t *slot; /* of the configuration, while devices are added */
+	unsigned slot_count;
 };
 
 enum { BOARD_MMIO_SIZE = 0x200, BOARD_MMIO_GSI = 16, BOARD_MMIO_GSIS = 8 };

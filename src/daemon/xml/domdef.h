@@ -35,7 +35,7 @@ enum dom_chr { DOM_CHR_NONE, DOM_CHR_PTY, DOM_CHR_FILE, DOM_CHR_UNIX, DOM_CHR_TC
 	       DOM_CHR_NMDM, DOM_CHR_QEMU_VDAGENT, DOM_CHR_DBUS };
 enum dom_controller { DOM_CONTROLLER_NONE, DOM_CONTROLLER_IDE, DOM_CONTROLLER_FDC, DOM_CONTROLLER_SCSI,
 		      DOM_CONTROLLER_SATA, DOM_CONTROLLER_VIRTIO_SERIAL, DOM_CONTROLLER_CCID, DOM_CONTROLLER_USB,
-		      DOM_CONTROLLER_PCI, DOM_CONTROLLER_XENBUS, DOM_CONTROLLER_ISA };
+		      DOM_CONTROLLER_PCI, DOM_CONTROLLER_XENBUS, DOM_CONTROLLER_ISA, DOM_CONTROLLER_NVME };
 enum dom_address { DOM_ADDRESS_NONE, DOM_ADDRESS_PCI, DOM_ADDRESS_DRIVE, DOM_ADDRESS_VIRTIO_SERIAL, DOM_ADDRESS_CCID,
 		   DOM_ADDRESS_USB, DOM_ADDRESS_ISA, DOM_ADDRESS_DIMM, DOM_ADDRESS_VIRTIO_MMIO, DOM_ADDRESS_UNASSIGNED,
 		   DOM_ADDRESS_SPAPR_VIO, DOM_ADDRESS_CCW, DOM_ADDRESS_VIRTIO_S390, DOM_ADDRESS_MDEV };
@@ -61,6 +61,7 @@ struct domdev {
 	char *alias; /* "net0" of a running machine, or the user's "ua-..." */
 	struct xnum boot;
 	struct domdef_address address;
+	char *iommu, *ats, *packed, *page_per_vq; /* of a virtio device's <driver> */
 };
 
 struct domdef_source {
@@ -80,6 +81,7 @@ struct domdef_disk {
 	char *driver, *format, *cache, *error_policy, *rerror_policy, *io, *ioeventfd, *event_idx, *copy_on_read,
 		*discard, *detect_zeroes;
 	struct xnum iothread, queues, queue_size;
+	XLIST(struct xraw) driver_parts;
 	struct domdef_source source;
 	char *target; /* "vda" */
 	int bus;      /* enum dom_bus; filled in from the target's name */
@@ -95,21 +97,24 @@ struct domdef_controller {
 	struct xnum index;
 	char *model, *model_name;
 	struct xnum ports, vectors;
-	struct xnum queues, cmd_per_lun, max_sectors;
+	struct xnum queues, cmd_per_lun, max_sectors, iothread;
+	char *ioeventfd, *event_idx;
 	struct xnum chassis_nr, chassis, target_port, bus_nr, node;
 	char *hotplug;
 	struct xnum pcihole64;
+	XLIST(struct xraw) master;
 };
 
 struct domdef_interface {
 	struct domdev dev;
 	int type; /* enum dom_net */
+	char *iface_managed, *trust;
 	char *mac, *mac_type, *mac_check;
 	char *network, *portgroup, *portid, *bridge, *source_dev, *mode, *path, *source_type, *source_address, *managed;
 	struct xnum source_port;
 	char *target, *target_managed; /* tap device on the host */
 	char *model;
-	char *driver, *txmode, *ioeventfd, *event_idx;
+	char *driver, *txmode, *ioeventfd, *event_idx, *rss, *rss_hash_report;
 	struct xnum queues, rx_queue_size, tx_queue_size;
 	char *link; /* "up", "down" */
 	struct xnum mtu;
@@ -132,7 +137,7 @@ struct domdef_chr {
 
 struct domdef_input {
 	struct domdev dev;
-	char *type, *bus, *model, *evdev;
+	char *type, *bus, *model, *evdev, *grab, *repeat, *grab_toggle;
 	XLIST(struct xraw) parts;
 };
 
@@ -252,6 +257,7 @@ struct domdef_cell {
 	char *cpus;
 	struct xnum memory;
 	char *unit, *mem_access, *discard;
+	XLIST(struct xraw) parts;
 };
 
 struct domdef_cpu {
@@ -312,8 +318,7 @@ struct domdef_os {
 	char *bootmenu;
 	struct xnum bootmenu_timeout;
 	char *smbios_mode;
-	char *bios_useserial;
-	struct xnum bios_reboot_timeout;
+	char *bios_useserial, *bios_reboot_timeout;
 	XLIST(struct xraw) init;
 };
 
@@ -499,6 +504,7 @@ struct domdef_place {
 	const char *control;                     /* socket of the control protocol */
 	const char *serial, *console;            /* chardev texts ("unix:PATH") for a serial and console of type pty;
 						  * NULL: none is connected */
+	const char *nvram;                       /* file for UEFI's variables where the document names none */
 	const char *vsock;                       /* unix socket of the vsock's host side */
 	const char *(*tap)(void *opaque, const struct domdef_interface *i); /* tap device of an interface, or NULL */
 	const char *(*volume)(void *opaque, const struct domdef_disk *k);   /* path of a disk of type volume, or NULL */

@@ -303,36 +303,37 @@ static bool on_pci(const struct places *p, const struct domdef_kind *k, const st
 	       !strcmp(k->name, "filesystem") || !strcmp(k->name, "shmem") || !strcmp(k->name, "crypto");
 }
 
-/* A root port is at slot 2 or above, eight in a slot; its chassis and port numbers follow from index and place. */
+/* Root ports are above the slots of the board's devices, eight in a slot; chassis and port numbers follow from index
+ * and place. */
+static const uint8_t port_slots[] = { 0x1c, 0x1a, 0x19, 0x1d, 0x1e };
+
+/* Functions of a slot belong together: only beside another root port. */
+static bool port_fits(const struct places *p, unsigned slot)
+{
+	if (!p->used[0][slot])
+		return true;
+	for (unsigned n = 0; n < p->d->controllers.n; n++) {
+		const struct domdef_controller *o = p->d->controllers.v[n];
+		const struct domdef_address *a = &o->dev.address;
+
+		if (same(o->model, "pcie-root-port") && a->type == DOM_ADDRESS_PCI && !a->bus.v && a->slot.v == slot &&
+		    !a->function.v && a->multifunction == DOM_ON)
+			return true;
+	}
+	return false;
+}
+
 static int place_root_port(struct places *p, struct domdef_controller *c)
 {
 	struct domdef_address *a = &c->dev.address;
 
-	for (unsigned slot = 2; a->type != DOM_ADDRESS_PCI && slot < SLOTS - 1; slot++) {
-		unsigned function = 0;
+	for (size_t n = 0; a->type != DOM_ADDRESS_PCI && n < COUNT_OF(port_slots); n++) {
+		unsigned slot = port_slots[n], function = 0;
 
-		if (slot == 0x1b || slot == 0x1d)
-			continue;
-		/* Not beside something else's function. */
-		if (p->used[0][slot] && !(p->used[0][slot] & 1))
-			continue;
 		while (function < FUNCTIONS && p->used[0][slot] & 1u << function)
 			function++;
-		if (function == FUNCTIONS)
+		if (function == FUNCTIONS || !port_fits(p, slot))
 			continue;
-		if (function) {
-			bool port = false;
-
-			for (unsigned n = 0; n < p->d->controllers.n; n++) {
-				const struct domdef_controller *o = p->d->controllers.v[n];
-
-				port |= same(o->model, "pcie-root-port") && o->dev.address.type == DOM_ADDRESS_PCI &&
-				        !o->dev.address.bus.v && o->dev.address.slot.v == slot &&
-				        !o->dev.address.function.v && o->dev.address.multifunction == DOM_ON;
-			}
-			if (!port)
-				continue;
-		}
 		take(p, 0, slot, function);
 		set_pci(a, 0, slot, function);
 		a->multifunction = function ? DOM_SWITCH_ABSENT : DOM_ON;
@@ -406,7 +407,9 @@ static int place_express(struct places *p, struct domdev *dev)
 
 static int place_flat(struct places *p, struct domdev *dev)
 {
-	for (unsigned slot = 3; slot < SLOTS; slot++)
+	/* Slot 1 is a chipset's or a display's, 2 a display's. */
+	for (unsigned slot = p->machine->pci == DOMDEF_PCI_BOARD ? DOMDEF_SLOT_FIRST : 3; slot <= DOMDEF_SLOT_LAST;
+	     slot++)
 		if (!p->used[0][slot]) {
 			take(p, 0, slot, 0);
 			set_pci(&dev->address, 0, slot, 0);
@@ -415,51 +418,35 @@ static int place_flat(struct places *p, struct domdev *dev)
 	return err_set(p->e, -ENOTSUP, "No more available PCI slots");
 }
 
+bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, const struct domdev *dev)
+{
+	const struct domdef_controller *c = (const struct domdef_controller *)dev;
+
+	if (!strcmp(k->name, "disk"))
+		return ((const struct domdef_disk *)dev)->bus == DOM_BUS_VIRTIO;
+	if (!strcmp(k->name, "interface"))
+		return same(((const struct domdef_interface *)dev)->model, "virtio");
+	if (!strcmp(k->name, "memballoon"))
+		return same(((const struct domdef_memballoon *)dev)->model, "virtio");
+	if (!strcmp(k->name, "controller") && c->type == DOM_CONTROLLER_VIRTIO_SERIAL && c->index.v == 0)
+		for (unsigned n = 0; n < d->consoles.n; n++)
+			if (on_virtio_serial(d->consoles.v[n]))
+				return true;
+	return !strcmp(k->name, "rng") || !strcmp(k->name, "vsock");
+}
+
 static int place_pci(void *opaque, const struct domdef_kind *k, struct domdev *dev)
 {
 	struct places *p = opaque;
+	bool board = domdef_board_device(p->d, k, dev);
 
-	if (dev->address.type || !on_pci(p, k, dev) || place_fixed(p, k, dev))
+	if (dev->address.type || !on_pci(p, k, dev))
 		return 0;
-	return p->machine->pci == DOMDEF_PCI_EXPRESS ? place_express(p, dev) : place_flat(p, dev);
-}
-
-/* ---- the board's own order (arch/x86/board_virtio.c) ---- */
-
-static int board_forget(void *opaque, const struct domdef_kind *k, struct domdev *dev)
-{
-	if (dev->address.type != DOM_ADDRESS_PCI)
+	if (!board && p->machine->pci == DOMDEF_PCI_BOARD)
 		return 0;
-	free(dev->address.port);
-	dev->address = (struct domdef_address){ 0 };
-	return 0;
-}
-
-static void place_board(struct places *p)
-{
-	struct domdef *d = p->d;
-	unsigned slot = 1;
-
-	domdef_each(d, board_forget, NULL);
-	for (unsigned n = 0; n < d->disks.n; n++)
-		if (d->disks.v[n]->bus == DOM_BUS_VIRTIO)
-			set_pci(&d->disks.v[n]->dev.address, 0, slot++ % SLOTS, 0);
-	for (unsigned n = 0; n < d->interfaces.n; n++)
-		if (same(d->interfaces.v[n]->model, "virtio"))
-			set_pci(&d->interfaces.v[n]->dev.address, 0, slot++ % SLOTS, 0);
-	for (unsigned n = 0; n < d->controllers.n; n++)
-		if (d->controllers.v[n]->type == DOM_CONTROLLER_VIRTIO_SERIAL)
-			for (unsigned c = 0; c < d->consoles.n; c++)
-				if (on_virtio_serial(d->consoles.v[c])) {
-					set_pci(&d->controllers.v[n]->dev.address, 0, slot++ % SLOTS, 0);
-					break;
-				}
-	if (d->rngs.n)
-		set_pci(&d->rngs.v[0]->dev.address, 0, slot++ % SLOTS, 0);
-	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio"))
-		set_pci(&d->memballoons.v[0]->dev.address, 0, slot++ % SLOTS, 0);
-	if (d->vsocks.n)
-		set_pci(&d->vsocks.v[0]->dev.address, 0, slot++ % SLOTS, 0);
+	if (place_fixed(p, k, dev))
+		return 0;
+	return board || p->machine->pci == DOMDEF_PCI_FLAT ? place_flat(p, dev) : place_express(p, dev);
 }
 
 /* ---- all of it ---- */
@@ -485,14 +472,10 @@ static int place_all_pci(struct places *p)
 {
 	int ret;
 
-	if (p->machine->pci == DOMDEF_PCI_BOARD) {
-		place_board(p);
-		return 0;
-	}
 	p->used[0][0] = 0xff; /* the host bridge */
 	if (p->machine->pci == DOMDEF_PCI_EXPRESS)
 		p->used[0][0x1f] |= 1u << 0 | 1u << 3; /* LPC bridge and SMBus */
-	else
+	else if (p->machine->pci == DOMDEF_PCI_FLAT)
 		p->used[0][1] |= 1u << 0 | 1u << 3; /* ISA bridge and power management */
 	ret = domdef_each(p->d, note_given, p);
 	if (ret == 0 && p->machine->pci == DOMDEF_PCI_EXPRESS)
@@ -533,7 +516,7 @@ struct naming {
 static int name_controller(struct domdef_controller *c)
 {
 	static const char *const names[] = { "", "ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci.",
-					     "xenbus", "isa" };
+					     "xenbus", "isa", "nvme" };
 
 	if (c->type == DOM_CONTROLLER_PCI && c->index.v == 0)
 		return xstr_set(&c->dev.alias, same(c->model, "pcie-root") ? "pcie.0" : "pci.0");
@@ -566,8 +549,6 @@ static int name_device(void *opaque, const struct domdef_kind *k, struct domdev 
 		return name_controller((struct domdef_controller *)dev);
 	if (!strcmp(k->name, "disk"))
 		return name_disk((struct domdef_disk *)dev);
-	if (!strcmp(k->name, "audio"))
-		return xstr_printf(&dev->alias, "audio%s", ((struct domdef_other *)dev)->id);
 	return k->alias ? xstr_printf(&dev->alias, "%s%u", k->alias, s->next++) : 0;
 }
 

@@ -148,8 +148,8 @@ static int fill_os(struct domdef *d, struct err *e)
 	m = domdef_machine_find(d->os.machine);
 	if (!m)
 		return err_set(e, -ENOTSUP,
-			       "Emulator does not support machine type '%.60s'; %s, q35 and pc are possible",
-			       d->os.machine, domdef_machines[0].name);
+			       "Emulator does not support machine type '%.60s'; q35, pc and panal-micro are possible",
+		               d->os.machine);
 	return fill_boot(d, e);
 }
 

@@ -12,15 +12,15 @@ void domdef_strip_device(const struct domdef_kind *k, struct domdev *dev);
 
 /* How a machine type of the document is built. One list, for start, addresses and capabilities. */
 enum domdef_pci {
-	DOMDEF_PCI_BOARD, /* bus 0, in the order in which the board makes its devices */
-	DOMDEF_PCI_EXPRESS, /* a root port for each device */
-	DOMDEF_PCI_FLAT, /* bus 0 from slot 2 on */
+	DOMDEF_PCI_BOARD,   /* bus 0 and nothing on it but what the board has */
+	DOMDEF_PCI_EXPRESS, /* the same, and root ports for what the board does not have */
+	DOMDEF_PCI_FLAT,    /* bus 0 for all */
 };
 struct domdef_machine {
-	const char *name;   /* as clients write it; with a '*' at its end: what begins so */
-	const char *board;  /* panal-vmm --board */
+	const char *name;  /* as clients write it; with a '*' at its end: what begins so */
+	const char *board; /* panal-vmm --board for a machine with firmware; NULL: it boots a kernel only */
 	enum domdef_pci pci;
-	const char *note;   /* what differs from what the name says; NULL: nothing */
+	const char *note;  /* what differs from what the name says; NULL: nothing */
 };
 extern const struct domdef_machine domdef_machines[];
 /* NULL: unknown. */
@@ -30,6 +30,10 @@ enum { DOMDEF_VCPU_MAX = 64 };
 #define DOMDEF_MEMORY_MIN_KIB UINT64_C(2048)
 #define DOMDEF_MEMORY_MAX_KIB (UINT64_C(1) << 30)
 
+/* Slots of bus 0 that a board gives to its devices. */
+enum { DOMDEF_SLOT_FIRST = 1, DOMDEF_SLOT_LAST = 24 };
+/* Whether the board has such a device, on PCI. */
+bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, const struct domdev *dev);
 /* Gives every device its place on its bus. */
 int domdef_assign_addresses(struct domdef *d, struct err *e) ATTR_MUST_USE;
 /* The number of a disk's target: vda is 0, vdab is 27; -1: no such name. */

@@ -14,7 +14,7 @@ static const char *const nets[] = { "", "network", "bridge", "user", "direct", "
 static const char *const chrs[] = { "", "pty", "file", "unix", "tcp", "udp", "null", "vc", "stdio", "pipe", "dev",
 				    "spicevmc", "spiceport", "nmdm", "qemu-vdagent", "dbus", NULL };
 static const char *const controllers[] = { "", "ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci",
-					   "xenbus", "isa", NULL };
+					   "xenbus", "isa", "nvme", NULL };
 static const char *const addresses[] = { "", "pci", "drive", "virtio-serial", "ccid", "usb", "isa", "dimm",
 					 "virtio-mmio", "unassigned", "spapr-vio", "ccw", "virtio-s390", "mdev", NULL };
 static const char *const offsets[] = { "", "utc", "localtime", "timezone", "variable", "absolute", NULL };
@@ -45,6 +45,10 @@ static const struct xrow address_rows[] = {
 };
 static const struct xrow boot_order_rows[] = { XNUM(ATTR, "order", boot, .flags = XF_REQUIRED), XEND };
 static const struct xrow alias_rows[] = { XSTR(ATTR, "name", alias), XEND };
+static const struct xrow virtio_rows[] = {
+	XSTR(ATTR, "iommu", iommu), XSTR(ATTR, "ats", ats), XSTR(ATTR, "packed", packed),
+	XSTR(ATTR, "page_per_vq", page_per_vq), XEND
+};
 static const struct xrow dev_rows[] = {
 	XGROUP("boot", boot_order_rows),
 	XGROUP("alias", alias_rows),
@@ -62,7 +66,7 @@ static const struct xrow disk_driver_rows[] = {
 	XSTR(ATTR, "ioeventfd", ioeventfd), XSTR(ATTR, "event_idx", event_idx),
 	XSTR(ATTR, "copy_on_read", copy_on_read), XSTR(ATTR, "discard", discard), XNUM(ATTR, "iothread", iothread),
 	XSTR(ATTR, "detect_zeroes", detect_zeroes), XNUM(ATTR, "queues", queues), XNUM(ATTR, "queue_size", queue_size),
-	XEND
+	XRAW("metadata_cache", driver_parts), XEMBED(dev, virtio_rows), XEND
 };
 static const struct xrow source_rows[] = {
 	XSTR(ATTR, "protocol", source.protocol), XSTR(ATTR, "name", source.name), XSTR(ATTR, "file", source.file),
@@ -107,7 +111,8 @@ static const struct xmap disk_map = { "disk", sizeof(T), DEV_EXTRA, disk_rows };
 #define T struct domdef_controller
 static const struct xrow controller_driver_rows[] = {
 	XNUM(ATTR, "queues", queues), XNUM(ATTR, "cmd_per_lun", cmd_per_lun), XNUM(ATTR, "max_sectors", max_sectors),
-	XEND
+	XNUM(ATTR, "iothread", iothread), XSTR(ATTR, "ioeventfd", ioeventfd), XSTR(ATTR, "event_idx", event_idx),
+	XRAW("iothreads", master), XEMBED(dev, virtio_rows), XEND
 };
 static const struct xrow controller_model_rows[] = { XSTR(ATTR, "name", model_name), XEND };
 static const struct xrow controller_target_rows[] = {
@@ -122,6 +127,7 @@ static const struct xrow controller_rows[] = {
 	XGROUP("model", controller_model_rows),
 	XGROUP("target", controller_target_rows),
 	XKIB(ELEM, "pcihole64", pcihole64),
+	XRAW("master", master),
 	XEMBED(dev, dev_rows),
 	XEND
 };
@@ -150,12 +156,14 @@ static const struct xrow net_model_rows[] = { XSTR(ATTR, "type", model), XEND };
 static const struct xrow net_driver_rows[] = {
 	XSTR(ATTR, "name", driver), XSTR(ATTR, "txmode", txmode), XSTR(ATTR, "ioeventfd", ioeventfd),
 	XSTR(ATTR, "event_idx", event_idx), XNUM(ATTR, "queues", queues), XNUM(ATTR, "rx_queue_size", rx_queue_size),
-	XNUM(ATTR, "tx_queue_size", tx_queue_size), XRAW("host", driver_parts), XRAW("guest", driver_parts), XEND
+	XNUM(ATTR, "tx_queue_size", tx_queue_size), XRAW("host", driver_parts), XRAW("guest", driver_parts),
+	XSTR(ATTR, "rss", rss), XSTR(ATTR, "rss_hash_report", rss_hash_report), XEMBED(dev, virtio_rows), XEND
 };
 static const struct xrow link_rows[] = { XSTR(ATTR, "state", link), XEND };
 static const struct xrow mtu_rows[] = { XNUM(ATTR, "size", mtu), XEND };
 static const struct xrow interface_rows[] = {
-	XENUM(ATTR, "type", type, nets, .flags = XF_REQUIRED),
+	XENUM(ATTR, "type", type, nets, .flags = XF_REQUIRED), XSTR(ATTR, "managed", iface_managed),
+	XSTR(ATTR, "trustGuestRxFilters", trust),
 	XGROUP("mac", mac_rows),
 	XGROUP("source", net_source_rows),
 	XRAW("vlan", vlan), XRAW("virtualport", virtualport), XRAW("ip", ip), XRAW("route", route),
@@ -169,7 +177,7 @@ static const struct xrow interface_rows[] = {
 	XRAW("bandwidth", bandwidth),
 	XGROUP("mtu", mtu_rows),
 	XRAW("coalesce", coalesce), XRAW("teaming", teaming), XRAW("port", port),
-	XEMBED(dev, dev_rows),
+	XRAW("rom", port), XEMBED(dev, dev_rows),
 	XEND
 };
 static const struct xmap interface_map = { "interface", sizeof(T), DEV_EXTRA, interface_rows };
@@ -194,7 +202,7 @@ static const struct xrow chr_target_rows[] = {
 };
 static const struct xrow chr_rows[] = {
 	XENUM(ATTR, "type", type, chrs, .flags = XF_REQUIRED), XSTR(ATTR, "tty", tty, .flags = XF_LIVE),
-	XGROUP("source", chr_source_rows),
+	XGROUP("source", chr_source_rows, .flags = XF_FIRST), /* UDP has two */
 	XGROUP("protocol", protocol_rows),
 	XGROUP("log", log_rows),
 	XGROUP("target", chr_target_rows),
@@ -210,7 +218,10 @@ static const struct xmap channel_map = { "channel", sizeof(T), DEV_EXTRA, chr_ro
 /* ---- what people see and touch ---- */
 
 #define T struct domdef_input
-static const struct xrow input_source_rows[] = { XSTR(ATTR, "evdev", evdev), XEND };
+static const struct xrow input_source_rows[] = {
+	XSTR(ATTR, "dev", evdev), XSTR(ATTR, "grab", grab),
+	XSTR(ATTR, "grabToggle", grab_toggle), XSTR(ATTR, "repeat", repeat), XEND
+};
 static const struct xrow input_rows[] = {
 	XSTR(ATTR, "type", type, .flags = XF_REQUIRED), XSTR(ATTR, "bus", bus), XSTR(ATTR, "model", model),
 	XRAW("driver", parts), XGROUP("source", input_source_rows), XEMBED(dev, dev_rows), XEND
@@ -327,7 +338,7 @@ static const struct xmap hostdev_map = { "hostdev", sizeof(T), DEV_EXTRA, hostde
 #define T struct domdef_filesystem
 static const struct xrow fs_driver_rows[] = {
 	XSTR(ATTR, "type", driver), XSTR(ATTR, "format", format), XSTR(ATTR, "wrpolicy", wrpolicy),
-	XNUM(ATTR, "queue", queue), XEND
+	XNUM(ATTR, "queue", queue), XEMBED(dev, virtio_rows), XEND
 };
 static const struct xrow fs_source_rows[] = {
 	XSTR(ATTR, "dir", source_dir), XSTR(ATTR, "file", source_file), XSTR(ATTR, "name", source_name),
@@ -441,7 +452,8 @@ static const struct xmap cpu_feature_map = { "feature", sizeof(T), EXTRA, cpu_fe
 #define T struct domdef_cell
 static const struct xrow cell_rows[] = {
 	XNUM(ATTR, "id", id), XSTR(ATTR, "cpus", cpus), XNUM(ATTR, "memory", memory), XSTR(ATTR, "unit", unit),
-	XSTR(ATTR, "memAccess", mem_access), XSTR(ATTR, "discard", discard), XEND
+	XSTR(ATTR, "memAccess", mem_access), XSTR(ATTR, "discard", discard), XRAW("distances", parts),
+	XRAW("cache", parts), XEND
 };
 static const struct xmap cell_map = { "cell", sizeof(T), EXTRA, cell_rows };
 #undef T
@@ -572,7 +584,7 @@ static const struct xrow bootmenu_rows[] = {
 };
 static const struct xrow smbios_rows[] = { XSTR(ATTR, "mode", os.smbios_mode), XEND };
 static const struct xrow bios_rows[] = {
-	XSTR(ATTR, "useserial", os.bios_useserial), XNUM(ATTR, "rebootTimeout", os.bios_reboot_timeout), XEND
+	XSTR(ATTR, "useserial", os.bios_useserial), XSTR(ATTR, "rebootTimeout", os.bios_reboot_timeout), XEND
 };
 static const struct xrow os_rows[] = {
 	XSTR(ATTR, "firmware", os.firmware),

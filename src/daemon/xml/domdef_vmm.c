@@ -14,15 +14,16 @@
 
 enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 
-#define NO_CHIPSET \
-	"the machine is built without this chipset: virtio devices on PCI bus 0, in the order of the document"
+#define NO_PORTS "there are no root ports, USB or SATA controllers; virtio devices are on PCI bus 0"
+#define NOT_PIIX "the chipset is a Q35's, without IDE and USB; virtio devices are on PCI bus 0"
 
+/* q35 is first: what clients choose by themselves, and what a document without a machine gets. */
 const struct domdef_machine domdef_machines[] = {
-	{ "panal-micro", "micro", DOMDEF_PCI_BOARD, NULL },
-	{ "q35", "micro", DOMDEF_PCI_EXPRESS, NO_CHIPSET },
-	{ "pc-q35-*", "micro", DOMDEF_PCI_EXPRESS, NO_CHIPSET },
-	{ "pc", "micro", DOMDEF_PCI_FLAT, NO_CHIPSET },
-	{ "pc-i440fx-*", "micro", DOMDEF_PCI_FLAT, NO_CHIPSET },
+	{ "q35", "pc", DOMDEF_PCI_EXPRESS, NO_PORTS },
+	{ "pc-q35-*", "pc", DOMDEF_PCI_EXPRESS, NO_PORTS },
+	{ "pc", "pc", DOMDEF_PCI_FLAT, NOT_PIIX },
+	{ "pc-i440fx-*", "pc", DOMDEF_PCI_FLAT, NOT_PIIX },
+	{ "panal-micro", NULL, DOMDEF_PCI_BOARD, NULL },
 	{ NULL },
 };
 
@@ -43,6 +44,8 @@ struct making {
 	const struct domdef_place *place;
 	struct err *e;
 	int ret; /* the first failure */
+	const struct domdef_address *where[DOMDEF_SLOT_LAST]; /* of the board's devices, in its order */
+	unsigned where_count;
 };
 
 static bool same(const char *a, const char *b)
@@ -170,30 +173,127 @@ static void make_memory(struct making *m)
 		       "memory that is added while the machine runs (<maxMemory>, <memory model=...>) is not possible");
 }
 
-static void make_boot(struct making *m)
+static void make_kernel(struct making *m, const struct domdef_os *os)
 {
-	const struct domdef_os *os = &m->d->os;
-
-	if (!os->kernel)
-		return refuse(
-			m,
-			"booting from a disk, a CD-ROM or the network needs firmware, which machine '%s' does not "
-			"have yet; give <kernel> (and <initrd>, <cmdline>) in <os>",
-			os->machine);
 	if (os->firmware || os->loader || os->nvram)
 		return refuse(m, "firmware (<loader>, <nvram>, firmware='%s') is not possible beside <kernel>",
 		              os->firmware ? os->firmware : "");
 	if (os->dtb)
 		return refuse(m, "a device tree (<dtb>) is not possible on x86");
+	arg(m, "--board=micro");
 	arg(m, "--kernel=%s", os->kernel);
 	if (os->initrd)
 		arg(m, "--initrd=%s", os->initrd);
 	if (os->cmdline)
 		arg(m, "--append=%s", os->cmdline);
+	if (domdef_machine_find(os->machine)->board)
+		note(m, "machine %s: a kernel is booted without firmware and chipset", os->machine);
+}
+
+static void make_firmware(struct making *m, const struct domdef_os *os)
+{
+	const char *vars = os->nvram ? os->nvram : m->place->nvram;
+	bool uefi = same(os->firmware, "efi") || os->nvram || same(os->loader_type, "pflash");
+
+	if (same(os->loader_secure, "yes"))
+		return refuse(m, "firmware with Secure Boot (<loader secure='yes'>) is not possible yet");
+	if (os->nvram_template)
+		return refuse(m, "<nvram template=...> is not possible; leave the template out");
+	/* Documents from libvirt name the distribution's file; its empty variable store is found by the short name. */
+	arg(m, "--firmware=%s", os->loader && !strstr(os->loader, "/OVMF_CODE") ? os->loader : uefi ? "uefi" : "bios");
+	if (uefi && vars)
+		arg(m, "--firmware-vars=%s", vars);
+	if (same(os->bootmenu, "yes"))
+		arg(m, "--boot-menu=%llu", os->bootmenu_timeout.v > 1000 ?
+		    (unsigned long long)(os->bootmenu_timeout.v + 999) / 1000 : 3);
+}
+
+/* Firmware boots the first disk that it finds, in the order of their slots. */
+static void check_boot_order(struct making *m)
+{
+	const struct domdef *d = m->d;
+	const struct domdef_disk *first = NULL;
+
+	for (unsigned n = 0; n < d->os.boot.n; n++)
+		if (same(d->os.boot.v[n]->dev, "network"))
+			note(m, "boot: from the network is not possible");
+	for (unsigned n = 0; n < d->disks.n; n++) {
+		const struct domdef_disk *k = d->disks.v[n];
+
+		if (k->dev.boot.set && k->source.file && (!first || k->dev.boot.v < first->dev.boot.v))
+			first = k;
+	}
+	for (unsigned n = 0; first && n < d->disks.n; n++)
+		if (d->disks.v[n] != first && d->disks.v[n]->bus == DOM_BUS_VIRTIO &&
+		    d->disks.v[n]->dev.address.slot.v < first->dev.address.slot.v)
+			return note(m, "boot: the firmware tries disks by their PCI slots, so %s before %s",
+			            d->disks.v[n]->target, first->target);
+}
+
+static void make_boot(struct making *m)
+{
+	const struct domdef_os *os = &m->d->os;
+	const struct domdef_machine *machine = domdef_machine_find(os->machine);
+
+	if (os->kernel) {
+		make_kernel(m, os);
+	} else if (!machine->board) {
+		refuse(m,
+		       "machine '%s' has no firmware to boot from a disk; choose machine q35, or give <kernel> in <os>",
+		       os->machine);
+	} else {
+		arg(m, "--board=%s", machine->board);
+		make_firmware(m, os);
+		check_boot_order(m);
+		note(m, "machine %s: %s", os->machine, machine->note);
+	}
 	if (os->acpi.n)
 		refuse(m, "ACPI tables of one's own (<acpi> in <os>) are not possible");
 	if (same(os->smbios_mode, "host") || m->d->sysinfo.n)
 		note(m, "sysinfo: there are no SMBIOS tables");
+}
+
+/* ---- places ---- */
+
+/* Devices register in the board's order: disks, cards, console, random numbers, balloon, vsock. */
+static void at_place(struct making *m, const struct domdev *dev)
+{
+	if (m->where_count == DOMDEF_SLOT_LAST)
+		refuse(m, "more than %d devices on PCI are not possible", DOMDEF_SLOT_LAST);
+	else
+		m->where[m->where_count++] = &dev->address;
+}
+
+static bool slot_possible(const struct domdef_address *a)
+{
+	return a->type == DOM_ADDRESS_PCI && !a->bus.v && !a->function.v && a->slot.v >= DOMDEF_SLOT_FIRST &&
+	       a->slot.v <= DOMDEF_SLOT_LAST;
+}
+
+static void make_slots(struct making *m)
+{
+	char text[4 * DOMDEF_SLOT_LAST + 1] = "";
+	uint32_t used = 0;
+	unsigned len = 0;
+	bool moved = false;
+
+	for (unsigned n = 0; n < m->where_count; n++)
+		if (slot_possible(m->where[n]))
+			used |= 1u << m->where[n]->slot.v;
+	for (unsigned n = 0; n < m->where_count; n++) {
+		unsigned slot = slot_possible(m->where[n]) ? (unsigned)m->where[n]->slot.v : 0;
+
+		for (unsigned s = DOMDEF_SLOT_FIRST; !slot; s++)
+			if (!(used & 1u << s))
+				slot = s, moved = true, used |= 1u << s;
+		len += (unsigned)snprintf(text + len, sizeof(text) - len, "%s%u", n ? "," : "", slot);
+	}
+	if (len)
+		arg(m, "--pci-slots=%s", text);
+	if (moved)
+		note(m,
+		     "address: only slots %d to %d of PCI bus 0 are possible; devices elsewhere were given free ones",
+		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST);
 }
 
 /* ---- disks ---- */
@@ -274,6 +374,7 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 		    k->cache && strcmp(k->cache, "default") ? ",cache=" : "",
 		    k->cache && strcmp(k->cache, "default") ? k->cache : "");
 	free(text);
+	at_place(m, &k->dev);
 }
 
 /* ---- networks ---- */
@@ -297,6 +398,7 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 	}
 	if (i->filterref.n || i->vlan.n || i->virtualport.n)
 		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);
+	at_place(m, &i->dev);
 }
 
 /* ---- serial ports and consoles ---- */
@@ -340,8 +442,12 @@ static void make_chrs(struct making *m)
 		make_chr(m, "serial", d->serials.v[0], m->place->serial);
 	else
 		arg(m, "--serial=none");
-	if (console)
+	if (console) {
 		make_chr(m, "console", console, m->place->console);
+		for (unsigned n = 0; n < d->controllers.n; n++)
+			if (d->controllers.v[n]->type == DOM_CONTROLLER_VIRTIO_SERIAL && !d->controllers.v[n]->index.v)
+				at_place(m, &d->controllers.v[n]->dev);
+	}
 }
 
 /* ---- the rest ---- */
@@ -354,14 +460,18 @@ static void make_small(struct making *m)
 		if (n || !same(d->rngs.v[n]->model, "virtio") || !same(d->rngs.v[n]->backend_model, "random"))
 			return refuse(m, "one rng of model 'virtio' with backend 'random' is possible, no other");
 		arg(m, "--rng");
+		at_place(m, &d->rngs.v[n]->dev);
 		if (d->rngs.v[n]->rate_bytes.set)
 			note(m, "rng: its <rate> has no effect");
 	}
-	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio"))
+	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio")) {
 		arg(m, "--balloon");
-	else if (d->memballoons.n && !same(d->memballoons.v[0]->model, "none"))
+		at_place(m, &d->memballoons.v[0]->dev);
+	} else if (d->memballoons.n && !same(d->memballoons.v[0]->model, "none")) {
 		refuse(m, "memballoon model '%s' is not possible; virtio and none are", d->memballoons.v[0]->model);
+	}
 	if (d->vsocks.n && m->place->vsock) {
+		at_place(m, &d->vsocks.v[0]->dev);
 		arg(m, "--vsock=%s", m->place->vsock);
 		arg(m, "--vsock-cid=%llu", d->vsocks.v[0]->cid.set ? (unsigned long long)d->vsocks.v[0]->cid.v : 3);
 	}
@@ -413,8 +523,6 @@ static const struct verdict verdicts[] = {
 
 static void judge(struct making *m)
 {
-	const struct domdef_machine *machine = domdef_machine_find(m->d->os.machine);
-
 	for (size_t n = 0; n < COUNT_OF(verdicts); n++) {
 		const struct xlist *l = (const struct xlist *)((const char *)m->d + verdicts[n].list);
 
@@ -423,9 +531,6 @@ static void judge(struct making *m)
 		else if (l->n)
 			refuse(m, "device or setting '%s' is not possible yet; leave it out", verdicts[n].name);
 	}
-	if (machine->note)
-		note(m, "machine %s: %s", m->d->os.machine, machine->note);
-	arg(m, "--board=%s", machine->board);
 }
 
 static void make_control(struct making *m)
@@ -457,6 +562,7 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 		make_interface(&m, d->interfaces.v[n]);
 	make_chrs(&m);
 	make_small(&m);
+	make_slots(&m);
 	make_control(&m);
 	if (m.ret < 0)
 		domdef_args_free(out);

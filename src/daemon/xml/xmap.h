@@ -89,6 +89,7 @@ enum {
 	XF_REQUIRED = 8, /* its absence is an error */
 	XF_NUMBERED = 16, /* XV_NUM that is always written in hexadecimal */
 	XF_NOUNIT = 32,  /* XV_KIB, XV_BYTES: written without the unit */
+	XF_FIRST = 64,   /* more elements of the name may follow the first; they are kept as they are */
 };
 
 struct xrow {

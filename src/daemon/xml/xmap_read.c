@@ -18,7 +18,6 @@ struct reading {
 	const struct xrow *rows; /* of this element */
 	const struct xrow *where;
 	char *base;              /* what the rows' offsets count from */
-	bool text_child;         /* the element is a row's text and nothing else */
 	unsigned flags;
 	struct err *e;
 	const struct xrow *seen[SEEN_MAX];
@@ -241,13 +240,19 @@ static const struct xrow *text_row(const struct xrow *row)
 	return NULL;
 }
 
-/* Each row is there once, but for lists. */
-static int once(struct reading *r, const struct xrow *row, xmlNode *node, xmlNode *child)
+static bool was_seen(const struct reading *r, const struct xrow *row)
 {
 	for (unsigned n = 0; n < r->seen_count; n++)
 		if (r->seen[n] == row)
-			return err_set(r->e, -EBADMSG, "element '%s' is given twice in element '%s'", child->name,
-			               node->name);
+			return true;
+	return false;
+}
+
+/* Each row is there once, but for lists. */
+static int once(struct reading *r, const struct xrow *row, xmlNode *node, xmlNode *child)
+{
+	if (was_seen(r, row))
+		return err_set(r->e, -EBADMSG, "element '%s' is given twice in element '%s'", child->name, node->name);
 	if (r->seen_count < SEEN_MAX)
 		r->seen[r->seen_count++] = row;
 	return 0;
@@ -268,9 +273,10 @@ static int read_text_child(struct reading *r, const struct xrow *row, char *base
 {
 	struct xrow rows[2] = { *row, XEND };
 	struct reading inner = { .map = r->map, .obj = r->obj, .rows = rows, .where = row, .base = base,
-				 .text_child = true, .flags = r->flags, .e = r->e };
+				 .flags = r->flags, .e = r->e };
 
 	rows[0].place = X_TEXT;
+	rows[0].flags &= (uint8_t)~XF_REQUIRED;
 	return read_element(&inner, child);
 }
 
@@ -305,6 +311,8 @@ static int read_child(struct reading *r, xmlNode *node, xmlNode *child)
 	/* Elements of other namespaces are never ours, but for those that are kept anyway. */
 	if (!row || (child->ns && row->place != X_ANY && child->ns != node->ns))
 		return keep_unknown(r, node, child);
+	if ((row->flags & XF_FIRST) && was_seen(r, row))
+		return keep_element(r, extras(r), r->where, child, false);
 	ret = many ? 0 : once(r, row, node, child);
 	if (ret < 0)
 		return ret;
@@ -354,9 +362,8 @@ static int read_text(struct reading *r, const struct xrow *row, xmlNode *node)
 		return row ? read_value(r, row, node, r->base, "") : 0;
 	}
 	text = xmlNodeGetContent(node);
-	/* Where the text is one part of the element, it may be left out. */
-	ret = !r->text_child && xmldoc_blank((const char *)text) ?
-	      0 : read_value(r, row, node, r->base, (const char *)text);
+	/* An empty element is one that is not there, as clients expect that fill in templates. */
+	ret = xmldoc_blank((const char *)text) ? 0 : read_value(r, row, node, r->base, (const char *)text);
 	xmlFree(text);
 	return ret;
 }
