@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define UEFI_IMAGE "/usr/share/OVMF/OVMF_CODE_4M.fd" /* see vmm/firmware.c */
 
 enum { CPUS_MAX = 4096, NODES_MAX = 1024 };
 
@@ -369,8 +372,10 @@ static const char *const memory_backing[] = { "sourceType", "anonymous", "memfd"
 static const char *const disks[] = { "diskDevice", "disk", NULL, "bus", "virtio", NULL, "model", "virtio",
 				     "virtio-non-transitional", NULL, NULL };
 static const char *const rngs[] = { "model", "virtio", NULL, "backendModel", "random", NULL, NULL };
+/* No type of display yet. "supported" with an empty list keeps clients from choosing SPICE, which a plain "no" does not. */
+static const char *const graphics[] = { "type", NULL, NULL };
 static const struct offer devices[] = {
-	{ "disk", disks }, { "graphics", NULL }, { "video", NULL }, { "hostdev", NULL }, { "rng", rngs },
+	{ "disk", disks }, { "graphics", graphics }, { "video", NULL }, { "hostdev", NULL }, { "rng", rngs },
 	{ "filesystem", NULL }, { "tpm", NULL }, { "redirdev", NULL },
 };
 static const struct offer backing = { "memoryBacking", memory_backing };
@@ -448,7 +453,11 @@ int capsxml_domain(char **out, const struct capsxml *c, const char *emulator, co
 	line(&o, "<vcpu max='%d'/>", DOMDEF_VCPU_MAX);
 	line(&o, "<iothreads supported='no'/>");
 	line(&o, "<os supported='yes'>");
-	line(&o, "  <enum name='firmware'/>");
+	line(&o, "  <enum name='firmware'>");
+	line(&o, "    <value>bios</value>");
+	if (access(UEFI_IMAGE, R_OK) == 0)
+		line(&o, "    <value>efi</value>");
+	line(&o, "  </enum>");
 	line(&o, "  <loader supported='no'/>");
 	line(&o, "</os>");
 	put_cpu_modes(&o);

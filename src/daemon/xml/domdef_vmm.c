@@ -203,6 +203,8 @@ static void make_firmware(struct making *m, const struct domdef_os *os)
 	arg(m, "--firmware=%s", os->loader && !strstr(os->loader, "/OVMF_CODE") ? os->loader : uefi ? "uefi" : "bios");
 	if (uefi && vars)
 		arg(m, "--firmware-vars=%s", vars);
+	else if (uefi)
+		note(m, "nvram: the firmware's variables are lost when the machine ends; name a file in <nvram>");
 	if (same(os->bootmenu, "yes"))
 		arg(m, "--boot-menu=%llu", os->bootmenu_timeout.v > 1000 ?
 		    (unsigned long long)(os->bootmenu_timeout.v + 999) / 1000 : 3);
@@ -470,6 +472,8 @@ static void make_small(struct making *m)
 	} else if (d->memballoons.n && !same(d->memballoons.v[0]->model, "none")) {
 		refuse(m, "memballoon model '%s' is not possible; virtio and none are", d->memballoons.v[0]->model);
 	}
+	if (d->vsocks.n && !m->place->vsock)
+		refuse(m, "a vsock is not possible here");
 	if (d->vsocks.n && m->place->vsock) {
 		at_place(m, &d->vsocks.v[0]->dev);
 		arg(m, "--vsock=%s", m->place->vsock);
@@ -488,27 +492,27 @@ static void make_small(struct making *m)
 		note(m, "watchdog: there is none");
 }
 
-/* Devices and settings with one answer each. count is a list's; why is the note's text, NULL: refused. */
+/* Devices and settings with one answer each. count is a list's; a refusal's hint may be "". */
 struct verdict {
 	const char *name;
 	size_t list;
-	const char *why;
+	const char *why, *hint; /* one of them */
 };
-#define LEFT_OUT(n, l, w) { n, offsetof(struct domdef, l), w }
-#define REFUSED(n, l) { n, offsetof(struct domdef, l), NULL }
+#define LEFT_OUT(n, l, w) { n, offsetof(struct domdef, l), w, NULL }
+#define REFUSED(n, l, h) { n, offsetof(struct domdef, l), NULL, h }
 static const struct verdict verdicts[] = {
-	REFUSED("graphics", graphics),
-	REFUSED("hostdev", hostdevs),
-	REFUSED("filesystem", filesystems),
-	REFUSED("tpm", tpms),
-	REFUSED("shmem", shmems),
-	REFUSED("iommu", iommus),
-	REFUSED("crypto", cryptos),
-	REFUSED("nvram", nvrams),
-	REFUSED("parallel", parallels),
-	REFUSED("launchSecurity", launch_security),
-	REFUSED("idmap", idmap),
-	REFUSED("lease", leases),
+	REFUSED("graphics", graphics, " (virt-install: --graphics none); use the serial console"),
+	REFUSED("hostdev", hostdevs, ""),
+	REFUSED("filesystem", filesystems, ""),
+	REFUSED("tpm", tpms, " (virt-install: --tpm none)"),
+	REFUSED("shmem", shmems, ""),
+	REFUSED("iommu", iommus, ""),
+	REFUSED("crypto", cryptos, ""),
+	REFUSED("nvram", nvrams, ""),
+	REFUSED("parallel", parallels, ""),
+	REFUSED("launchSecurity", launch_security, ""),
+	REFUSED("idmap", idmap, ""),
+	REFUSED("lease", leases, ""),
 	LEFT_OUT("input", inputs, "without a display there is nothing to point at"),
 	LEFT_OUT("sound", sounds, "there is no sound card"),
 	LEFT_OUT("channel", channels, "there is no virtio-serial port; a guest agent is not reached"),
@@ -529,7 +533,8 @@ static void judge(struct making *m)
 		if (l->n && verdicts[n].why)
 			note(m, "%s: %s", verdicts[n].name, verdicts[n].why);
 		else if (l->n)
-			refuse(m, "device or setting '%s' is not possible yet; leave it out", verdicts[n].name);
+			refuse(m, "device or setting '%s' is not possible yet; leave it out%s", verdicts[n].name,
+			       verdicts[n].hint);
 	}
 }
 
