@@ -372,7 +372,8 @@ static const char *const memory_backing[] = { "sourceType", "anonymous", "memfd"
 static const char *const disks[] = { "diskDevice", "disk", NULL, "bus", "virtio", NULL, "model", "virtio",
 				     "virtio-non-transitional", NULL, NULL };
 static const char *const rngs[] = { "model", "virtio", NULL, "backendModel", "random", NULL, NULL };
-/* No type of display yet. "supported" with an empty list keeps clients from choosing SPICE, which a plain "no" does not. */
+/* No type of display yet. "supported" with an empty list keeps clients from choosing SPICE, which a plain "no" does
+ * not. */
 static const char *const graphics[] = { "type", NULL, NULL };
 static const struct offer devices[] = {
 	{ "disk", disks }, { "graphics", graphics }, { "video", NULL }, { "hostdev", NULL }, { "rng", rngs },
