@@ -5,6 +5,7 @@
     tests/guest/linux.py              the short selection of ./check
     tests/guest/linux.py --all        everything (about half an hour)
     tests/guest/linux.py NAME...      those whose name contains one of these
+    tests/guest/linux.py kvm          those under KVM (ten minutes where KVM runs user code alone)
 """
 
 import ctypes
@@ -79,30 +80,32 @@ def workload(flavour, cpus, accel="soft", timeout=900):
     return test
 
 
-def disk():
+def disk(accel="soft"):
     """A file system made, written, synced, powered off and found intact, by the guest and by e2fsck here."""
-    with tempfile.TemporaryDirectory() as d:
-        image = os.path.join(d, "disk.raw")
-        with open(image, "wb") as f:
-            f.truncate(64 << 20)
-        with boot("cloud-amd64", "--disk", image) as m:
-            m.expect(SHELL, BOOT_S)
-            m.expect(PROMPT, 60)
-            out, status = m.run("mke2fs -q /dev/vda 2>&1 && mount /dev/vda /mnt && cp -r /bin/busybox /init /mnt && "
-                                "dd if=/dev/urandom of=/mnt/r bs=64k count=200 2>/dev/null && sha256sum /mnt/r /mnt/busybox && sync", 120)
-            check(status == 0, f"making and filling the file system: {out}")
-            sums = re.findall(r"[0-9a-f]{64}", out)
-            m.send("poweroff -f\n")
-            ends_well(m)
-        fsck = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True)
-        check(fsck.returncode in (0, 1, 4) and "Inode" not in fsck.stdout, f"e2fsck on the host: {fsck.stdout}")
-        with boot("cloud-amd64", "--disk", image + ",readonly") as m:
-            m.expect(SHELL, BOOT_S)
-            m.expect(PROMPT, 60)
-            out, status = m.run("mount -o ro /dev/vda /mnt && sha256sum /mnt/r /mnt/busybox", 60)
-            check(re.findall(r"[0-9a-f]{64}", out) == sums, f"other contents after the restart: {out}, {sums} before")
-            m.send("poweroff -f\n")
-            ends_well(m)
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            image = os.path.join(d, "disk.raw")
+            with open(image, "wb") as f:
+                f.truncate(64 << 20)
+            with boot("cloud-amd64", "--disk", image, accel=accel) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, status = m.run("mke2fs -q /dev/vda 2>&1 && mount /dev/vda /mnt && cp -r /bin/busybox /init /mnt && "
+                                    "dd if=/dev/urandom of=/mnt/r bs=64k count=200 2>/dev/null && sha256sum /mnt/r /mnt/busybox && sync", 120)
+                check(status == 0, f"making and filling the file system: {out}")
+                sums = re.findall(r"[0-9a-f]{64}", out)
+                m.send("poweroff -f\n")
+                ends_well(m)
+            fsck = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True)
+            check(fsck.returncode in (0, 1, 4) and "Inode" not in fsck.stdout, f"e2fsck on the host: {fsck.stdout}")
+            with boot("cloud-amd64", "--disk", image + ",readonly", accel=accel) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, status = m.run("mount -o ro /dev/vda /mnt && sha256sum /mnt/r /mnt/busybox", 60)
+                check(re.findall(r"[0-9a-f]{64}", out) == sums, f"other contents after the restart: {out}, {sums} before")
+                m.send("poweroff -f\n")
+                ends_well(m)
+    return test
 
 
 class Pages(http.server.BaseHTTPRequestHandler):
@@ -118,76 +121,80 @@ class Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def network():
+def network(accel="soft"):
     """The guest fetches 2 MiB from a server on this host, and this host reaches a port of the guest."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    try:
-        with boot("cloud-amd64", "--net", f"user,forward=tcp:{port}:7") as m:
+    def test():
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        try:
+            with boot("cloud-amd64", "--net", f"user,forward=tcp:{port}:7", accel=accel) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, status = m.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2; "
+                                    f"wget -q -O /tmp/f http://10.0.2.2:{server.server_address[1]}/ && wc -c </tmp/f", 120)
+                check(status == 0 and str(len(Pages.body)) in out, f"wget in the guest: {out}")
+                m.send("nc -l -p 7 -e cat\n")
+                m.expect("cat", 10)
+                for _ in range(40):
+                    try:  # refused until the guest's nc listens
+                        with socket.create_connection(("127.0.0.1", port), 10) as c:
+                            c.settimeout(10)
+                            c.sendall(b"hello guest\n")
+                            if c.recv(100) == b"hello guest\n":
+                                break
+                    except OSError:
+                        pass
+                    time.sleep(0.5)
+                else:
+                    raise Failure("no echo from the guest through the forwarded port")
+                m.expect(PROMPT, 30)
+                m.send("poweroff -f\n")
+                ends_well(m)
+        finally:
+            server.shutdown()
+    return test
+
+
+def time_keeps(accel="soft"):
+    """sleep 5 takes five seconds of this host's time, within 2 %."""
+    def test():
+        with boot("cloud-amd64", accel=accel) as m:
             m.expect(SHELL, BOOT_S)
             m.expect(PROMPT, 60)
-            out, status = m.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2; "
-                                f"wget -q -O /tmp/f http://10.0.2.2:{server.server_address[1]}/ && wc -c </tmp/f", 120)
-            check(status == 0 and str(len(Pages.body)) in out, f"wget in the guest: {out}")
-            m.send("nc -l -p 7 -e cat\n")
-            m.expect("cat", 10)
-            for _ in range(40):
-                try:  # refused until the guest's nc listens
-                    with socket.create_connection(("127.0.0.1", port), 10) as c:
-                        c.settimeout(10)
-                        c.sendall(b"hello guest\n")
-                        if c.recv(100) == b"hello guest\n":
-                            break
-                except OSError:
-                    pass
-                time.sleep(0.5)
-            else:
-                raise Failure("no echo from the guest through the forwarded port")
-            m.expect(PROMPT, 30)
+            m.send("echo be''gin; sleep 5; echo e''nd\n")
+            a = m.time_of(m.expect("begin", 30).start())
+            b = m.time_of(m.expect("end", 30).start())
+            check(4.9 <= b - a <= 5.1, f"sleep 5 took {b - a:.3f} s on the host's clock")
             m.send("poweroff -f\n")
             ends_well(m)
-    finally:
-        server.shutdown()
 
 
-def time_keeps():
-    """sleep 5 takes five seconds of this host's time, within 2 %."""
-    with boot("cloud-amd64") as m:
-        m.expect(SHELL, BOOT_S)
-        m.expect(PROMPT, 60)
-        m.send("echo be''gin; sleep 5; echo e''nd\n")
-        a = m.time_of(m.expect("begin", 30).start())
-        b = m.time_of(m.expect("end", 30).start())
-        check(4.9 <= b - a <= 5.1, f"sleep 5 took {b - a:.3f} s on the host's clock")
-        m.send("poweroff -f\n")
-        ends_well(m)
+    def host_tsc_hz():
+        """Of this host, by a few instructions of our own (RDTSC) against its clock."""
+        code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))  # rdtsc; shl rdx, 32; or rax, rdx; ret
+        view = ctypes.c_char.from_buffer(code)
+        rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(view))
+        best = []
+        for _ in range(5):  # a busy host may take the processor away between clock and counter
+            a, ta = time.monotonic_ns(), rdtsc()
+            time.sleep(0.2)
+            b, tb = time.monotonic_ns(), rdtsc()
+            best.append((tb - ta) * 1e9 / (b - a))
+        return sorted(best)[2]
 
 
-def host_tsc_hz():
-    """Of this host, by a few instructions of our own (RDTSC) against its clock."""
-    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))  # rdtsc; shl rdx, 32; or rax, rdx; ret
-    view = ctypes.c_char.from_buffer(code)
-    rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(view))
-    best = []
-    for _ in range(5):  # a busy host may take the processor away between clock and counter
-        a, ta = time.monotonic_ns(), rdtsc()
-        time.sleep(0.2)
-        b, tb = time.monotonic_ns(), rdtsc()
-        best.append((tb - ta) * 1e9 / (b - a))
-    return sorted(best)[2]
-
-
-def lscpu_archive(folder):
-    """util-linux's lscpu with its libraries and loader, beside each other at the root of a second initrd."""
-    program = shutil.which("lscpu")
-    if not program:
-        raise Skip("no lscpu on this host; install util-linux")
-    found = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return archive(folder, program, *re.findall(r"(/\S+) \(", found))
+    def lscpu_archive(folder):
+        """util-linux's lscpu with its libraries and loader, beside each other at the root of a second initrd."""
+        program = shutil.which("lscpu")
+        if not program:
+            raise Skip("no lscpu on this host; install util-linux")
+        found = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        return archive(folder, program, *re.findall(r"(/\S+) \(", found))
+    return test
 
 
 def identity():
@@ -270,18 +277,20 @@ def block_device():
             subprocess.run(["losetup", "--detach", device], check=False)
 
 
-def reboot():
-    with boot("cloud-amd64") as m:
-        m.expect(SHELL, BOOT_S)
-        m.expect(PROMPT, 60)
-        m.send("reboot -f\n")
-        m.expect(SHELL, BOOT_S)
-        m.expect(PROMPT, 60)
-        m.send("poweroff -f\n")
-        ends_well(m)
+def reboot(accel="soft"):
+    def test():
+        with boot("cloud-amd64", accel=accel) as m:
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            m.send("reboot -f\n")
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            m.send("poweroff -f\n")
+            ends_well(m)
+    return test
 
 
-def debian(cpus):
+def debian(cpus, accel="soft"):
     """Debian 12 with systemd from a root disk to its login, network traffic, and a clean power-off."""
     def test():
         source = prepared("debian.img")
@@ -290,7 +299,8 @@ def debian(cpus):
         with tempfile.TemporaryDirectory() as d:
             image = os.path.join(d, "debian.img")
             subprocess.run(["cp", "--sparse=always", source, image], check=True)
-            with boot("cloud-amd64", "--disk", image, "--net", "user", "--cpus", str(cpus), append="panal.root=/dev/vda", memory="1G") as m:
+            with boot("cloud-amd64", "--disk", image, "--net", "user", "--cpus", str(cpus), append="panal.root=/dev/vda",
+                      memory="1G", accel=accel) as m:
                 m.expect("debian login:", 600)
                 m.expect(r"root@debian:~# ", 120)
                 out, status = m.run("systemctl is-system-running --wait; systemctl --failed --no-legend", 300)
@@ -311,14 +321,22 @@ SHORT = [
     ("network", network),
     ("time", time_keeps),
     ("identity", identity),
+    ("kvm: shell cloud-amd64 1 cpu", shell("cloud-amd64", 1, accel="kvm")),
 ]
 LONG = [
     *((f"shell {f} {n} cpus", shell(f, n)) for f in ("cloud-amd64", "amd64", "686-pae") for n in (1, 2, 4)),
     *((f"workload {f} {n} cpus", workload(f, n)) for f in ("cloud-amd64", "686-pae") for n in (1, 4)),
-    ("reboot", reboot),
+    ("reboot", reboot()),
     ("debian 1 cpu", debian(1)),
     ("debian 2 cpus", debian(2)),
-    ("shell cloud-amd64 under kvm", shell("cloud-amd64", 1, accel="kvm", timeout=1200)),
+    *((f"kvm: shell {f} {n} cpus", shell(f, n, accel="kvm")) for f in ("cloud-amd64", "amd64", "686-pae") for n in (1, 4)),
+    *((f"kvm: workload cloud-amd64 {n} cpus", workload("cloud-amd64", n, accel="kvm")) for n in (1, 2, 4)),
+    ("kvm: disk", disk("kvm")),
+    ("kvm: network", network("kvm")),
+    ("kvm: time", time_keeps("kvm")),
+    ("kvm: reboot", reboot("kvm")),
+    ("kvm: debian 2 cpus", debian(2, "kvm")),
+    ("kvm,irqchip=off: shell cloud-amd64 2 cpus", shell("cloud-amd64", 2, accel="kvm,irqchip=off")),
 ]
 
 

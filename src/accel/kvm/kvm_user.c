@@ -13,7 +13,6 @@ enum {
 	USER_SS = 0x2b,
 	STUB_BYTES = 8,
 	LSTAR_AT = 0x800 + 4, /* between two gates' targets: nothing else leads there */
-	PF_FETCH = 1 << 4,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR = 0xc0000082,
 	MSR_CSTAR = 0xc0000083,
@@ -179,12 +178,13 @@ static int take(struct kvm_user *u, struct x86_state *s, struct err *e)
 
 /* ---- what ended user code ---- */
 
-/* SYSCALL on a KVM that loads RIP and stays in user mode. */
-static void undo_syscall(struct x86_state *s)
+/* SYSCALL on a KVM that loads RIP and stays in user mode. User code that jumps there itself has not executed one. */
+static void undo_syscall(struct kvm_user *u, struct x86_state *s)
 {
-	if (s->rip != lstar())
+	uint64_t next = s->gpr[X86_RCX];
+	if (s->rip != lstar() || kvm_user_byte(u, s->cr3, next - 2) != 0x0f || kvm_user_byte(u, s->cr3, next - 1) != 0x05)
 		return;
-	s->rip = s->gpr[X86_RCX] - 2;
+	s->rip = next - 2;
 	flags_take(s, s->gpr[X86_R11]);
 }
 
@@ -192,7 +192,7 @@ static void undo_syscall(struct x86_state *s)
 static enum soft_user_result undo(struct kvm_user *u, struct x86_state *s, unsigned vector)
 {
 	const uint64_t *top = (const uint64_t *)(u->pages + (KVM_USER_STACK + 1) * 4096);
-	uint64_t rip = top[-5], flags = top[-3], code = top[-6];
+	uint64_t rip = top[-5], flags = top[-3];
 	s->rip = rip;
 	s->gpr[X86_RSP] = top[-2];
 	flags_take(s, flags);
@@ -202,8 +202,8 @@ static enum soft_user_result undo(struct kvm_user *u, struct x86_state *s, unsig
 		s->rip = rip - 1; /* INT1, INT3 */
 	else if (vector >= 32)
 		s->rip = rip - 2; /* INT n, of a KVM that does not look at the gate */
-	else if (vector == X86_PF && (code & PF_FETCH))
-		undo_syscall(s);
+	else if (vector == X86_PF)
+		undo_syscall(u, s);
 	return SOFT_USER_STEP;
 }
 
@@ -251,7 +251,7 @@ static enum soft_user_result leave(struct kvm_user *u, struct x86_state *s, enum
 	struct err e = { 0 };
 	if (take(u, s, &e) < 0)
 		return fail(u, &e);
-	undo_syscall(s);
+	undo_syscall(u, s);
 	return r;
 }
 
