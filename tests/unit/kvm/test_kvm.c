@@ -601,7 +601,7 @@ static void test_bad_options(void **unused)
 	struct loop *loop;
 	struct vm *vm = NULL;
 	assert_int_equal(loop_create(&loop, NULL, &e), 0);
-	static const char *const bad[] = { "irqchip=split", "irqchips=on", "assist=perhaps" };
+	static const char *const bad[] = { "irqchip=split", "split=in", "irqchips=on", "assist=perhaps" };
 	for (unsigned n = 0; n < COUNT_OF(bad); n++) {
 		struct vm_config cfg = { .loop = loop, .accel = &accel_kvm, .accel_options = bad[n] };
 		assert_int_equal(vm_create(&vm, &cfg, &e), -EINVAL);

@@ -53,7 +53,7 @@ enum {
 	X(loop, "mov $100000, %ecx\n xor %eax, %eax\n 1: lea 3(%rax,%rcx), %rax\n dec %ecx\n jnz 1b\n ud2") \
 	X(sse, "mov $3, %eax\n cvtsi2sd %eax, %xmm1\n sqrtsd %xmm1, %xmm15\n mulpd %xmm15, %xmm1\n ud2") \
 	X(x87, "fld1\n fldpi\n fdivrp\n fstpt 0x9100\n ud2") \
-	X(masked_not, "stmxcsr 0x9000\n andl $~0x200, 0x9000\n ldmxcsr 0x9000\n xorps %xmm0, %xmm0\n movaps %xmm0, %xmm1\n" \
+	X(masked_not, "stmxcsr 0x9000\n andl $~0x200, 0x9000\n ldmxcsr 0x9000\n xorps %xmm0, %xmm0\n" \
 		      "pcmpeqd %xmm2, %xmm2\n psrld $25, %xmm2\n pslld $23, %xmm2\n divps %xmm0, %xmm2\n ud2") \
 	X(fs_base, "mov $0x9000, %edx\n movq $77, 0x9008\n wrfsbase %rdx\n mov %fs:8, %rbx\n rdfsbase %rsi\n ud2") \
 	X(atomics, "mov $3, %eax\n lock xadd %eax, 0x9020\n lock cmpxchg %ecx, 0x9020\n ud2") \
@@ -177,7 +177,8 @@ static void same(const char *name, const char *what, uint64_t kvm, uint64_t soft
 
 static void compare(const char *name, struct guest *kvm, struct guest *soft)
 {
-	static const char *const frame[] = { "code", "pushed rip", "pushed cs", "pushed flags", "pushed rsp", "pushed ss" };
+	static const char *const frame[] = { "code",         "pushed rip", "pushed cs",
+					     "pushed flags", "pushed rsp", "pushed ss" };
 	struct x86_state a, b;
 	state(kvm, &a);
 	state(soft, &b);
