@@ -182,7 +182,8 @@ static int take(struct kvm_user *u, struct x86_state *s, struct err *e)
 static void undo_syscall(struct kvm_user *u, struct x86_state *s)
 {
 	uint64_t next = s->gpr[X86_RCX];
-	if (s->rip != lstar() || kvm_user_byte(u, s->cr3, next - 2) != 0x0f || kvm_user_byte(u, s->cr3, next - 1) != 0x05)
+	if (s->rip != lstar() || kvm_user_byte(u, s->cr3, next - 2) != 0x0f ||
+	    kvm_user_byte(u, s->cr3, next - 1) != 0x05)
 		return;
 	s->rip = next - 2;
 	flags_take(s, s->gpr[X86_R11]);
@@ -283,13 +284,11 @@ static bool exit_handle(struct kvm_user *u, struct x86_state *s, enum soft_user_
 	case KVM_EXIT_MMIO: kvm_exit_mmio(k); return false;
 	case KVM_EXIT_INTR: return false;
 	case KVM_EXIT_HLT: *out = ended(u, s); return true;
-	case KVM_EXIT_INTERNAL_ERROR:
-		if (in_user(u)) {
+	default:
+		if (reason == KVM_EXIT_INTERNAL_ERROR && in_user(u)) {
 			*out = leave(u, s, SOFT_USER_STEP);
 			return true;
 		}
-		/* fall through */
-	default:
 		kvm_fault(k, "KVM left user code for reason %u (%u) at %#llx; use --accel soft", reason,
 			  k->run->internal.suberror, (unsigned long long)k->run->s.regs.regs.rip);
 		*out = SOFT_USER_ERROR;
