@@ -369,8 +369,19 @@ static void put_offer(struct out *o, const struct offer *f)
 }
 
 static const char *const memory_backing[] = { "sourceType", "anonymous", "memfd", NULL, NULL };
-static const char *const disks[] = { "diskDevice", "disk", NULL, "bus", "virtio", NULL, "model", "virtio",
-				     "virtio-non-transitional", NULL, NULL };
+static const char *const disks[] = {"diskDevice",
+				    "disk",
+				    "cdrom",
+				    NULL,
+				    "bus",
+				    "virtio",
+				    "sata",
+				    NULL,
+				    "model",
+				    "virtio",
+				    "virtio-non-transitional",
+				    NULL,
+				    NULL};
 static const char *const rngs[] = { "model", "virtio", NULL, "backendModel", "random", NULL, NULL };
 /* No type of display yet. "supported" with an empty list keeps clients from choosing SPICE, which a plain "no" does
  * not. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { BUSES = 256, SLOTS = 32, FUNCTIONS = 8 };
-enum { SATA_PORTS = 6, SCSI_UNITS = 7, IDE_UNITS = 2, IDE_BUSES = 2 };
+enum { UNITS_MAX = 16384, SATA_PORTS = 6, SCSI_UNITS = 7, IDE_UNITS = 2, IDE_BUSES = 2 };
 
 struct places {
 	struct domdef *d;
@@ -136,20 +136,42 @@ static void place_drive(struct domdef_disk *k)
 	a->unit = xnum(unit);
 }
 
+static int check_drive(const struct places *p, const struct domdef_disk *k)
+{
+	const struct domdef_address *a = &k->dev.address;
+
+	if (a->type != DOM_ADDRESS_DRIVE)
+		return err_set(p->e, -EBADMSG, "disk '%s' on this bus needs an address of type 'drive'", k->target);
+	if (a->controller.v >= XMAP_LIST_MAX || a->unit.v >= (k->bus == DOM_BUS_SATA ? SATA_PORTS : UNITS_MAX))
+		return err_set(p->e, -EBADMSG, "disk '%s' has an impossible address: controller %llu, unit %llu",
+		               k->target, (unsigned long long)a->controller.v, (unsigned long long)a->unit.v);
+	for (unsigned n = 0; n < p->d->disks.n; n++) {
+		const struct domdef_disk *o = p->d->disks.v[n];
+		const struct domdef_address *b = &o->dev.address;
+
+		if (o != k && o->bus == k->bus && b->type == a->type && b->controller.v == a->controller.v &&
+		    b->bus.v == a->bus.v && b->target.v == a->target.v && b->unit.v == a->unit.v)
+			return err_set(p->e, -EBADMSG, "disks '%s' and '%s' have the same drive address", k->target,
+			               o->target);
+	}
+	return 0;
+}
+
 static int place_drives(struct places *p)
 {
 	struct domdef *d = p->d;
 
 	for (unsigned n = 0; n < d->disks.n; n++) {
 		struct domdef_disk *k = d->disks.v[n];
-		int type = controller_of_bus(k->bus);
+		int type = controller_of_bus(k->bus), ret;
 
 		if (!type)
 			continue;
 		if (!k->dev.address.type)
 			place_drive(k);
-		if (k->dev.address.controller.v >= XMAP_LIST_MAX)
-			return err_set(p->e, -EBADMSG, "disk '%s' names an impossible controller", k->target);
+		ret = check_drive(p, k);
+		if (ret < 0)
+			return ret;
 		if (!need_controller(d, type, k->dev.address.controller.v,
 		                     type == DOM_CONTROLLER_SCSI ? "virtio-scsi" : NULL))
 			return no_memory(p->e);

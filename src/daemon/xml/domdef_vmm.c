@@ -14,7 +14,7 @@
 
 enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 
-#define NO_PORTS "there are no root ports, USB or SATA controllers; virtio devices are on PCI bus 0"
+#define NO_PORTS "there are no root ports and USB controllers; virtio devices are on PCI bus 0"
 #define NOT_PIIX "the chipset is a Q35's, without IDE and USB; virtio devices are on PCI bus 0"
 
 /* q35 is first: what clients choose by themselves, and what a document without a machine gets. */
@@ -343,40 +343,106 @@ static bool one_of(const char *value, const char *const *names)
 	return !value;
 }
 
+/* The board with firmware has SATA; where a kernel is booted, there is virtio only. */
+static bool on_sata(const struct making *m, const struct domdef_disk *k)
+{
+	return k->bus == DOM_BUS_SATA && !m->d->os.kernel;
+}
+
+static bool drive_possible(struct making *m, const struct domdef_disk *k)
+{
+	static const char *const buses[] = { "", "virtio", "sata", "scsi", "ide", "usb", "fdc", "sd", "ps2", "xen" };
+	static const char *const kinds[] = { "", "disk", "CD-ROM", "floppy", "LUN" };
+	bool disk = k->device == DOM_DISK_DISK;
+
+	if ((disk && k->bus == DOM_BUS_VIRTIO) || ((disk || k->device == DOM_DISK_CDROM) && on_sata(m, k)))
+		return true;
+	if (k->bus == DOM_BUS_SATA && m->d->os.kernel)
+		refuse(m, "drive '%s' is on bus 'sata'; with <kernel> only disks on bus 'virtio' are possible",
+		       k->target);
+	else
+		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio and sata, and CD-ROMs on sata are possible",
+		       k->target, kinds[k->device], buses[k->bus]);
+	return false;
+}
+
+static bool contents_possible(struct making *m, const struct domdef_disk *k, const char *path)
+{
+	static const char *const formats[] = { "raw", "qcow2", NULL };
+	static const char *const caches[] = { "default", "none", "writeback", "unsafe", NULL };
+
+	if (!path)
+		refuse(m, "the source of disk '%s' is not possible; type 'file', 'block' and 'volume' are", k->target);
+	else if (!one_of(k->format, formats) || (k->device == DOM_DISK_CDROM && strcmp(k->format, "raw")))
+		refuse(m, "format '%s' of drive '%s' is not possible; 'raw'%s is", k->format, k->target,
+		       k->device == DOM_DISK_CDROM ? "" : " or 'qcow2'");
+	else if (!one_of(k->cache, caches))
+		refuse(m, "cache='%s' of disk '%s' is not possible; none, writeback and unsafe are", k->cache,
+		       k->target);
+	else
+		return disk_wishes(m, k);
+	return false;
+}
+
 static void make_disk(struct making *m, const struct domdef_disk *k)
 {
-	static const char *const formats[] = { "raw", NULL };
-	static const char *const caches[] = { "default", "none", "writeback", "unsafe", NULL };
-	static const char *const bus_names[] = {"", "virtio", "sata", "scsi", "ide", "usb", "fdc", "sd", "ps2", "xen"};
 	const char *path = disk_path(m, k);
+	bool cache = k->cache && strcmp(k->cache, "default");
 	char *text;
 
-	if (k->device != DOM_DISK_DISK && !path)
-		return note(m, "%s %s: the empty drive is left out", k->device == DOM_DISK_FLOPPY ? "floppy" : "cdrom",
-		            k->target);
-	if (k->device != DOM_DISK_DISK || k->bus != DOM_BUS_VIRTIO)
-		return refuse(m, "disk '%s' is a %s on bus '%s'; only device='disk' with bus='virtio' is possible yet",
-		              k->target, k->device == DOM_DISK_DISK ? "disk" : k->device == DOM_DISK_CDROM ? "CD-ROM" :
-		              k->device == DOM_DISK_FLOPPY ? "floppy" : "LUN", bus_names[k->bus]);
-	if (!path)
-		return refuse(m, "the source of disk '%s' is not possible; type 'file', 'block' and 'volume' are",
-		              k->target);
-	if (!one_of(k->format, formats))
-		return refuse(m, "format '%s' of disk '%s' is not possible; 'raw' is", k->format, k->target);
-	if (!one_of(k->cache, caches))
-		return refuse(m, "cache='%s' of disk '%s' is not possible; none, writeback and unsafe are", k->cache,
-		              k->target);
-	if (!disk_wishes(m, k))
+	if (k->device != DOM_DISK_DISK && !path) {
+		if (k->device == DOM_DISK_CDROM && on_sata(m, k))
+			arg(m, "--cdrom=none");
+		else
+			note(m, "drive %s: it is empty and left out", k->target);
 		return;
+	}
+	if (!drive_possible(m, k) || !contents_possible(m, k, path))
+		return;
+	if (k->device == DOM_DISK_CDROM) {
+		arg(m, "--cdrom=%s", path);
+		return;
+	}
 	text = doubled(path);
 	if (!text)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s", text, k->format, k->readonly ? ",readonly" : "",
-		    k->cache && strcmp(k->cache, "default") ? ",cache=" : "",
-		    k->cache && strcmp(k->cache, "default") ? k->cache : "");
+		arg(m, "--disk=%s,format=%s%s%s%s%s", text, k->format, k->bus == DOM_BUS_SATA ? ",bus=sata" : "",
+		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "", cache ? k->cache : "");
 	free(text);
-	at_place(m, &k->dev);
+	if (k->bus == DOM_BUS_VIRTIO)
+		at_place(m, &k->dev);
+}
+
+static uint64_t port_of(const struct domdef_disk *k)
+{
+	return k->dev.address.controller.v * 6 + k->dev.address.unit.v;
+}
+
+/* SATA drives in the order of their ports, the others in the document's. */
+static void make_disks(struct making *m)
+{
+	const struct domdef *d = m->d;
+	uint64_t done = 0, next;
+	bool more = true;
+
+	for (unsigned n = 0; n < d->disks.n && m->ret == 0; n++)
+		if (d->disks.v[n]->bus != DOM_BUS_SATA)
+			make_disk(m, d->disks.v[n]);
+	while (more && m->ret == 0) {
+		more = false;
+		next = UINT64_MAX;
+		for (unsigned n = 0; n < d->disks.n; n++)
+			if (d->disks.v[n]->bus == DOM_BUS_SATA && port_of(d->disks.v[n]) >= done &&
+			    port_of(d->disks.v[n]) < next)
+				next = port_of(d->disks.v[n]);
+		for (unsigned n = 0; n < d->disks.n && m->ret == 0; n++)
+			if (d->disks.v[n]->bus == DOM_BUS_SATA && port_of(d->disks.v[n]) == next) {
+				make_disk(m, d->disks.v[n]);
+				more = true;
+			}
+		done = next + 1;
+	}
 }
 
 /* ---- networks ---- */
@@ -561,8 +627,7 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 	make_boot(&m);
 	make_memory(&m);
 	make_cpu(&m);
-	for (unsigned n = 0; n < d->disks.n && m.ret == 0; n++)
-		make_disk(&m, d->disks.v[n]);
+	make_disks(&m);
 	for (unsigned n = 0; n < d->interfaces.n && m.ret == 0; n++)
 		make_interface(&m, d->interfaces.v[n]);
 	make_chrs(&m);

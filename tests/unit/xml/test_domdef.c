@@ -189,6 +189,14 @@ static void given_places_stay(void **state)
 	      "Invalid PCI");
 }
 
+static void drives_have_one_place_each(void **state)
+{
+	fails(MINIMAL("", "<disk device='cdrom'><target dev='sda'/></disk><disk device='cdrom'><target dev='sdb'/>"
+	              "<address type='drive' unit='0'/></disk>"), 0, -EBADMSG, "same drive address");
+	fails(MINIMAL("", "<disk device='cdrom'><target dev='sda'/><address type='drive' unit='6'/></disk>"), 0,
+	      -EBADMSG, "impossible address");
+}
+
 static void aliases_are_for_running_machines(void **state)
 {
 	struct domdef *d = parse(MINIMAL("", "<interface type='user'/><interface type='user'><alias name='ua-mine'/>"
@@ -378,12 +386,29 @@ static void firmware_boots_without_a_kernel(void **state)
 	free(all);
 }
 
+static void drives_of_a_pc(void **state)
+{
+	struct domdef_args args;
+	char *all =
+		arguments("<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='q35'>hvm</type>"
+			  "</os><devices><disk device='cdrom'><target dev='sdc'/></disk>"
+			  "<disk device='cdrom'><source file='/c,d'/><target dev='sdb'/></disk>"
+			  "<disk><driver type='qcow2'/><source file='/a'/><target dev='sda'/></disk>"
+			  "<memballoon model='none'/></devices></domain>",
+			  &args);
+
+	assert_string_equal(all, "--board=pc --firmware=bios --memory=65536K --cpus=1 --accel=auto "
+	                    "--disk=/a,format=qcow2,bus=sata --cdrom=/c,d --cdrom=none --serial=none ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void impossible_machines_are_refused(void **state)
 {
 	static const struct {
 		const char *xml, *says;
 	} table[] = {
-		{MINIMAL("", "<disk><source file='/a'/><target dev='sda' bus='sata'/></disk>"), "disk 'sda'"},
+		{MINIMAL("", "<disk><source file='/a'/><target dev='sda' bus='sata'/></disk>"), "drive 'sda'"},
 		{MINIMAL("", "<graphics type='vnc'/>"), "graphics"},
 		{MINIMAL("", "<tpm><backend type='emulator'/></tpm>"), "tpm"},
 		{MINIMAL("<cpu><model>Haswell</model></cpu>", ""), "Haswell"},
@@ -413,6 +438,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(places_follow_the_board),
 		cmocka_unit_test(given_places_stay),
+		cmocka_unit_test(drives_have_one_place_each),
 		cmocka_unit_test(aliases_are_for_running_machines),
 		cmocka_unit_test(secrets_need_the_flag),
 		cmocka_unit_test(errors_name_the_cause),
@@ -421,6 +447,7 @@ int main(void)
 		cmocka_unit_test(live_updates_are_limited),
 		cmocka_unit_test(arguments_follow),
 		cmocka_unit_test(firmware_boots_without_a_kernel),
+		cmocka_unit_test(drives_of_a_pc),
 		cmocka_unit_test(impossible_machines_are_refused),
 	};
 
