@@ -4,5 +4,6 @@
 #define PANAL_CLI_COMMAND_H
 
 int run_main(int argc, char **argv);
+int image_main(int argc, char **argv);
 
 #endif

@@ -20,6 +20,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{ "run", "boot a machine on this terminal", run_main },
+	{ "image", "make, look at, check, copy and resize disk images", image_main },
 	{ "doctor", "what this host offers, and what to do about what it does not", doctor_main },
 	{ "version", "print the version", version_main },
 	{ "help", "print this", help_main },
