@@ -7,6 +7,7 @@
     tests/guest/pc.py NAME...      those whose name contains one of these
 """
 
+import base64
 import hashlib
 import os
 import re
@@ -157,6 +158,34 @@ def uefi_variables():
             m.expect(r"not found|not defined", 60)
 
 
+def smbios():
+    """What the guest's SMBIOS tables say, read by dmidecode."""
+    with tempfile.TemporaryDirectory() as d:
+        with pc("--disk", rescue(d, "cloud-amd64") + ",readonly", "--cpus", "4,sockets=2,cores=2", memory="3G") as m:
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            out, status = m.run("cd /sys/firmware/dmi/tables; base64 smbios_entry_point; echo --; base64 DMI; cd /", 60)
+            model, _ = m.run("grep -m1 'model name' /proc/cpuinfo", 60)
+            check(status == 0 and "--" in out, "the guest's kernel found no SMBIOS:\n" + out)
+            m.send("poweroff -f\n")
+            ends_well(m)
+        entry, tables = (bytearray(base64.b64decode(part)) for part in out.split("--"))
+        # dmidecode's dumps have the tables at 32.
+        entry[24:28] = (32).to_bytes(4, "little")
+        entry[21] = -(sum(entry[16:31]) - entry[21]) & 255
+        entry[4] = -(sum(entry) - entry[4]) & 255
+        dump = os.path.join(d, "dmi.bin")
+        with open(dump, "wb") as f:
+            f.write(entry.ljust(32, b"\0") + tables)
+        done = subprocess.run(["dmidecode", "--from-dump", dump], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        text = done.stdout.decode("utf-8", "replace")
+        wanted = ["Manufacturer: Panal", "Version: " + model.split(":", 1)[1].strip(), "Voltage: 1.2 V", "Core Count: 2",
+                  "Socket Designation: CPU 1", "Size: 3 GB", "Error Correction Type: Multi-bit ECC"]
+        missing = [w for w in wanted if w not in text]
+        check(done.returncode == 0 and not missing and not re.search(r"broken|invalid|TRUNCATED|out of spec", text, re.I),
+              f"dmidecode does not say {missing}:\n{text}")
+
+
 def sata(cpus=1):
     """Linux's AHCI driver: booted from a CD on SATA; a disk there gets a file system, which e2fsck finds good; NCQ, the
     CD's contents, a drive without a medium."""
@@ -199,6 +228,7 @@ SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", r
 LONG = [
     ("rescue 4 cpus", rescue_shell(cpus=4)),
     ("rom", rom),
+    ("smbios", smbios),
     ("sata", sata()),
     ("sata 2 cpus", sata(2)),
     ("uefi variables", uefi_variables),

@@ -11,6 +11,7 @@
 #include "arch/x86/port92.h"
 #include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
+#include "arch/x86/smbios.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
 #include "core/vcpu.h"
@@ -248,6 +249,50 @@ static int add_acpi(struct board_pc *pc, struct err *e)
 	return ret;
 }
 
+/* ---- SMBIOS ---- */
+
+enum { VOLTAGE_DV = 12 };
+
+/* The registers of CPUID leaves as the text that they hold. */
+static void cpuid_text(const struct vcpu *v, uint32_t leaf, uint32_t last, char *out)
+{
+	for (; leaf <= last; leaf++, out += 16) {
+		const struct x86_cpuid *id = vcpu_cpuid(v, leaf, 0);
+
+		if (!id)
+			return;
+		store_le32(out, leaf ? id->eax : id->ebx);
+		store_le32(out + 4, leaf ? id->ebx : id->edx);
+		store_le32(out + 8, id->ecx);
+		store_le32(out + 12, leaf ? id->edx : 0);
+	}
+}
+
+static int add_smbios(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	const struct vcpu *v = pc->board.vm->vcpu[0];
+	const struct x86_cpuid *one = vcpu_cpuid(v, 1, 0);
+	char vendor[17] = "", model[49] = "";
+	struct smbios_config sc = { .topology = cfg->topology, .memory = cfg->memory, .low = pc->board.layout.low_top,
+				    .tsc_khz = host_tsc_khz(), .vendor_id = vendor, .voltage_dv = VOLTAGE_DV };
+	struct smbios_files f;
+	int ret;
+
+	cpuid_text(v, 0, 0, vendor);
+	cpuid_text(v, 0x80000002, 0x80000004, model);
+	sc.model = model[0] ? model : "unknown";
+	sc.cpuid_eax = one ? one->eax : 0;
+	sc.cpuid_edx = one ? one->edx : 0;
+	ret = smbios_build(&sc, &f, e);
+	if (ret < 0)
+		return ret;
+	ret = fw_cfg_add_file(pc->fw_cfg, SMBIOS_FILE_TABLES, f.tables, f.tables_len, e);
+	if (ret == 0)
+		ret = fw_cfg_add_file(pc->fw_cfg, SMBIOS_FILE_ANCHOR, f.anchor, sizeof(f.anchor), e);
+	free(f.tables);
+	return ret;
+}
+
 /* ---- PCI and what hangs on it ---- */
 
 static int add_pci(struct board_pc *pc, struct err *e)
@@ -388,7 +433,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	describe(b, cfg);
 	b->vm->board_reset = reset;
 	b->vm->board = b;
-	return add_acpi(pc, e);
+	ret = add_acpi(pc, e);
+	return ret < 0 ? ret : add_smbios(pc, cfg, e);
 }
 
 int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e)
