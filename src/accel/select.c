@@ -3,10 +3,10 @@
 
 #include "accel/bench.h"
 #include "accel/kvm/kvm_user.h"
-#include "base/log.h"
 #include "core/accel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static double millions(const struct accel_speed *s)
@@ -15,26 +15,25 @@ static double millions(const struct accel_speed *s)
 }
 
 /* Measures both. An accelerator that cannot be measured loses; the soft CPU is what is left when both do. */
-static const struct accel_ops *fastest(void)
+static const struct accel_ops *fastest(char why[ACCEL_WHY_MAX])
 {
 	struct accel_speed kvm = { 0 }, soft = { 0 };
 	struct err e = { 0 };
 	if (accel_kvm.usable(&e) < 0) {
-		log_line(LOG_INFO, "accelerator: soft, because KVM cannot be used (%s)", e.text);
+		snprintf(why, ACCEL_WHY_MAX, "soft, because KVM cannot be used (%s)", e.text);
 		return &accel_soft;
 	}
 	if (accel_bench(&accel_kvm, NULL, &kvm, &e) < 0) {
-		log_line(LOG_INFO, "accelerator: soft, because KVM failed the measurement (%s)", e.text);
+		snprintf(why, ACCEL_WHY_MAX, "soft, because KVM failed the measurement (%s)", e.text);
 		return &accel_soft;
 	}
 	if (accel_bench(&accel_soft, NULL, &soft, &e) < 0) {
-		log_line(LOG_INFO, "accelerator: kvm, because the soft CPU could not be measured (%s)", e.text);
+		snprintf(why, ACCEL_WHY_MAX, "kvm, because the soft CPU could not be measured (%s)", e.text);
 		return &accel_kvm;
 	}
 	bool take_kvm = kvm.per_second > soft.per_second;
-	log_line(LOG_INFO,
-		 "accelerator: %s, the faster here at kernel-mode code: kvm %.1f, soft %.1f million instructions per "
-		 "second",
+	snprintf(why, ACCEL_WHY_MAX,
+		 "%s, the faster here at kernel-mode code: kvm %.1f, soft %.1f million instructions per second",
 		 take_kvm ? "kvm" : "soft", millions(&kvm), millions(&soft));
 	return take_kvm ? &accel_kvm : &accel_soft;
 }
@@ -44,20 +43,22 @@ static bool named(const char *text, size_t len, const char *name)
 	return strlen(name) == len && !memcmp(text, name, len);
 }
 
-int accel_select(const char *text, const struct accel_ops **out, const char **options, struct err *e)
+int accel_select(const char *text, const struct accel_ops **out, const char **options,
+		 char why[ACCEL_WHY_MAX], struct err *e)
 {
 	static const struct accel_ops *const all[] = { &accel_kvm, &accel_soft };
 	if (!text)
 		text = "auto";
 	const char *comma = strchr(text, ',');
 	size_t len = comma ? (size_t)(comma - text) : strlen(text);
+	why[0] = 0;
 	*options = comma ? comma + 1 : NULL;
 	if (named(text, len, "auto")) {
 		if (comma)
 			return err_set(e, -EINVAL,
 				       "--accel auto takes no options; name the accelerator: kvm,%s or soft,%s",
 				       comma + 1, comma + 1);
-		*out = fastest();
+		*out = fastest(why);
 		return 0;
 	}
 	for (unsigned n = 0; n < COUNT_OF(all); n++) {

@@ -67,7 +67,7 @@ static pid_t start_engine(const char *path, char **argv, int input)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A group of its own: the terminal's signals reach it through us only. */
 	setpgid(0, 0);
-	argv[0] = (char *)path;
+	argv[0] = (char *)"panal run";
 	execv(path, argv);
 	_exit(no_engine(path));
 }
@@ -219,12 +219,13 @@ int run_main(int argc, char **argv)
 
 	engine_path(path, sizeof(path));
 	for (int n = 1; n < argc; n++)
-		if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "--version") || !strcmp(argv[n], "--dry-run"))
+		if (!strcmp(argv[n], "--help") || !strcmp(argv[n], "-h") || !strcmp(argv[n], "--version") ||
+		    !strcmp(argv[n], "--dry-run"))
 			plain = true;
 	if (!plain)
 		return run_on_terminal(path, argv);
 	/* No terminal, no filter: this process becomes the engine. */
-	argv[0] = path;
+	argv[0] = (char *)"panal run";
 	execv(path, argv);
 	return no_engine(path);
 }

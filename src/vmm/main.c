@@ -42,6 +42,7 @@ struct vmm {
 	bool panicked; /* the guest's kernel said so since the last reset */
 	int killed_by; /* SIGTERM or SIGINT ended the machine; 0: neither */
 	char helper_dir[PATH_MAX];
+	char accel_why[ACCEL_WHY_MAX]; /* why auto chose what it chose; empty: it was told */
 };
 
 static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
@@ -209,7 +210,7 @@ static int make_machine(struct vmm *m, struct err *e)
 {
 	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
 	struct board_config *bc = &m->board_config;
-	int ret = accel_select(m->opt.accel, &vc.accel, &vc.accel_options, e);
+	int ret = accel_select(m->opt.accel, &vc.accel, &vc.accel_options, m->accel_why, e);
 
 	if (ret == 0)
 		ret = vm_create(&m->vm, &vc, e);
@@ -313,6 +314,9 @@ static int build(struct vmm *m, struct err *e)
 		ret = open_nets(m, e);
 	if (ret == 0)
 		ret = make_machine(m, e);
+	/* when the rest is right: what is wrong is told in one line */
+	if (ret == 0 && m->accel_why[0])
+		log_line(LOG_INFO, "accelerator: %s", m->accel_why);
 	if (ret == 0)
 		ret = open_control(m, e);
 	if (ret == 0 && m->opt.gdb && !m->opt.dry_run && gdb_create(&m->gdb, m->opt.gdb, m->vm, e) < 0)
@@ -386,7 +390,7 @@ int main(int argc, char **argv)
 	}
 	if (m.opt.help || m.opt.version) {
 		if (m.opt.help)
-			options_help("panal-vmm");
+			options_help(m.opt.by_run ? "panal run" : "panal-vmm");
 		else
 			puts("panal-vmm " PANAL_VERSION);
 		return 0;

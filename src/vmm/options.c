@@ -294,6 +294,8 @@ static int parse_one(struct options *o, int argc, char **argv, int *n, struct er
 
 	if (arg[0] != '-')
 		return set_image(o, arg, e);
+	if (!strcmp(arg, "-h"))
+		arg = "--help";
 	opt = find(arg, eq ? (size_t)(eq - arg) : strlen(arg));
 	if (!opt)
 		return err_set(e, -EINVAL, "unknown option %s; --help lists them", arg);
@@ -333,6 +335,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		.cpus = 1,
 		.topology = { 1, 1, 1 },
 	};
+	o->by_run = argc > 0 && !strcmp(argv[0], "panal run");
 	for (int n = 1; ret == 0 && n < argc; n++)
 		ret = parse_one(o, argc, argv, &n, e);
 	if (ret == 0)

@@ -26,6 +26,7 @@ struct options {
 	bool board_pc;
 	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
+	bool by_run; /* "panal run" started this: what help calls the program */
 	bool help, version;
 };
 

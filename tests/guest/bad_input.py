@@ -127,6 +127,8 @@ if "ASAN_OPTIONS" in os.environ:
     QUIET += ("--no-sandbox",)  # a leak is looked for with ptrace, a right that the sandbox gives up
 KERNELS = [
     ("missing kernel", ("{}/nothing",), ("nothing", "no such file")),
+    ("missing kernel, accelerator measured", ("{}/nothing", "--accel", "auto"), ("nothing", "no such file")),
+    ("a disk as kernel", ("{}/disk",), ("disk", "--board pc")),
     ("no kernel", (), ("no kernel",)),
     ("vsock cid 2", ("--vsock-cid", "2", "{}/text"), ("--vsock-cid", "not possible")),
     ("two images", ("{}/text", "{}/text"), ("two images",)),

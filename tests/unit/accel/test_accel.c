@@ -16,17 +16,18 @@
 static void test_names(void **unused)
 {
 	const struct accel_ops *a = NULL;
+	char why[ACCEL_WHY_MAX];
 	const char *options = "?";
 	struct err e = { 0 };
-	assert_int_equal(accel_select("soft", &a, &options, &e), 0);
+	assert_int_equal(accel_select("soft", &a, &options, why, &e), 0);
 	assert_ptr_equal(a, &accel_soft);
 	assert_null(options);
-	assert_int_equal(accel_select("soft,translate=off", &a, &options, &e), 0);
+	assert_int_equal(accel_select("soft,translate=off", &a, &options, why, &e), 0);
 	assert_string_equal(options, "translate=off");
 	static const char *const bad[] = { "", "sof", "softer", "tcg", "auto,irqchip=off", "," };
 	for (unsigned n = 0; n < COUNT_OF(bad); n++) {
 		memset(&e, 0, sizeof(e));
-		assert_int_equal(accel_select(bad[n], &a, &options, &e), -EINVAL);
+		assert_int_equal(accel_select(bad[n], &a, &options, why, &e), -EINVAL);
 		assert_true(strlen(e.text) > 0);
 	}
 }
@@ -41,13 +42,14 @@ static int64_t now_ms(void)
 static void test_auto(void **unused)
 {
 	const struct accel_ops *a = NULL;
+	char why[ACCEL_WHY_MAX];
 	const char *options;
 	struct err e = { 0 };
 	int64_t begin = now_ms();
-	assert_int_equal(accel_select("auto", &a, &options, &e), 0);
+	assert_int_equal(accel_select("auto", &a, &options, why, &e), 0);
 	assert_non_null(a);
 	assert_true(now_ms() - begin < 10000); /* some 20 ms where nothing else runs */
-	assert_int_equal(accel_select(NULL, &a, &options, &e), 0);
+	assert_int_equal(accel_select(NULL, &a, &options, why, &e), 0);
 }
 
 static void test_bench(void **unused)

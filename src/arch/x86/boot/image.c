@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 static int check_file(int fd, const char *path, const char *what, size_t *size, struct err *e)
@@ -20,7 +21,8 @@ static int check_file(int fd, const char *path, const char *what, size_t *size, 
 	if (st.st_size == 0)
 		return err_set(e, -EINVAL, "%s %s is empty", what, path);
 	if (st.st_size > IMAGE_SIZE_MAX)
-		return err_set(e, -EFBIG, "%s %s is larger than 1 GiB", what, path);
+		return err_set(e, -EFBIG, "%s %s is larger than 1 GiB%s", what, path,
+			       strcmp(what, "kernel") ? "" : "; a disk boots with --board pc");
 	*size = (size_t)st.st_size;
 	return 0;
 }
