@@ -596,16 +596,31 @@ void st_super(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v)
 }
 
 /* ---- read-modify-write ---- */
+/* Over a page's end: where both pages lie beside each other on the host too, as those of a kernel's linear map do, the
+ * host's LOCK splits as the guest's would and is atomic against everybody. NULL elsewhere: the machine's bus lock then
+ * keeps locked accesses apart, but not the plain stores of other vCPUs. */
+static void *split_ptr(struct soft_cpu *c, uint64_t lin, unsigned width)
+{
+	unsigned a = first_part(lin, width);
+	struct place p, q;
+
+	probe(c, lin, width, TLB_WRITE);
+	p = place_get(c, lin, TLB_WRITE, c->tlb.data_who);
+	q = place_get(c, lin_wrap(c, lin + a), TLB_WRITE, c->tlb.data_who);
+	if (!p.host || !q.host || p.ram != q.ram || q.host != p.host + a)
+		return NULL;
+	uint64_t off = p.gpa - p.ram->gpa;
+	return atomic_load(&p.ram->flags[off >> 12]) || atomic_load(&p.ram->flags[(off >> 12) + 1]) ? NULL : p.host;
+}
+
 void *rmw_ptr(struct soft_cpu *c, uint64_t lin, unsigned width)
 {
 	void *hit = mem_hit(c->tlb.wr, lin, width);
 	if (likely(hit))
 		return hit;
 	check_data(c, lin, width, true, true);
-	if ((lin & 0xfff) + width > 4096) {
-		probe(c, lin, width, TLB_WRITE);
-		return NULL;
-	}
+	if ((lin & 0xfff) + width > 4096)
+		return split_ptr(c, lin, width);
 	struct place p = place_get(c, lin, TLB_WRITE, c->tlb.data_who);
 	if (!p.host)
 		return NULL;

@@ -42,7 +42,7 @@ void probe_write(struct soft_cpu *c, uint64_t lin, unsigned len);
 void probe_read(struct soft_cpu *c, uint64_t lin, unsigned len);
 
 /* For read-modify-write: a host pointer to `width` bytes of writable RAM, on which host atomics work; NULL when the
- * place is MMIO, crosses a page or is watched: then use ld/st between mmu_bus_lock and mmu_bus_unlock (write access
+ * place is MMIO, crosses into a page that lies elsewhere on the host, or is watched: then use ld/st between mmu_bus_lock and mmu_bus_unlock (write access
  * was checked already). After storing through the pointer nothing more is needed. */
 void *rmw_ptr(struct soft_cpu *c, uint64_t lin, unsigned width);
 void mmu_bus_lock(struct soft_cpu *c);

@@ -3,6 +3,8 @@
 #include "rig.h"
 #include "base/bytes.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -168,6 +170,57 @@ static void test_crossing_store(void **state)
 	assert_false(r->result.raised);
 	assert_int_equal(rig_get(r, RIG_DATA + 0xffc, 4), 0x55667788);
 	assert_int_equal(rig_get(r, 0x40000, 4), 0x11223344);
+}
+
+struct neighbour {
+	uint8_t *byte;
+	_Atomic bool begun, over;
+	unsigned lost;
+};
+
+/* Plain stores to a byte that only this thread changes: each must still be there at the next look. */
+static void *store_beside(void *arg)
+{
+	struct neighbour *n = arg;
+	uint8_t v = 0;
+	while (!atomic_load(&n->over)) {
+		__atomic_store_n(n->byte, ++v, __ATOMIC_SEQ_CST);
+		atomic_store(&n->begun, true);
+		for (unsigned k = 0; k < 50; k++)
+			n->lost += __atomic_load_n(n->byte, __ATOMIC_SEQ_CST) != v;
+	}
+	return NULL;
+}
+
+/* LOCK ADD of 8 bytes over a page's end never takes back what another thread stores to one of them; and where the
+ * second page lies elsewhere the sum is right. */
+static void test_crossing_lock(void **state)
+{
+	enum { ROUNDS = 100000, HIGH = 4 };
+	struct rig *r = *state;
+	struct neighbour n = { .byte = (uint8_t *)gmem_at(r->vm.mem, RIG_DATA + 0x1000, HIGH) + HIGH - 1 };
+	pthread_t t;
+	/* 1: lock add qword [rdi], 1; dec ecx; jnz 1b; hlt */
+	CODE(r, RIG_CODE, 0xf0, 0x48, 0x83, 0x07, 0x01, 0xff, 0xc9, 0x75, 0xf7, 0xf4);
+	r->s.gpr[X86_RDI] = RIG_DATA + 0xffc;
+	r->s.gpr[X86_RCX] = ROUNDS;
+	assert_int_equal(pthread_create(&t, NULL, store_beside, &n), 0);
+	while (!atomic_load(&n.begun))
+		sched_yield();
+	rig_run(r);
+	atomic_store(&n.over, true);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(rig_get(r, RIG_DATA + 0xffc, 4), ROUNDS);
+	assert_int_equal(n.lost, 0);
+
+	rig_state(r, RIG_64);
+	*rig_pte(r, RIG_DATA + 0x1000) = 0x40000 | 7;
+	r->s.gpr[X86_RDI] = RIG_DATA + 0xffc;
+	r->s.gpr[X86_RCX] = 1;
+	rig_put(r, RIG_DATA + 0xffc, (const uint8_t[]){ 0xff, 0xff, 0xff, 0xff }, 4);
+	rig_run(r);
+	assert_int_equal(rig_get(r, RIG_DATA + 0xffc, 4), 0);
+	assert_int_equal(rig_get(r, 0x40000, 4), 1);
 }
 
 static void test_large_page(void **state)
@@ -517,6 +570,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_page_faults, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_fetch_faults, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_crossing_store, setup64, teardown),
+		cmocka_unit_test_setup_teardown(test_crossing_lock, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_large_page, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_canonical, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_rep_fault, setup64, teardown),

@@ -42,8 +42,8 @@ static int recognise(struct boot *b, struct err *e)
 		return 0;
 	}
 	return err_set(e, -EINVAL,
-		       "%s is not a kernel that can be booted directly (Linux bzImage, ELF, PVH or Multiboot 1); a disk "
-		       "boots with --board pc",
+		       "%s is not a kernel that can be booted directly (Linux bzImage, ELF, PVH or Multiboot 1); a "
+		       "disk boots with --board pc",
 		       im->path);
 }
 
