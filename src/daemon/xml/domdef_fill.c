@@ -112,7 +112,6 @@ static int fill_boot(struct domdef *d, struct err *e)
 {
 	bool ordered = d->os.boot.n || d->os.kernel || d->os.init.n;
 	struct domdef_boot *b;
-	int ret;
 
 	for (unsigned n = 0; n < d->disks.n; n++)
 		ordered |= d->disks.v[n]->dev.boot.set;
@@ -122,15 +121,8 @@ static int fill_boot(struct domdef *d, struct err *e)
 		ordered |= d->hostdevs.v[n]->dev.boot.set;
 	if (ordered)
 		return 0;
-	b = calloc(1, sizeof(*b));
-	ret = b ? xstr_set(&b->dev, "hd") : -ENOMEM;
-	if (ret == 0)
-		ret = xlist_add(&d->os.boot, b);
-	if (ret < 0 && b) {
-		free(b->dev);
-		free(b);
-	}
-	return ret < 0 ? no_memory(e) : 0;
+	b = xlist_new(&d->os.boot, sizeof(*b));
+	return !b || xstr_set(&b->dev, "hd") < 0 ? no_memory(e) : 0;
 }
 
 static int fill_os(struct domdef *d, struct err *e)
@@ -276,17 +268,13 @@ static int fill_interface(struct domdef *d, struct domdef_interface *i, struct e
 
 static struct domdef_chr *add_chr(void *list, int type, const char *target_type)
 {
-	struct domdef_chr *c = calloc(1, sizeof(*c));
+	struct domdef_chr *c = xlist_new(list, sizeof(*c));
 
 	if (!c)
 		return NULL;
 	c->type = type;
 	c->target_port = xnum(0);
-	if (xstr_set(&c->target_type, target_type) == 0 && xlist_add(list, c) == 0)
-		return c;
-	free(c->target_type);
-	free(c);
-	return NULL;
+	return xstr_set(&c->target_type, target_type) == 0 ? c : NULL;
 }
 
 static int copy_source(struct domdef_chr *to, const struct domdef_chr *from)
@@ -382,13 +370,9 @@ static int add_input(struct domdef *d, const char *type)
 	for (unsigned n = 0; n < d->inputs.n; n++)
 		if (same(d->inputs.v[n]->type, type) && same(d->inputs.v[n]->bus, "ps2"))
 			return 0;
-	i = calloc(1, sizeof(*i));
-	if (!i)
-		return -ENOMEM;
-	ret = xstr_set(&i->type, type);
-	if (ret == 0)
-		ret = xstr_set(&i->bus, "ps2");
-	return ret == 0 ? xlist_add(&d->inputs, i) : ret;
+	i = xlist_new(&d->inputs, sizeof(*i));
+	ret = i ? xstr_set(&i->type, type) : -ENOMEM;
+	return ret == 0 ? xstr_set(&i->bus, "ps2") : ret;
 }
 
 static int fill_listen(struct domdef_graphics *g)
@@ -401,12 +385,10 @@ static int fill_listen(struct domdef_graphics *g)
 	if (!g->listens.n && g->socket)
 		return 0;
 	if (!g->listens.n) {
-		l = calloc(1, sizeof(*l));
+		l = xlist_new(&g->listens, sizeof(*l));
 		ret = l ? xstr_set(&l->type, "address") : -ENOMEM;
 		if (ret == 0)
 			ret = xstr_set(&l->address, g->listen ? g->listen : "127.0.0.1");
-		if (ret == 0)
-			ret = xlist_add(&g->listens, l);
 		if (ret < 0)
 			return ret;
 	}
@@ -435,12 +417,10 @@ static int fill_graphics(struct domdef *d, struct domdef_graphics *g)
 
 static int add_other(void *list, const char *id, const char *type)
 {
-	struct domdef_other *o = calloc(1, sizeof(*o));
+	struct domdef_other *o = xlist_new(list, sizeof(*o));
 	int ret = o ? xstr_set(&o->id, id) : -ENOMEM;
 
-	if (ret == 0)
-		ret = xstr_set(&o->type, type);
-	return ret == 0 ? xlist_add(list, o) : ret;
+	return ret == 0 ? xstr_set(&o->type, type) : ret;
 }
 
 static int fill_displays(struct domdef *d, struct err *e)
@@ -472,13 +452,11 @@ static int fill_displays(struct domdef *d, struct err *e)
 static int fill_balloon(struct domdef *d)
 {
 	struct domdef_memballoon *b;
-	int ret;
 
 	if (d->memballoons.n)
 		return 0;
-	b = calloc(1, sizeof(*b));
-	ret = b ? xstr_set(&b->model, "virtio") : -ENOMEM;
-	return ret == 0 ? xlist_add(&d->memballoons, b) : ret;
+	b = xlist_new(&d->memballoons, sizeof(*b));
+	return b ? xstr_set(&b->model, "virtio") : -ENOMEM;
 }
 
 static int fill_small(struct domdef *d, struct err *e)

@@ -35,6 +35,17 @@ int xlist_add(void *list, void *item)
 	return xlist_insert(list, XMAP_LIST_MAX, item);
 }
 
+void *xlist_new(void *list, size_t size)
+{
+	void *item = calloc(1, size);
+
+	if (item && xlist_add(list, item) < 0) {
+		free(item);
+		return NULL;
+	}
+	return item;
+}
+
 void *xlist_take(void *list, unsigned at)
 {
 	struct xlist *l = list;

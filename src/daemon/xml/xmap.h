@@ -165,6 +165,8 @@ void xraw_free(struct xraw *r);
 int xlist_add(void *list, void *item) ATTR_MUST_USE;
 int xlist_insert(void *list, unsigned at, void *item) ATTR_MUST_USE;
 void *xlist_take(void *list, unsigned at);
+/* A zeroed item at the end of the list. NULL: out of memory, or the list is full. */
+void *xlist_new(void *list, size_t size) ATTR_MUST_USE;
 
 /* Sets a string that an object owns. -ENOMEM. */
 int xstr_set(char **member, const char *value) ATTR_MUST_USE;
