@@ -170,9 +170,13 @@ static void link_from(struct xlate *x, struct xblock *xb)
 	if (from->epoch != x->epoch || from->mode != xb->mode || from->target[x->from_exit] != xb->rip)
 		return;
 	bool same_page = (from->rip ^ xb->rip) >> 12 == 0 && ((uintptr_t)from->host ^ (uintptr_t)xb->host) >> 12 == 0;
+	if (same_page && from->gen != xb->gen)
+		return;
+	/* Whoever goes round and round must go back somewhere, and be seen there; the page was fresh at from's entry. */
+	const uint8_t *near = xb->rip > from->rip && !xb->b->once ? xb->fast : xb->near;
 	size_t at = xslot_at(x, from, x->from_exit);
 	atomic_signal_fence(memory_order_seq_cst);
-	((struct xslot *)(void *)(x->mem.rw + at))->to = same_page ? xb->near : xb->code;
+	((struct xslot *)(void *)(x->mem.rw + at))->to = same_page ? near : xb->code;
 }
 
 static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b, struct xblock *xb)

@@ -15,13 +15,17 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { NONE = 0xff };
+enum {
+	NONE = 0xff,
+	HOST_STACK = HOST_R12, /* in the version of a block that checks its stack accesses at once */
+	STACK_SPAN = 1024,     /* bytes that such a check spans at most */
+};
 /* Host registers that hold guest registers. */
 enum { HOST_GUEST = 1 << HOST_RAX | 1 << HOST_RCX | 1 << HOST_RDX | 1 << HOST_RBX | 1 << HOST_RSI | 1 << HOST_RDI |
                     1 << HOST_R8 | 1 << HOST_R9 | 1 << HOST_R10 | 1 << HOST_R11 | 1 << HOST_R12, HOST_GUESTS = 11 };
 
 struct stub {
-	uint8_t *from[4 * BLOCK_INSNS];
+	uint8_t *from[8 * BLOCK_INSNS];
 	unsigned count;
 };
 
@@ -43,9 +47,11 @@ struct gen {
 		uint8_t *from;
 		const uint8_t *back;
 		unsigned point, level; /* level 0: the x87 registers */
-	} vec[2 * BLOCK_INSNS + 2]; /* where the guest's vector registers must be live */
+	} vec[4 * BLOCK_INSNS + 4]; /* where the guest's vector registers must be live */
 	unsigned vec_count;
 	const struct insn *fip; /* the last x87 instruction, until the state knows */
+	bool stack;                  /* HOST_STACK holds the addend of the stack's page */
+	struct stub no_stack;        /* it is not one page, or not in the TLB */
 	struct stub stale;
 	struct stub remapped;        /* the mapping changed since the block was entered last */
 	struct stub mid[BLOCK_INSNS]; /* the handler of an instruction asked to end the block */
@@ -74,7 +80,7 @@ static unsigned usable(const struct gen *g)
 
 static void assign(struct gen *g)
 {
-	uint32_t used = 0, left = HOST_GUEST;
+	uint32_t used = 0, left = HOST_GUEST & ~(g->stack ? 1u << HOST_STACK : 0);
 	memset(g->host, NONE, sizeof(g->host));
 	for (unsigned n = 0; n < g->count; n++)
 		used |= g->in[n].reads | g->in[n].writes;
@@ -97,7 +103,90 @@ static bool ends(const struct xinsn *in)
 /* May it leave to the interpreter at the last whole point? */
 static bool may_bail(const struct xinsn *in)
 {
-	return in->loads || in->stores || in->kind == XK_DIV || in->kind == XK_JMP_RM || in->kind == XK_CALL_RM;
+	return ((in->loads || in->stores) && !in->on_stack) || in->kind == XK_DIV || in->kind == XK_JMP_RM ||
+	       in->kind == XK_CALL_RM || in->kind == XK_RET;
+}
+
+/* ---- stack accesses: where they are, seen from RSP at the block's start ---- */
+struct span {
+	int64_t at, low, high; /* RSP now; what is accessed */
+	bool write;
+	unsigned count;
+};
+
+/* in's own place on the stack, relative to RSP before it; false: it has none that is known. */
+static bool stack_place(const struct xinsn *in, int32_t *disp, unsigned *size)
+{
+	const struct insn *i = in->i;
+	switch (in->kind) {
+	case XK_PUSH:
+	case XK_CALL:
+	case XK_CALL_RM: *disp = -8; *size = 8; return !in->mem;
+	case XK_POP:
+	case XK_RET: *disp = 0; *size = 8; return true;
+	case XK_COPY:
+	case XK_VEC:
+		if (!in->mem || in->align || i->base != X86_RSP || i->index != REG_NONE || i->seg == X86_FS || i->seg == X86_GS)
+			return false;
+		*disp = i->disp;
+		*size = in->mem->size / 8;
+		return true;
+	default: return false;
+	}
+}
+
+/* RSP after in, when it moves by a constant. */
+static bool stack_step(const struct xinsn *in, int64_t *at)
+{
+	const struct insn *i = in->i;
+	bool imm = in->zi.operand_count > 1 && in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && in->op[0].size == 64;
+	if (!(in->writes >> X86_RSP & 1))
+		return true;
+	if (in->kind == XK_PUSH)
+		*at -= 8;
+	else if (in->kind == XK_POP)
+		*at += 8;
+	else if (in->kind == XK_LEA && i->base == X86_RSP && i->index == REG_NONE && in->op[0].size == 64)
+		*at += i->disp;
+	else if (in->zi.mnemonic == ZYDIS_MNEMONIC_ADD && imm)
+		*at += (int64_t)i->imm;
+	else if (in->zi.mnemonic == ZYDIS_MNEMONIC_SUB && imm)
+		*at -= (int64_t)i->imm;
+	else
+		return false;
+	return *at > -STACK_SPAN && *at < STACK_SPAN;
+}
+
+/* Marks the accesses that one check at the block's start can cover: those before the first call of a handler, which
+ * may change the mapping. */
+static void stack_span(struct gen *g, struct span *s)
+{
+	*s = (struct span){ .low = INT64_MAX, .high = INT64_MIN };
+	for (unsigned n = 0; n < g->count && g->in[n].kind != XK_HELPER; n++) {
+		struct xinsn *in = &g->in[n];
+		int32_t disp;
+		unsigned size;
+		if (stack_place(in, &disp, &size)) {
+			int64_t low = s->at + disp, high = low + size;
+			low = low < s->low ? low : s->low;
+			high = high > s->high ? high : s->high;
+			if (high - low <= STACK_SPAN && low > -4 * STACK_SPAN && high < 4 * STACK_SPAN) {
+				*s = (struct span){ s->at, low, high, s->write || in->stores, s->count + 1 };
+				in->on_stack = true;
+			}
+		}
+		if (!stack_step(in, &s->at))
+			break;
+	}
+}
+
+/* Is the version with one check worth it, and has it a register left? */
+static bool stack_worth(const struct gen *g, const struct span *s)
+{
+	uint32_t used = 0;
+	for (unsigned n = 0; n < g->count; n++)
+		used |= g->in[n].reads | g->in[n].writes;
+	return s->count > 1 && __builtin_popcount(used) < HOST_GUESTS;
 }
 
 static void plan(struct gen *g)
@@ -255,10 +344,57 @@ static void tlb_check(struct gen *g, unsigned size, bool write)
 	x_mem(t, true, 0x03, HOST_R14, HOST_R13, 8);
 }
 
+/* The same for an address that is known: so is its slot. */
+static void tlb_check_at(struct gen *g, uint64_t lin, bool write)
+{
+	struct xtext *t = g->t;
+	int32_t slot = (int32_t)(tlb_slot(lin) * sizeof(struct tlb_entry));
+	x_load(t, HOST_R13, write ? AT(tlb.wr) : AT(tlb.rd));
+	x_imm(t, HOST_R14, lin & ~UINT64_C(0xfff));
+	x_mem(t, true, 0x3b, HOST_R14, HOST_R13, slot);
+	stub_from(&g->bail[g->point], x_jcc(t, 5));
+	x_imm(t, HOST_R14, lin);
+	x_mem(t, true, 0x03, HOST_R14, HOST_R13, slot + 8);
+}
+
+/* [RSP + disp] of the guest -> R14. */
+static void stack(struct gen *g, unsigned n, int32_t disp, bool write)
+{
+	if (g->in[n].on_stack) {
+		x_lea_index(g->t, HOST_R14, g->host[X86_RSP], HOST_STACK, 1, disp);
+		return;
+	}
+	flags_clobber(g, n);
+	x_lea(g->t, HOST_R14, g->host[X86_RSP], disp);
+	tlb_check(g, 8, write);
+}
+
+/* One check for the block's stack accesses; the state is whole and nothing is loaded. */
+static void stack_check(struct gen *g, const struct span *s)
+{
+	struct stub bail = g->bail[g->point];
+	use(g, X86_RSP);
+	x_lea(g->t, HOST_R14, g->host[X86_RSP], (int32_t)s->low);
+	g->bail[g->point].count = 0;
+	tlb_check(g, (unsigned)(s->high - s->low), s->write);
+	g->no_stack = g->bail[g->point];
+	g->bail[g->point] = bail;
+	x_mem(g->t, true, 0x8b, HOST_STACK, HOST_R13, 8);
+}
+
 static void memory(struct gen *g, unsigned n, unsigned size, bool write)
 {
 	const struct insn *i = g->in[n].i;
+	if (g->in[n].on_stack && (g->in[n].kind == XK_COPY || g->in[n].kind == XK_VEC)) {
+		stack(g, n, i->disp, write);
+		return;
+	}
 	flags_clobber(g, n);
+	if (i->flags & INSN_RIP_REL && i->seg != X86_FS && i->seg != X86_GS &&
+	    (rip_relative(g, i) & 0xfff) + size <= 4096) {
+		tlb_check_at(g, rip_relative(g, i), write);
+		return;
+	}
 	address(g, i, HOST_R14);
 	if (i->seg == X86_FS || i->seg == X86_GS)
 		x_mem(g->t, true, 0x03, HOST_R14, HOST_CPU,
@@ -382,14 +518,12 @@ static void gen_push(struct gen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
 	use_all(g, in);
-	flags_clobber(g, n);
 	if (in->mem) {
 		memory(g, n, 8, false);
 		x_mem(g->t, true, 0x8b, HOST_R14, HOST_R14, 0);
 		x_store(g->t, HOST_R14, AT(next_rip));
 	}
-	x_lea(g->t, HOST_R14, g->host[X86_RSP], -8);
-	tlb_check(g, 8, true);
+	stack(g, n, -8, true);
 	if (in->mem) {
 		x_load(g->t, HOST_R13, AT(next_rip));
 		x_mem(g->t, true, 0x89, HOST_R13, HOST_R14, 0);
@@ -407,9 +541,7 @@ static void gen_pop(struct gen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
 	use_all(g, in);
-	flags_clobber(g, n);
-	x_lea(g->t, HOST_R14, g->host[X86_RSP], 0);
-	tlb_check(g, 8, false);
+	stack(g, n, 0, false);
 	x_mem(g->t, true, 0x8b, g->host[in->i->rm], HOST_R14, 0);
 	x_lea(g->t, g->host[X86_RSP], g->host[X86_RSP], 8);
 	set(g, X86_RSP);
@@ -512,9 +644,7 @@ static void call_push(struct gen *g, unsigned n)
 {
 	const struct insn *i = g->in[n].i;
 	use_all(g, &g->in[n]);
-	flags_clobber(g, n);
-	x_lea(g->t, HOST_R14, g->host[X86_RSP], -8);
-	tlb_check(g, 8, true);
+	stack(g, n, -8, true);
 	x_imm(g->t, HOST_R13, next_rip(g, i));
 	x_mem(g->t, true, 0x89, HOST_R13, HOST_R14, 0);
 	x_lea(g->t, g->host[X86_RSP], g->host[X86_RSP], -8);
@@ -535,10 +665,9 @@ static void gen_branch(struct gen *g, unsigned n)
 	case XK_JMP_RM: branch_target(g, n); break;
 	case XK_RET:
 		use_all(g, in);
-		flags_clobber(g, n);
-		x_lea(g->t, HOST_R14, g->host[X86_RSP], 0);
-		tlb_check(g, 8, false);
+		stack(g, n, 0, false);
 		x_mem(g->t, true, 0x8b, HOST_R14, HOST_R14, 0);
+		flags_clobber(g, n);
 		check_canonical(g);
 		x_lea(g->t, g->host[X86_RSP], g->host[X86_RSP], 8 + (int32_t)in->i->imm);
 		set(g, X86_RSP);
@@ -728,6 +857,7 @@ static void gen_entry(struct gen *g)
 	x_mem(t, false, 0x81, 7, HOST_R13, (int32_t)offsetof(struct vcpu, attention));
 	x_u32(t, 0);
 	stub_from(&g->stale, x_jcc(t, 5));
+	xb->fast = x_rx(t);
 	x_mem(t, true, 0x81, 0, HOST_CPU, (int32_t)AT(instructions)); /* add qword [instructions], imm */
 	x_u32(t, xb->count);
 	vec_check(g, 0);
@@ -767,18 +897,55 @@ static void gen_stub(struct gen *g, struct stub *s, unsigned reason, unsigned nu
 static void gen_end(struct gen *g)
 {
 	const struct xinsn *last = &g->in[g->count - 1];
-	if (!ends(last)) {
-		commit(g, g->count);
-		g->loaded = 0;
-		if (last->kind == XK_HELPER && g->count == g->xb->b->count && g->xb->b->system) {
-			leave(g, XEXIT_END, 0);
-		} else if (last->kind == XK_HELPER && g->count == g->xb->b->count) {
-			x_load(g->t, HOST_R14, AT(next_rip));
-			indirect_exit(g);
-		} else {
-			direct_exit(g, 0, next_rip(g, last->i));
-		}
+	if (ends(last))
+		return;
+	commit(g, g->count);
+	g->loaded = 0;
+	if (last->kind == XK_HELPER && g->count == g->xb->b->count && g->xb->b->system) {
+		leave(g, XEXIT_END, 0);
+	} else if (last->kind == XK_HELPER && g->count == g->xb->b->count) {
+		x_load(g->t, HOST_R14, AT(next_rip));
+		indirect_exit(g);
+	} else {
+		direct_exit(g, 0, next_rip(g, last->i));
 	}
+}
+
+/* One version of the block, from a whole state on. */
+static void gen_version(struct gen *g, const struct span *s)
+{
+	g->stack = s != NULL;
+	assign(g);
+	plan(g);
+	g->loaded = g->dirty = 0;
+	g->flags_host = g->stored = false;
+	g->flags_mem = true;
+	g->point = 0;
+	g->fip = NULL;
+	if (s)
+		stack_check(g, s);
+	for (unsigned n = 0; n < g->count; n++)
+		gen_insn(g, n);
+	gen_end(g);
+}
+
+/* With one check for several stack accesses if there are such, and then again without, for when it fails. */
+static void gen_versions(struct gen *g)
+{
+	struct span s;
+	stack_span(g, &s);
+	if (stack_worth(g, &s)) {
+		gen_version(g, &s);
+		for (unsigned n = 0; n < g->no_stack.count; n++)
+			x_here(g->t, g->no_stack.from[n]);
+	}
+	for (unsigned n = 0; n < g->count; n++)
+		g->in[n].on_stack = false;
+	gen_version(g, NULL);
+}
+
+static void gen_stubs(struct gen *g)
+{
 	vec_check_end(g);
 	for (unsigned n = 0; n < g->count; n++) {
 		gen_stub(g, &g->bail[n], XEXIT_BAIL, n);
@@ -820,17 +987,11 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->count = usable(g);
 	if (!g->count || !worth(g))
 		return false;
-	assign(g);
-	plan(g);
 	xb->count = (uint8_t)g->count;
-	g->loaded = g->dirty = 0;
-	g->flags_host = g->stored = g->failed = false;
-	g->flags_mem = true;
+	g->failed = false;
 	g->point = g->vec_count = 0;
-	g->fip = NULL;
 	gen_entry(g);
-	for (unsigned n = 0; n < g->count; n++)
-		gen_insn(g, n);
-	gen_end(g);
+	gen_versions(g);
+	gen_stubs(g);
 	return !t->overflow && !g->failed;
 }

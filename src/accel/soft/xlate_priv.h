@@ -13,6 +13,7 @@ struct xblock {
 	const uint8_t *host;     /* where the first byte lies */
 	const uint8_t *code;     /* entry that checks everything; NULL: not translatable */
 	const uint8_t *near;     /* entry for those who come from the same page */
+	const uint8_t *fast;     /* for those who come from before it in that page: it checks nothing */
 	uint32_t map_gen;        /* under which rip led to host */
 	uint32_t mode, gen, epoch;
 	uint64_t target[2];      /* where its direct exits go */
@@ -111,6 +112,7 @@ struct xinsn {
 	uint32_t reads, writes; /* guest registers, a bit each */
 	bool loads, stores;     /* memory, through the TLB */
 	bool commit;            /* the state must be whole before it */
+	bool on_stack;          /* its access is covered by the block's check of the stack */
 	bool live;              /* flags before it are needed by somebody */
 	uint16_t vec_reads, vec_writes; /* vector registers */
 	uint8_t level;          /* enum xvec_level that it needs */

@@ -272,7 +272,7 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->bytes = bytes;
 	in->mem = NULL;
 	in->reads = in->writes = 0;
-	in->loads = in->stores = in->commit = in->live = in->changes = in->x87 = in->fip = false;
+	in->loads = in->stores = in->commit = in->live = in->on_stack = in->changes = in->x87 = in->fip = false;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	const ZydisDecoder *d = &c->sv->decoder[3];
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
