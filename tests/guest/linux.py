@@ -238,6 +238,36 @@ def loop_device(image):
     return done.stdout.strip()
 
 
+def overlay(base, image):
+    """An empty qcow2 image over a raw one."""
+    subprocess.run([os.path.join(BUILD, "panal"), "image", "create", "-f", "qcow2", "-b", base, "-F", "raw", image], check=True)
+    return image + ",format=qcow2"
+
+
+def disk_qcow2():
+    """As disk, in a qcow2 image over a raw one, with a trim; panal image checks it, e2fsck its contents."""
+    with tempfile.TemporaryDirectory() as d:
+        base, image = os.path.join(d, "base.raw"), os.path.join(d, "disk.qcow2")
+        panal = os.path.join(BUILD, "panal")
+        with open(base, "wb") as f:
+            f.truncate(64 << 20)
+        with boot("cloud-amd64", "--disk", overlay(base, image)) as m:
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            out, status = m.run("mke2fs -q /dev/vda 2>&1 && mount /dev/vda /mnt && cp -r /bin/busybox /init /mnt && "
+                                "dd if=/dev/urandom of=/mnt/r bs=64k count=200 2>/dev/null && sync && rm /mnt/r && "
+                                "cp /bin/busybox /mnt/again && cmp /bin/busybox /mnt/again && sync && umount /mnt", 120)
+            check(status == 0, f"making and filling the file system: {out}")
+            m.send("poweroff -f\n")
+            ends_well(m)
+        subprocess.run([panal, "image", "check", image], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([panal, "image", "convert", "-f", "qcow2", "-O", "raw", image, base + ".out"], check=True)
+        fsck = subprocess.run(["e2fsck", "-fn", base + ".out"], capture_output=True, text=True)
+        check(fsck.returncode == 0, f"e2fsck on the host: {fsck.stdout}")
+        with open(base, "rb") as f:
+            check(f.read() == bytes(64 << 20), "the backing file was written to")
+
+
 def block_device():
     """A block device of the host as disk: a file system made in the guest, discards that reach the file, the lock, its size."""
     if not shutil.which("losetup"):
@@ -290,7 +320,7 @@ def reboot(accel="soft"):
     return test
 
 
-def debian(cpus, accel="soft"):
+def debian(cpus, accel="soft", qcow2=False):
     """Debian 12 with systemd from a root disk to its login, network traffic, and a clean power-off."""
     def test():
         source = prepared("debian.img")
@@ -298,7 +328,10 @@ def debian(cpus, accel="soft"):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with tempfile.TemporaryDirectory() as d:
             image = os.path.join(d, "debian.img")
-            subprocess.run(["cp", "--sparse=always", source, image], check=True)
+            if qcow2:
+                image = overlay(os.path.abspath(source), image)
+            else:
+                subprocess.run(["cp", "--sparse=always", source, image], check=True)
             with boot("cloud-amd64", "--disk", image, "--net", "user", "--cpus", str(cpus), append="panal.root=/dev/vda",
                       memory="1G", accel=accel) as m:
                 m.expect("debian login:", 600)
@@ -317,6 +350,7 @@ SHORT = [
     ("shell cloud-amd64 1 cpu", shell("cloud-amd64", 1)),
     ("workload cloud-amd64 2 cpus", workload("cloud-amd64", 2)),
     ("disk", disk),
+    ("disk qcow2", disk_qcow2),
     ("block device", block_device),
     ("network", network),
     ("time", time_keeps),
@@ -329,6 +363,7 @@ LONG = [
     ("reboot", reboot()),
     ("debian 1 cpu", debian(1)),
     ("debian 2 cpus", debian(2)),
+    ("debian from qcow2", debian(1, qcow2=True)),
     *((f"kvm: shell {f} {n} cpus", shell(f, n, accel="kvm")) for f in ("cloud-amd64", "amd64", "686-pae") for n in (1, 4)),
     *((f"kvm: workload cloud-amd64 {n} cpus", workload("cloud-amd64", n, accel="kvm")) for n in (1, 2, 4)),
     ("kvm: disk", disk("kvm")),
