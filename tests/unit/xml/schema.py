@@ -22,7 +22,7 @@ def main():
     show, samples = sys.argv[1], sys.argv[2]
     schemas = sys.argv[3] if len(sys.argv) > 3 else "/usr/share/libvirt/schemas"
     if not shutil.which("xmllint") or not os.path.exists(schemas + "/domain.rng"):
-        print("xmllint or libvirt's schemas are missing (packages libxml2-utils, libvirt-daemon)")
+        print("xmllint or libvirt's schemas are missing (packages libxml2-utils, libvirt0)")
         return 77
     jobs = {}
     bad = count = 0
