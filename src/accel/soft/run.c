@@ -210,15 +210,17 @@ static void take_injected(struct soft_cpu *c)
 	}
 }
 
-/* One instruction, with the debug hooks around it. */
+/* One instruction, with the debug hooks around it. Another engine of user code may have written code unseen: there
+ * nothing that was decoded before is used. */
 static void run_one(struct soft_cpu *c)
 {
 	bool tf = c->s.rflags & X86_FLAG_TF, breaks = c->mode & MODE_BREAK;
+	bool anew = unlikely(soft_vcpu_of(c)->user) && (c->mode & MODE_USER);
 	c->cur = NULL;
 	c->step_skip = false;
 	if (breaks)
 		event_before_insn(c);
-	run_block(c, block_find(c), 1);
+	run_block(c, anew ? block_find_once(c) : block_find(c), 1);
 	c->cur = NULL;
 	c->end_block = false;
 	if (soft_vcpu_of(c)->rmw_host)
@@ -250,22 +252,6 @@ static bool run_debug(struct soft_cpu *c, bool one, enum vcpu_exit *out)
 	return true;
 }
 
-/* One instruction of user code that another engine could not run. It may have changed code unseen, so nothing that was
- * decoded before is used. */
-static void run_one_of_user(struct soft_cpu *c)
-{
-	bool tf = c->s.rflags & X86_FLAG_TF;
-	c->cur = NULL;
-	c->step_skip = false;
-	run_block(c, block_find_once(c), 1);
-	c->cur = NULL;
-	c->end_block = false;
-	if (soft_vcpu_of(c)->rmw_host)
-		mmu_rmw_done(c);
-	if (tf || c->dr6_pending)
-		event_after_insn(c, tf);
-}
-
 /* Only 64-bit user code, without a debugger or trap. False: leave guest code. */
 static bool run_user(struct soft_cpu *c, enum vcpu_exit *out)
 {
@@ -283,7 +269,7 @@ static bool run_user(struct soft_cpu *c, enum vcpu_exit *out)
 		page_ack(c);
 	cpu_update_mode(c);
 	switch (r) {
-	case SOFT_USER_STEP: run_one_of_user(c); return true;
+	case SOFT_USER_STEP: run_one(c); return true;
 	case SOFT_USER_TRAP: c->dr6_pending |= DR6_BS; return true;
 	case SOFT_USER_ATTENTION: return true;
 	default: *out = VCPU_EXIT_ERROR; return false;
