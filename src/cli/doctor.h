@@ -48,6 +48,7 @@ struct doctor_facts {
 	} who;
 	struct doctor_speed {
 		uint64_t native, kvm, soft; /* instructions per second; 0: not measured */
+		bool kvm_user_alone;        /* a system call does not reach a guest's kernel */
 		char kvm_error[ERR_TEXT_MAX], soft_error[ERR_TEXT_MAX];
 	} speed;
 	struct doctor_host_facts {

@@ -111,6 +111,21 @@ static bool judge_create(const struct doctor_kvm *k, struct doctor_report *r)
 	return false;
 }
 
+static void judge_syscall(const struct doctor_facts *f, struct doctor_report *r)
+{
+	if (!f->speed.kvm)
+		return;
+	if (!f->speed.kvm_user_alone) {
+		doctor_line(r, DOCTOR_OK, "kvm-syscall", "a system call in a guest reaches its kernel");
+		return;
+	}
+	struct doctor_line *l = doctor_line(r, DOCTOR_WARN, "kvm-syscall",
+					    "a system call in a guest does not reach its kernel: no system runs in "
+					    "KVM alone");
+	doctor_remedy(l, "nothing has to be done: --accel kvm has KVM run user code and the soft CPU the rest; for "
+			 "full speed use a host with VT-x or SVM (nested virtualization) exposed");
+}
+
 static void judge_speed(const struct doctor_facts *f, struct doctor_report *r)
 {
 	const struct doctor_speed *s = &f->speed;
@@ -142,6 +157,7 @@ static bool judge_kvm(const struct doctor_facts *f, struct doctor_report *r)
 		return false;
 	doctor_judge_extensions(f, r);
 	doctor_judge_params(f, r);
+	judge_syscall(f, r);
 	judge_speed(f, r);
 	return f->speed.kvm != 0;
 }

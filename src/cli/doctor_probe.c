@@ -5,6 +5,7 @@
 #include "cli/doctor_who.h"
 
 #include "accel/bench.h"
+#include "accel/select.h"
 #include "core/accel.h"
 
 #include <dirent.h>
@@ -186,6 +187,10 @@ static void probe_speed(struct doctor_speed *s, const struct doctor_kvm *k)
 	s->soft = measure(&accel_soft, s->soft_error, sizeof(s->soft_error));
 	if (k->create_vcpu_error == 0)
 		s->kvm = measure(&accel_kvm, s->kvm_error, sizeof(s->kvm_error));
+	const struct accel_ops *chosen = NULL;
+	const char *options;
+	struct err e;
+	s->kvm_user_alone = s->kvm && accel_select("kvm", &chosen, &options, &e) == 0 && chosen != &accel_kvm;
 }
 
 /* ---- the rest ---- */

@@ -40,6 +40,7 @@ static int split_vm_create(struct vm *vm, const char *options, struct accel_caps
 		split_free(p);
 		return r;
 	}
+	log_line(LOG_INFO, "accelerator: kvm for user code, soft for the rest");
 	vm->accel_extra = p;
 	return 0;
 }
@@ -231,12 +232,8 @@ int kvm_choose(const char *options, const struct accel_ops **out, struct err *e)
 	r = kvm_machine_open(&m, NULL, e);
 	if (r < 0)
 		return r;
-	if (!kvm_syscall_works(m)) {
+	if (!kvm_syscall_works(m))
 		*out = &accel_split;
-		log_line(LOG_INFO,
-			 "accelerator: kvm for user code, soft for the rest: with this host's KVM system calls do not "
-			 "reach the guest's kernel");
-	}
 	kvm_machine_close(m);
 	return 0;
 }

@@ -145,6 +145,10 @@ static void break_slow(struct doctor_facts *f)
 {
 	f->speed.kvm = 3000000;
 }
+static void break_syscall(struct doctor_facts *f)
+{
+	f->speed.kvm_user_alone = true;
+}
 static void break_run(struct doctor_facts *f)
 {
 	f->speed.kvm = 0;
@@ -309,6 +313,7 @@ static void test_broken(void **unused)
 		{break_vmware, "kvm-rivals", "vmmon", DOCTOR_WARN},
 		{break_api, "kvm-api", "kernel", DOCTOR_FAIL},
 		{break_slow, "kvm-speed", "--accel at auto", DOCTOR_WARN},
+		{break_syscall, "kvm-syscall", "the soft CPU the rest", DOCTOR_WARN},
 		{break_run, "kvm-speed", "--accel soft", DOCTOR_WARN},
 		{break_hyperv, "kvm-device", "ExposeVirtualizationExtensions", DOCTOR_WARN},
 		{break_unknown_outer, "kvm-device", "bhyve", DOCTOR_WARN},
