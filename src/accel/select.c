@@ -66,7 +66,11 @@ int accel_select(const char *text, const struct accel_ops **out, const char **op
 			continue;
 		*out = all[n];
 		int r = all[n]->usable(e);
-		return r == 0 && all[n] == &accel_kvm ? kvm_choose(*options, out, e) : r;
+		if (r == 0 && all[n] == &accel_kvm)
+			r = kvm_choose(*options, out, e);
+		if (r == 0 && *out != all[n])
+			snprintf(why, ACCEL_WHY_MAX, "kvm for user code, soft for the rest");
+		return r;
 	}
 	return err_set(e, -EINVAL, "--accel %s: unknown; give kvm, soft or auto", text);
 }

@@ -189,8 +189,10 @@ static void probe_speed(struct doctor_speed *s, const struct doctor_kvm *k)
 		s->kvm = measure(&accel_kvm, s->kvm_error, sizeof(s->kvm_error));
 	const struct accel_ops *chosen = NULL;
 	const char *options;
+	char why[ACCEL_WHY_MAX];
 	struct err e;
-	s->kvm_user_alone = s->kvm && accel_select("kvm", &chosen, &options, &e) == 0 && chosen != &accel_kvm;
+	s->kvm_user_alone = s->kvm && accel_select("kvm", &chosen, &options, why, &e) == 0 &&
+			    chosen != &accel_kvm;
 }
 
 /* ---- the rest ---- */

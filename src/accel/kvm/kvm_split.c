@@ -2,7 +2,6 @@
 /* The accelerator "kvm" where KVM cannot run a guest's kernel: the soft CPU's machine, with KVM for user code. */
 #include "accel/kvm/kvm_user.h"
 
-#include "base/log.h"
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +39,6 @@ static int split_vm_create(struct vm *vm, const char *options, struct accel_caps
 		split_free(p);
 		return r;
 	}
-	log_line(LOG_INFO, "accelerator: kvm for user code, soft for the rest");
 	vm->accel_extra = p;
 	return 0;
 }
