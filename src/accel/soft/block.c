@@ -21,6 +21,7 @@ enum {
 	INSN_MAX = 1 << 20,
 	NEAR_SIZE = 1 << 14,
 	CROSSINGS = 256,
+	CROSSING_HOT = 64, /* hits before the translator may have one */
 	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
 };
 
@@ -39,6 +40,8 @@ struct block_cache {
 		bool system;
 		uint32_t mode;
 		struct insn insn;
+		struct block *block; /* the same for the translator, or NULL */
+		unsigned hits;
 	} crossing[CROSSINGS];
 	_Atomic uint32_t scratch_gen;
 };
@@ -85,6 +88,8 @@ static void cache_flush(struct soft_cpu *c)
 	struct block_cache *bc = soft_vcpu_of(c)->blocks;
 	memset(bc->hash, 0, sizeof(bc->hash));
 	memset(bc->near, 0, sizeof(bc->near));
+	for (unsigned n = 0; n < CROSSINGS; n++)
+		bc->crossing[n].block = NULL;
 	bc->block_count = bc->insn_count = 0;
 	bc->flushes++;
 	if (c->xlate)
@@ -162,8 +167,53 @@ static bool decode_crossing(struct soft_cpu *c, uint64_t lin, const uint8_t *byt
 		x->system = b->system;
 		x->mode = c->mode;
 		x->insn = b->insn[0];
+		x->block = NULL;
+		x->hits = 0;
 	}
 	return true;
+}
+
+static struct block *block_new(struct soft_cpu *c);
+
+/* As page_watch_code for what lies at host; *gen: the page's generation before. */
+static bool watch(struct soft_cpu *c, const uint8_t *host, unsigned len, const _Atomic uint32_t **page_gen, uint32_t *gen)
+{
+	struct soft_ram *r = ram_of_host(c->sv, host);
+	uint64_t off = (uint64_t)(host - r->host);
+	*page_gen = &r->pages[off >> 12].gen;
+	*gen = atomic_load(*page_gen);
+	return page_watch_code(c, r, off, len);
+}
+
+static bool same_bytes(const struct crossing *x, const uint8_t *first, unsigned room, const uint8_t *second)
+{
+	return !memcmp(first, x->bytes, room) && !memcmp(second, x->bytes + room, x->len - room);
+}
+
+/* A block that holds until either page is written, for the translator. It stays as it is until all blocks go. */
+static struct block *crossing_block(struct soft_cpu *c, struct crossing *x, uint64_t lin, const uint8_t *first,
+				    const uint8_t *second)
+{
+	struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	struct block *b = x->block;
+	unsigned room = 4096 - (lin & 4095);
+	if (b && b->rip == lin && b->host == first && b->second.host == second && b->gen == atomic_load(b->page_gen) &&
+	    b->second.gen == atomic_load(b->second.page_gen))
+		return b;
+	if (++x->hits < CROSSING_HOT)
+		return NULL;
+	x->hits = 0;
+	struct block n = { .rip = lin, .host = first, .mode = c->mode, .count = 1, .capacity = 1, .len = x->len,
+			   .system = x->system, .once = true, .second.host = second };
+	if (!watch(c, first, room, &n.page_gen, &n.gen) ||
+	    !watch(c, second, x->len - room, &n.second.page_gen, &n.second.gen) || !same_bytes(x, first, room, second))
+		return NULL;
+	b = block_new(c);
+	*b = n;
+	b->insn = &bc->insn[bc->insn_count++];
+	b->insn[0] = x->insn;
+	x->block = b;
+	return b;
 }
 
 /* The one instruction at lin, when it reaches into the next page and was decoded before: its bytes are compared where
@@ -180,8 +230,11 @@ static struct block *crossing_find(struct soft_cpu *c, uint64_t lin)
 	if (!first || memcmp(first, x->bytes, room))
 		return NULL;
 	const uint8_t *second = mmu_fetch(c, lin + room, &gpa);
-	if (!second || memcmp(second, x->bytes + room, x->len - room))
+	if (!second || !same_bytes(x, first, room, second))
 		return NULL;
+	struct block *b = c->xlate && cpu_code64(c) ? crossing_block(c, x, lin, first, second) : NULL;
+	if (b)
+		return b;
 	bc->scratch = (struct block){ .page_gen = &bc->scratch_gen, .insn = &x->insn, .capacity = 1, .once = true, .count = 1,
 				      .len = x->len, .system = x->system };
 	return &bc->scratch;

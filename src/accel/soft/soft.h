@@ -127,6 +127,11 @@ struct block {
 	struct block *chain;      /* hash chain */
 	struct xblock *x;         /* its translation, if that still holds (xlate.c) */
 	uint16_t heat;            /* visits since it was decoded or translated */
+	struct block_second {
+		const uint8_t *host; /* NULL: the block lies in one page */
+		const _Atomic uint32_t *page_gen;
+		uint32_t gen;
+	} second; /* of one instruction that crosses into the next page, for the translator: the part there */
 };
 int block_cache_create(struct block_cache **out, struct err *e) ATTR_MUST_USE;
 void block_cache_destroy(struct block_cache *bc);

@@ -198,7 +198,7 @@ struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 	struct xblock *xb = b->x;
 	if (likely(xb && matches(x, xb, b)))
 		return found(c, x, b, xb);
-	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK)) != MODE_CODE64 || b->once || b->gen > REWRITES_MAX ||
+	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK)) != MODE_CODE64 || (b->once && !b->second.host) || b->gen > REWRITES_MAX ||
 	    b->heat == HEAT_NEVER)
 		goto none;
 	xb = x->hashed[xhash_of(b->rip)];

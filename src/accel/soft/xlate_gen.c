@@ -836,6 +836,32 @@ static void gen_insn(struct gen *g, unsigned n)
 }
 
 /* ---- the whole ---- */
+/* Away unless the TLB shows the page of rip for execution where host says. Uses R14. */
+static void exec_check(struct gen *g, uint64_t rip, const uint8_t *host)
+{
+	struct xtext *t = g->t;
+	enum tlb_who who = g->xb->mode & MODE_USER ? TLB_USER : TLB_SUPER;
+	size_t at = AT(tlb.entry) +
+	            ((who * TLB_KINDS + TLB_EXEC) * (size_t)TLB_SIZE + tlb_slot(rip)) * sizeof(struct tlb_entry);
+	x_imm(t, HOST_R14, rip & ~UINT64_C(0xfff));
+	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, tag)));
+	stub_from(&g->stale, x_jcc(t, 5));
+	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)host - rip);
+	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, addend)));
+	stub_from(&g->stale, x_jcc(t, 5));
+}
+
+/* The part in the next page is there and as it was; whoever comes has to pass here. */
+static void second_check(struct gen *g)
+{
+	const struct block_second *second = &g->xb->b->second;
+	exec_check(g, (g->xb->rip | 0xfff) + 1, second->host);
+	x_imm(g->t, HOST_R13, (uint64_t)(uintptr_t)second->page_gen);
+	x_mem(g->t, false, 0x81, 7, HOST_R13, 0);
+	x_u32(g->t, second->gen);
+	stub_from(&g->stale, x_jcc(g->t, 5));
+}
+
 static void gen_entry(struct gen *g)
 {
 	struct xtext *t = g->t;
@@ -853,6 +879,8 @@ static void gen_entry(struct gen *g)
 	x_mem(t, false, 0x81, 7, HOST_R13, 0);
 	x_u32(t, xb->gen);
 	stub_from(&g->stale, x_jcc(t, 5));
+	if (xb->b->second.host)
+		second_check(g);
 	x_load(t, HOST_R13, AT(v));
 	x_mem(t, false, 0x81, 7, HOST_R13, (int32_t)offsetof(struct vcpu, attention));
 	x_u32(t, 0);
@@ -868,17 +896,9 @@ static void gen_remapped(struct gen *g)
 {
 	struct xtext *t = g->t;
 	const struct xblock *xb = g->xb;
-	enum tlb_who who = xb->mode & MODE_USER ? TLB_USER : TLB_SUPER;
-	size_t at = AT(tlb.entry) + ((who * TLB_KINDS + TLB_EXEC) * (size_t)TLB_SIZE + tlb_slot(xb->rip)) *
-	                                    sizeof(struct tlb_entry);
 	for (unsigned n = 0; n < g->remapped.count; n++)
 		x_here(t, g->remapped.from[n]);
-	x_imm(t, HOST_R14, xb->rip & ~UINT64_C(0xfff));
-	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, tag)));
-	stub_from(&g->stale, x_jcc(t, 5));
-	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)xb->host - xb->rip);
-	x_mem(t, true, 0x3b, HOST_R14, HOST_CPU, (int32_t)(at + offsetof(struct tlb_entry, addend)));
-	stub_from(&g->stale, x_jcc(t, 5));
+	exec_check(g, xb->rip, xb->host);
 	x_imm(t, HOST_R13, (uint64_t)(uintptr_t)&xb->map_gen);
 	x_mem(t, false, 0x8b, HOST_R14, HOST_CPU, (int32_t)AT(tlb.map_gen));
 	x_mem(t, false, 0x89, HOST_R14, HOST_R13, 0);
@@ -966,13 +986,23 @@ static bool worth(const struct gen *g)
 	return false;
 }
 
+/* False: they are not those that were decoded. */
+static bool copy_bytes(const struct block *b, uint8_t *bytes)
+{
+	unsigned room = b->second.host ? 4096 - ((uintptr_t)b->host & 4095) : b->len;
+	memcpy(bytes, b->host, room);
+	if (b->second.host)
+		memcpy(bytes + room, b->second.host, b->len - room);
+	return atomic_load(b->page_gen) == b->gen &&
+	       (!b->second.host || atomic_load(b->second.page_gen) == b->second.gen);
+}
+
 bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t)
 {
 	struct gen scratch, *g = &scratch;
 	const struct block *b = xb->b;
 	uint8_t bytes[15 * BLOCK_INSNS];
-	memcpy(bytes, b->host, b->len);
-	if (atomic_load(b->page_gen) != b->gen)
+	if (!copy_bytes(b, bytes))
 		return false;
 	g->c = c;
 	g->x = x;
