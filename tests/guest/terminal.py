@@ -230,7 +230,7 @@ def refused():
     for args in (("--memory", "1M"), ("--initrd", "/nothing"), ("--nothing",)):
         with Terminal("keys", *args) as t:
             check(t.end() in (1, 2), f"{args}: status {t.process.returncode}")
-            t.expect("panal-vmm: error: ")
+            t.expect("panal run: error: ")
 
 
 def plain():
