@@ -8,23 +8,28 @@
 """
 
 import base64
+import functools
 import hashlib
+import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
-from machine import BUILD, Failure, Machine, prepared, run_tests
+from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
 
 GRUB_S, BOOT_S = 120, 300
-GRUB_CFG = """
+GRUB_HEAD = """
 serial --unit=0 --speed=115200
 terminal_input serial console
 terminal_output serial console
 set timeout=1
+"""
+GRUB_CFG = GRUB_HEAD + """
 menuentry "Panal rescue" {
 	linux /boot/vmlinuz console=ttyS0
 	initrd /boot/initrd.img
@@ -60,6 +65,32 @@ def rescue(directory, flavour, more=b""):
     with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
         f.write(GRUB_CFG)
     image = os.path.join(directory, "rescue.iso")
+    made = subprocess.run(["grub-mkrescue", "-o", image, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if made.returncode:
+        raise Failure("grub-mkrescue: " + made.stdout.decode("utf-8", "replace"))
+    return image
+
+
+def package(directory, name, path):
+    """A file out of a Debian package, which is not installed."""
+    got = subprocess.run(["apt-get", "-q", "download", name], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    debs = [f for f in os.listdir(directory) if f.startswith(name + "_")]
+    if got.returncode or not debs:
+        raise Skip(f"the package {name} cannot be had: {got.stdout.decode('utf-8', 'replace').strip()[-200:]}")
+    tree = os.path.join(directory, "package")
+    subprocess.run(["dpkg-deb", "-x", os.path.join(directory, debs[0]), tree], check=True)
+    return os.path.join(tree, path)
+
+
+def loader(directory, entry, *files):
+    """An image whose GRUB has this one entry, and these files in /boot."""
+    tree = os.path.join(directory, "tree")
+    os.makedirs(os.path.join(tree, "boot/grub"))
+    for f in files:
+        shutil.copy(f, os.path.join(tree, "boot"))
+    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
+        f.write(GRUB_HEAD + "menuentry test {\n" + entry + "\n}\n")
+    image = os.path.join(directory, "loader.iso")
     made = subprocess.run(["grub-mkrescue", "-o", image, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if made.returncode:
         raise Failure("grub-mkrescue: " + made.stdout.decode("utf-8", "replace"))
@@ -158,6 +189,69 @@ def uefi_variables():
             m.expect(r"not found|not defined", 60)
 
 
+def memtest(firmware, name):
+    """memtest86+ passes its first tests without an error."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            binary = package(d, "memtest86+", f"boot/{name}")
+            image = loader(d, f"linux /boot/{name} console=ttyS0,115200", binary)
+            with pc("--firmware", firmware, "--disk", image + ",readonly", memory="128M") as m:
+                m.expect(r"Memtest86\+", GRUB_S)
+                m.expect(r"#5 ", 300)
+                errors = m.expect(r"Errors: (\d+)", 60).group(1)
+                check(errors == "0", f"{errors} errors")
+    return test
+
+
+def xen():
+    """Xen with Debian's kernel as its first domain, to a program there and the power off."""
+    with tempfile.TemporaryDirectory() as d:
+        hypervisor = package(d, "xen-hypervisor-4.17-amd64", "boot/xen-4.17-amd64.gz")
+        entry = ("multiboot2 /boot/xen-4.17-amd64.gz com1=115200,8n1 console=com1 dom0_mem=300M\n"
+                 "module2 /boot/vmlinuz console=hvc0 panal.run=/bin/uname\nmodule2 /boot/quick-amd64.img")
+        image = loader(d, entry, hypervisor, kernel("amd64"), prepared("quick-amd64.img"))
+        with pc("--disk", image + ",readonly", memory="1G") as m:
+            m.expect(r"\(XEN\).*Xen version 4\.17|Xen 4\.17", GRUB_S)
+            m.expect(r"panal-guest: /bin/uname ended with status 0", BOOT_S)
+            ends_well(m, 120)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.server.fetched.append(self.path)
+        super().do_GET()
+
+
+def ipxe():
+    """iPXE configures the network card by DHCP, fetches a kernel and its initrd over HTTP and boots them."""
+    with tempfile.TemporaryDirectory() as d:
+        binary = package(d, "ipxe", "usr/lib/ipxe/ipxe.lkrn")
+        served = os.path.join(d, "served")
+        os.makedirs(served)
+        shutil.copy(kernel("cloud-amd64"), os.path.join(served, "vmlinuz"))
+        shutil.copy(prepared("quick-cloud-amd64.img"), os.path.join(served, "initrd.img"))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=served))
+        server.fetched = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        script = os.path.join(d, "boot.ipxe")
+        with open(script, "w", encoding="ascii") as f:
+            url = f"http://10.0.2.2:{server.server_port}"
+            f.write(f"#!ipxe\ndhcp\nkernel {url}/vmlinuz console=ttyS0 initrd=initrd.img panal.run=/bin/uname\n"
+                    f"initrd {url}/initrd.img\nboot\n")
+        image = loader(d, "linux16 /boot/ipxe.lkrn\ninitrd16 /boot/boot.ipxe", binary, script)
+        try:
+            with pc("--net", "user", "--disk", image + ",readonly") as m:
+                m.expect(r"iPXE", GRUB_S)
+                m.expect(r"panal-guest: /bin/uname ended with status 0", BOOT_S)
+                ends_well(m)
+            check(set(server.fetched) >= {"/vmlinuz", "/initrd.img"}, f"the server was asked for {server.fetched} only")
+        finally:
+            server.shutdown()
+
+
 def smbios():
     """What the guest's SMBIOS tables say, read by dmidecode."""
     with tempfile.TemporaryDirectory() as d:
@@ -228,6 +322,10 @@ SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", r
 LONG = [
     ("rescue 4 cpus", rescue_shell(cpus=4)),
     ("rom", rom),
+    ("memtest", memtest("bios", "memtest86+x64.bin")),
+    ("uefi memtest", memtest("uefi", "memtest86+x64.bin")),
+    ("xen", xen),
+    ("ipxe", ipxe),
     ("smbios", smbios),
     ("sata", sata()),
     ("sata 2 cpus", sata(2)),
