@@ -243,6 +243,8 @@ static int check_locked(struct walk *w, bool repair)
 
 int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_check *out, struct err *e)
 {
+	/* First: tables that are in memory only make the file longer. */
+	int rc = qcow2_flush(q);
 	int64_t size = q->file.ops->size(q->file.opaque);
 	uint64_t clusters = (q->size + q->cluster - 1) >> q->cluster_bits;
 	*out = (struct qcow2_check){.clusters = clusters, .incomplete = q->bitmaps};
@@ -256,7 +258,6 @@ int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_check *out, struct er
 		return err_set(e, -EFBIG, "image %s is too large to be checked", q->path);
 	w.uses = calloc(w.clusters ? w.clusters : 1, sizeof(*w.uses));
 	pthread_mutex_lock(&q->lock);
-	int rc = q_flush_locked(q);
 	if (!rc)
 		rc = check_locked(&w, repair);
 	pthread_mutex_unlock(&q->lock);

@@ -182,7 +182,7 @@ static void check_clean(struct model *m, bool leaks_too)
 	struct err e = {0};
 	assert_int_equal(qcow2_check(m->q, false, &c, &e), 0);
 	if (c.corruptions)
-		print_error("%s\n", c.first);
+		print_error("seed %llu: %s\n", (unsigned long long)m->seed, c.first);
 	assert_int_equal(c.corruptions, 0);
 	if (leaks_too)
 		assert_int_equal(c.leaks, 0);
