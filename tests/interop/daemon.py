@@ -283,7 +283,7 @@ def survivors():
         os.kill(p.engines()[0], signal.SIGKILL)
         p.start()
         c = libvirt.open(p.uri())
-        expect_equal(len(c.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)), 2, "running")
+        wait_for("two that run", lambda: len(c.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)) == 2, 10)
         for d in c.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             d.destroy()
         expect_equal(os.listdir(p.path("run", "machines")), [], "left in the run directory")

@@ -225,14 +225,18 @@ static int read_fd(struct client *c)
 
 static int read_some(struct client *c)
 {
-	uint32_t want = 4 - c->got;
-	uint8_t *to = c->head + c->got;
+	uint32_t want = 0;
+	uint8_t *to;
 	ssize_t got;
 
 	if (c->fds_wanted)
 		return read_fd(c);
-	if (c->size)
+	if (c->size) {
 		to = body_room(c, &want);
+	} else {
+		to = c->head + c->got;
+		want = 4 - c->got;
+	}
 	if (!to)
 		return -1;
 	got = recv(c->fd, to, want, MSG_DONTWAIT);

@@ -454,8 +454,10 @@ void values_free(struct values *v)
 
 bool xdr_matches(const char *signature, const uint8_t *data, size_t len)
 {
+	static const uint8_t nothing[1];
 	/* Without values nothing is written through these. */
-	struct reader r = { .at = (uint8_t *)(uintptr_t)data, .end = (uint8_t *)(uintptr_t)data + len };
+	uint8_t *begin = (uint8_t *)(uintptr_t)(data ? data : nothing);
+	struct reader r = { .at = begin, .end = begin + len };
 
 	return decode_list(&r, signature, NULL) == 0 && r.at == r.end;
 }

@@ -242,7 +242,8 @@ static void send_packet(struct rig *r, int fd, const uint32_t head[6], const voi
 	store_be32(bytes, 28 + len);
 	for (int n = 0; n < 6; n++)
 		store_be32(bytes + 4 + 4 * n, head[n]);
-	memcpy(bytes + 28, payload, len);
+	if (len)
+		memcpy(bytes + 28, payload, len);
 	assert_int_equal(send(fd, bytes, 28 + len, 0), 28 + len);
 	turn(r);
 }
