@@ -370,7 +370,6 @@ LONG = [
     ("kvm: network", network("kvm")),
     ("kvm: time", time_keeps("kvm")),
     ("kvm: reboot", reboot("kvm")),
-    ("kvm: debian 2 cpus", debian(2, "kvm")),
     ("kvm,irqchip=off: shell cloud-amd64 2 cpus", shell("cloud-amd64", 2, accel="kvm,irqchip=off")),
 ]
 
