@@ -188,6 +188,7 @@ static const struct permission net_table[] = {
 	{ SCMP_SYS(gettimeofday), N, ANY },    /* where the vDSO cannot */
 	{ SCMP_SYS(time), N, ANY },            /* where the vDSO cannot */
 	{ SCMP_SYS(getrandom), N, ANY },       /* glibc's malloc */
+	{ SCMP_SYS(sigaltstack), N, ANY },     /* the end, under AddressSanitizer */
 	{ SCMP_SYS(write), N, ANY },           /* warnings on standard error */
 	{ SCMP_SYS(writev), N, ANY },          /* warnings on standard error: a failed assertion */
 	{ SCMP_SYS(close), N, ANY },           /* the end of a connection */
