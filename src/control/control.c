@@ -251,7 +251,7 @@ void control_destroy(struct control *c)
 
 int control_status_fd(const struct control *c)
 {
-	return c->status;
+	return c ? c->status : -1;
 }
 
 static void broadcast(struct control *c, const char *name, json_t *data)

@@ -170,31 +170,31 @@ def time_keeps(accel="soft"):
             check(4.9 <= b - a <= 5.1, f"sleep 5 took {b - a:.3f} s on the host's clock")
             m.send("poweroff -f\n")
             ends_well(m)
-
-
-    def host_tsc_hz():
-        """Of this host, by a few instructions of our own (RDTSC) against its clock."""
-        code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))  # rdtsc; shl rdx, 32; or rax, rdx; ret
-        view = ctypes.c_char.from_buffer(code)
-        rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(view))
-        best = []
-        for _ in range(5):  # a busy host may take the processor away between clock and counter
-            a, ta = time.monotonic_ns(), rdtsc()
-            time.sleep(0.2)
-            b, tb = time.monotonic_ns(), rdtsc()
-            best.append((tb - ta) * 1e9 / (b - a))
-        return sorted(best)[2]
-
-
-    def lscpu_archive(folder):
-        """util-linux's lscpu with its libraries and loader, beside each other at the root of a second initrd."""
-        program = shutil.which("lscpu")
-        if not program:
-            raise Skip("no lscpu on this host; install util-linux")
-        found = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-        return archive(folder, program, *re.findall(r"(/\S+) \(", found))
     return test
+
+
+def host_tsc_hz():
+    """Of this host, by a few instructions of our own (RDTSC) against its clock."""
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))  # rdtsc; shl rdx, 32; or rax, rdx; ret
+    view = ctypes.c_char.from_buffer(code)
+    rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(view))
+    best = []
+    for _ in range(5):  # a busy host may take the processor away between clock and counter
+        a, ta = time.monotonic_ns(), rdtsc()
+        time.sleep(0.2)
+        b, tb = time.monotonic_ns(), rdtsc()
+        best.append((tb - ta) * 1e9 / (b - a))
+    return sorted(best)[2]
+
+
+def lscpu_archive(folder):
+    """util-linux's lscpu with its libraries and loader, beside each other at the root of a second initrd."""
+    program = shutil.which("lscpu")
+    if not program:
+        raise Skip("no lscpu on this host; install util-linux")
+    found = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return archive(folder, program, *re.findall(r"(/\S+) \(", found))
 
 
 def identity():
@@ -349,11 +349,11 @@ def debian(cpus, accel="soft", qcow2=False):
 SHORT = [
     ("shell cloud-amd64 1 cpu", shell("cloud-amd64", 1)),
     ("workload cloud-amd64 2 cpus", workload("cloud-amd64", 2)),
-    ("disk", disk),
+    ("disk", disk()),
     ("disk qcow2", disk_qcow2),
     ("block device", block_device),
-    ("network", network),
-    ("time", time_keeps),
+    ("network", network()),
+    ("time", time_keeps()),
     ("identity", identity),
     ("kvm: shell cloud-amd64 1 cpu", shell("cloud-amd64", 1, accel="kvm")),
 ]

@@ -138,6 +138,7 @@ def events():
                   (stopped, 1), (undefined, 0), (undefined, 0)]
         wait_for("events", lambda: len(seen) >= len(wanted), 10)
         expect_equal(seen, wanted, "events")
+        wait_for("filtered events", lambda: only, 10)
         expect_equal(only, ["quiet"], "filtered events")
         c.domainEventDeregisterAny(number)
         other.defineXML(domain_xml("late")).undefine()
