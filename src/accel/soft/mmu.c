@@ -377,6 +377,25 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	return (struct place){ host, w.gpa, r };
 }
 
+bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
+{
+	enum tlb_kind kind = write ? TLB_WRITE : TLB_READ;
+	enum tlb_who who = c->tlb.data_who;
+	struct walk w;
+	if (c->tlb.rd == c->tlb.none || !canonical(lin))
+		return false;
+	do {
+		if (walk(c, lin, &w) != WALK_OK || !walk_allows(c, &w, kind, who))
+			return false;
+	} while (!walk_mark(c, &w, write));
+	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa))))
+		return false;
+	c->tlb.misses++;
+	tlb_fill(c, lin, kind, who, &w, r->host + (w.gpa - r->gpa));
+	return true;
+}
+
 static uint64_t place_load(struct soft_cpu *c, const struct place *p, unsigned width)
 {
 	if (likely(p->host))

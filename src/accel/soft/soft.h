@@ -164,6 +164,9 @@ uint64_t mmu_load_slow(struct soft_cpu *c, uint64_t lin, unsigned width);
 void mmu_store_slow(struct soft_cpu *c, uint64_t lin, unsigned width, uint64_t v);
 /* Code fetch: the host address of the byte at lin, NULL when it is not RAM (then *gpa says where). */
 const uint8_t *mmu_fetch(struct soft_cpu *c, uint64_t lin, uint64_t *gpa);
+/* For an access of 64-bit code that found no TLB entry: puts one there. False, and nothing has changed that the guest can
+ * tell from a walk: the access faults, is not to RAM, or must be seen. */
+bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write);
 void mmu_drop_writers(struct soft_cpu *c); /* all write translations */
 void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page);
 void mmu_rmw_done(struct soft_cpu *c);

@@ -12,6 +12,12 @@ void x_byte(struct xtext *t, unsigned v)
 		t->overflow = true;
 }
 
+void x_bytes(struct xtext *t, const uint8_t *bytes, unsigned len)
+{
+	for (unsigned n = 0; n < len; n++)
+		x_byte(t, bytes[n]);
+}
+
 void x_u32(struct xtext *t, uint32_t v)
 {
 	for (unsigned n = 0; n < 4; n++)

@@ -49,6 +49,13 @@ struct gen {
 		unsigned point, level; /* level 0: the x87 registers */
 	} vec[4 * BLOCK_INSNS + 4]; /* where the guest's vector registers must be live */
 	unsigned vec_count;
+	struct miss {
+		uint8_t *from;
+		const uint8_t *retry;
+		unsigned point, what; /* XREFILL_* */
+	} miss[4 * BLOCK_INSNS]; /* checks that found no TLB entry */
+	unsigned miss_count;
+	bool refills; /* a miss fills the TLB */
 	const struct insn *fip; /* the last x87 instruction, until the state knows */
 	bool stack;                  /* HOST_STACK holds the addend of the stack's page */
 	struct stub no_stack;        /* it is not one page, or not in the TLB */
@@ -328,10 +335,34 @@ static void address(struct gen *g, const struct insn *i, unsigned to)
 	}
 }
 
+static void tlb_miss(struct gen *g, uint8_t *from, const uint8_t *retry, unsigned what)
+{
+	if (g->refills && g->miss_count < COUNT_OF(g->miss))
+		g->miss[g->miss_count++] = (struct miss){ from, retry, g->point, what };
+	else
+		stub_from(&g->bail[g->point], from);
+}
+
+/* Behind the block: the TLB is filled and the check made again, or the interpreter goes on. */
+static void gen_misses(struct gen *g)
+{
+	struct xtext *t = g->t;
+	for (unsigned n = 0; n < g->miss_count; n++) {
+		const struct miss *m = &g->miss[n];
+		x_here(t, m->from);
+		x_byte(t, 0x41); x_byte(t, 0xbf); x_u32(t, m->what);                                /* mov r15d, what */
+		x_byte(t, 0xe8); x_u32(t, (uint32_t)(g->x->refill - (x_rx(t) + 4)));                /* call refill */
+		x_byte(t, 0x45); x_byte(t, 0x85); x_byte(t, 0xff);                                  /* test r15d, r15d */
+		x_byte(t, 0x0f); x_byte(t, 0x85); x_u32(t, (uint32_t)(m->retry - (x_rx(t) + 4)));   /* jnz retry */
+		stub_from(&g->bail[m->point], x_jmp_forward(t));
+	}
+}
+
 /* R14: linear address -> host address, or away to the interpreter. Uses R13 and R15; the flags are gone. */
 static void tlb_check(struct gen *g, unsigned size, bool write)
 {
 	struct xtext *t = g->t;
+	const uint8_t *retry = x_rx(t);
 	_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, addend) == 8, "the slot's arithmetic");
 	x_rr(t, false, 0x89, HOST_R14, HOST_R13);
 	x_byte(t, 0x41); x_byte(t, 0xc1); x_byte(t, 0xed); x_byte(t, 8); /* shr r13d, 8 */
@@ -340,7 +371,7 @@ static void tlb_check(struct gen *g, unsigned size, bool write)
 	x_lea(t, HOST_R15, HOST_R14, (int32_t)size - 1);
 	x_byte(t, 0x49); x_byte(t, 0x81); x_byte(t, 0xe7); x_u32(t, 0xfffff000); /* and r15, -4096 */
 	x_mem(t, true, 0x3b, HOST_R15, HOST_R13, 0);
-	stub_from(&g->bail[g->point], x_jcc(t, 5));
+	tlb_miss(g, x_jcc(t, 5), retry, size | (write ? XREFILL_WRITE : 0));
 	x_mem(t, true, 0x03, HOST_R14, HOST_R13, 8);
 }
 
@@ -376,7 +407,9 @@ static void stack_check(struct gen *g, const struct span *s)
 	use(g, X86_RSP);
 	x_lea(g->t, HOST_R14, g->host[X86_RSP], (int32_t)s->low);
 	g->bail[g->point].count = 0;
+	g->refills = false;
 	tlb_check(g, (unsigned)(s->high - s->low), s->write);
+	g->refills = true;
 	g->no_stack = g->bail[g->point];
 	g->bail[g->point] = bail;
 	x_mem(g->t, true, 0x8b, HOST_STACK, HOST_R13, 8);
@@ -967,6 +1000,7 @@ static void gen_versions(struct gen *g)
 static void gen_stubs(struct gen *g)
 {
 	vec_check_end(g);
+	gen_misses(g);
 	for (unsigned n = 0; n < g->count; n++) {
 		gen_stub(g, &g->bail[n], XEXIT_BAIL, n);
 		gen_stub(g, &g->mid[n], XEXIT_MID, n);
@@ -1008,6 +1042,8 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->x = x;
 	g->xb = xb;
 	g->t = t;
+	g->miss_count = 0;
+	g->refills = true;
 	g->count = b->count;
 	for (unsigned n = 0; n < b->count; n++) {
 		xlate_scan(c, x, &b->insn[n], bytes + b->insn[n].off, &g->in[n]);

@@ -38,6 +38,7 @@ struct xlate {
 	size_t limit, peak; /* what may be used, what ever was */
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
+	const uint8_t *refill;
 	const uint8_t *leave;
 	const uint8_t *vec_load, *x87_load, *help; /* xlate_vec.c: to be called; help: xlate_help without live registers */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
@@ -65,6 +66,9 @@ static inline size_t xslot_at(const struct xlate *x, const struct xblock *xb, un
 	return ((size_t)(xb - x->block) * 2 + exit) * sizeof(struct xslot);
 }
 
+/* What the stub `refill` is told: the access's size and whether it writes. */
+enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100 };
+
 /* What translated code returns: a reason, and in the upper half a number. */
 enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_END };
 
@@ -80,6 +84,7 @@ enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RBX, HOST_RSP, HOST_RBP, HOST_RSI, HOS
 enum { HOST_CPU = HOST_RBP };
 
 void x_byte(struct xtext *t, unsigned v);
+void x_bytes(struct xtext *t, const uint8_t *bytes, unsigned len);
 void x_u32(struct xtext *t, uint32_t v);
 void x_u64(struct xtext *t, uint64_t v);
 void x_rr(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned rm);             /* op r/m, r */
