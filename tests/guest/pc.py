@@ -29,12 +29,6 @@ terminal_input serial console
 terminal_output serial console
 set timeout=1
 """
-GRUB_CFG = GRUB_HEAD + """
-menuentry "Panal rescue" {
-	linux /boot/vmlinuz console=ttyS0
-	initrd /boot/initrd.img
-}
-"""
 
 
 def modules(directory, flavour, *names):
@@ -54,21 +48,28 @@ def modules(directory, flavour, *names):
     return made.stdout
 
 
-def rescue(directory, flavour, more=b""):
-    """A hybrid image with GRUB, that boots from a disk and from a CD, by BIOS and by UEFI. more is joined to the initrd."""
+def loader(directory, entry, *files):
+    """A hybrid image with GRUB, that boots from a disk and from a CD, by BIOS and by UEFI: this one entry, these files in /boot."""
     tree = os.path.join(directory, "tree")
     os.makedirs(os.path.join(tree, "boot/grub"))
-    shutil.copy(kernel(flavour), os.path.join(tree, "boot/vmlinuz"))
-    shutil.copy(prepared(f"quick-{flavour}.img"), os.path.join(tree, "boot/initrd.img"))
-    with open(os.path.join(tree, "boot/initrd.img"), "ab") as f:
-        f.write(b"\0" * (-f.tell() % 4) + more)
+    for f in files:
+        shutil.copy(f, os.path.join(tree, "boot"))
     with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
-        f.write(GRUB_CFG)
+        f.write(GRUB_HEAD + 'menuentry "Panal rescue" {\n' + entry + "\n}\n")
     image = os.path.join(directory, "rescue.iso")
     made = subprocess.run(["grub-mkrescue", "-o", image, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if made.returncode:
         raise Failure("grub-mkrescue: " + made.stdout.decode("utf-8", "replace"))
     return image
+
+
+def rescue(directory, flavour, more=b""):
+    """An image whose GRUB boots Debian's kernel to a shell. more is joined to the initrd."""
+    initrd = os.path.join(directory, "initrd.img")
+    shutil.copy(prepared(f"quick-{flavour}.img"), initrd)
+    with open(initrd, "ab") as f:
+        f.write(b"\0" * (-f.tell() % 4) + more)
+    return loader(directory, "linux /boot/vmlinuz console=ttyS0\ninitrd /boot/initrd.img", kernel(flavour), initrd)
 
 
 def package(directory, name, path):
@@ -80,21 +81,6 @@ def package(directory, name, path):
     tree = os.path.join(directory, "package")
     subprocess.run(["dpkg-deb", "-x", os.path.join(directory, debs[0]), tree], check=True)
     return os.path.join(tree, path)
-
-
-def loader(directory, entry, *files):
-    """An image whose GRUB has this one entry, and these files in /boot."""
-    tree = os.path.join(directory, "tree")
-    os.makedirs(os.path.join(tree, "boot/grub"))
-    for f in files:
-        shutil.copy(f, os.path.join(tree, "boot"))
-    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w", encoding="utf-8") as f:
-        f.write(GRUB_HEAD + "menuentry test {\n" + entry + "\n}\n")
-    image = os.path.join(directory, "loader.iso")
-    made = subprocess.run(["grub-mkrescue", "-o", image, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if made.returncode:
-        raise Failure("grub-mkrescue: " + made.stdout.decode("utf-8", "replace"))
-    return image
 
 
 def pc(*args, memory="512M", accel="soft"):

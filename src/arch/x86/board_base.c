@@ -7,6 +7,7 @@
 #include "arch/x86/pit.h"
 #include "arch/x86/pm.h"
 #include "arch/x86/pvclock.h"
+#include "arch/x86/rtc.h"
 #include "core/accel.h"
 #include "core/dev.h"
 #include "core/gmem.h"
@@ -15,6 +16,25 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+enum { IRQ_RTC = 8 };
+
+/* ---- memory ---- */
+
+int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e)
+{
+	uint64_t high = cfg->memory - low;
+	int ret;
+
+	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
+		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
+		               (unsigned long long)cfg->memory);
+	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
+	if (ret == 0 && high)
+		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
+	b->layout.low_top = low;
+	return ret;
+}
 
 /* ---- processors ---- */
 
@@ -129,6 +149,20 @@ int board_add_interrupts(struct board *b, struct err *e)
 		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) },
 				 &pit, e);
 	return ret;
+}
+
+int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e)
+{
+	struct rtc_config rc = {
+		.timers = b->vm->timers,
+		.irq = gsi_isa(&b->gsi, IRQ_RTC),
+		.mem_below_4g = b->layout.low_top,
+		.mem_above_4g = cfg->memory - b->layout.low_top,
+		.cpus = cfg->cpus,
+	};
+	struct rtc *rtc;
+
+	return rtc_create(b->vm, rc, &rtc, e);
 }
 
 /* ---- life ---- */

@@ -11,6 +11,8 @@
 #include "core/vm.h"
 #include "devices/pci/pci_host.h"
 
+#define GIB4 UINT64_C(0x100000000)
+
 /* A board's own struct begins with this one. */
 struct board {
 	struct vm *vm;
@@ -31,6 +33,10 @@ struct board {
 
 /* Opens the kernel, if one is given, and makes the zeroed board a device of the machine; on failure b is gone. */
 int board_base_attach(struct board *b, struct vm *vm, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* RAM from 0 to low, the rest from 4 GiB on; sets layout.low_top. -EINVAL: a size that no board has. */
+int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e) ATTR_MUST_USE;
+/* The clock, whose CMOS tells firmware of memory and processors. The RAM is there. */
+int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* Local APICs, IOAPIC, PICs and PIT: the accelerator's, or ours. Fills b->gsi and b->msi. The vCPUs exist. */
 int board_add_interrupts(struct board *b, struct err *e) ATTR_MUST_USE;

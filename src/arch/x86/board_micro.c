@@ -6,7 +6,6 @@
 #include "arch/x86/lapic.h"
 #include "arch/x86/pm.h"
 #include "arch/x86/pvpanic.h"
-#include "arch/x86/rtc.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
 #include "core/vcpu.h"
@@ -32,14 +31,13 @@ enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_S
 #define PCI32_AT 0xc0000000u
 #define PCI32_SIZE 0x20000000u
 #define ECAM_AT UINT64_C(0xe0000000)
-#define GIB4 UINT64_C(0x100000000)
 #define GIB UINT64_C(0x40000000)
 #define PCI64_SIZE (16 * GIB)
 
 enum { PCI_BUSES = 256, PCI_LINES = 4, PCI_GSI = 16, PCI_IO_AT = 0xd000, PCI_IO_SIZE = 0x2000 };
 
 enum { S5_TYPE = 5 };
-enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
+enum { IRQ_SERIAL = 4, IRQ_SCI = 9 };
 /* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
 enum { PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
 
@@ -54,20 +52,13 @@ static void map_add(struct boot_layout *l, uint64_t addr, uint64_t end, enum e82
 static int add_memory(struct board *b, const struct board_config *cfg, struct err *e)
 {
 	uint64_t low = cfg->memory < LOW_TOP_MAX ? cfg->memory : LOW_TOP_MAX, high = cfg->memory - low;
-	int ret;
+	int ret = board_add_ram(b, cfg, low, e);
 
-	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
-		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
-		               (unsigned long long)cfg->memory);
-	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
-	if (ret == 0 && high)
-		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
 	map_add(&b->layout, 0, MEM_BASE_END, E820_RAM);
 	map_add(&b->layout, MEM_BASE_END, MEM_HIGH_AT, E820_RESERVED);
 	map_add(&b->layout, MEM_HIGH_AT, low, E820_RAM);
 	map_add(&b->layout, ECAM_AT, ECAM_AT + 0x10000000, E820_RESERVED);
 	map_add(&b->layout, GIB4, GIB4 + high, E820_RAM);
-	b->layout.low_top = low;
 	return ret;
 }
 
@@ -76,19 +67,11 @@ static int add_memory(struct board *b, const struct board_config *cfg, struct er
 static int add_legacy(struct board *b, const struct board_config *cfg, struct err *e)
 {
 	struct vm *vm = b->vm;
-	struct rtc_config rc = {
-		.timers = vm->timers,
-		.irq = gsi_isa(&b->gsi, IRQ_RTC),
-		.mem_below_4g = b->layout.low_top,
-		.mem_above_4g = cfg->memory - b->layout.low_top,
-		.cpus = cfg->cpus,
-	};
 	struct pm_config pc = { .timers = vm->timers,
 				.s5_type = S5_TYPE,
 				.sci = gsi_isa(&b->gsi, IRQ_SCI),
 				.reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
-	struct rtc *rtc;
-	int ret = rtc_create(vm, rc, &rtc, e);
+	int ret = board_add_rtc(b, cfg, e);
 
 	if (ret == 0)
 		ret = pm_create(vm, pc, &b->pm, e);

@@ -10,7 +10,6 @@
 #include "arch/x86/pm.h"
 #include "arch/x86/port92.h"
 #include "arch/x86/pvpanic.h"
-#include "arch/x86/rtc.h"
 #include "arch/x86/smbios.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
@@ -40,14 +39,13 @@
 #define LOW_ALL UINT64_C(0xb0000000) /* up to here all RAM is below 4 GiB; with more, the low part ends at 2 GiB */
 #define LOW_PART UINT64_C(0x80000000)
 #define PCI32_END 0xfec00000u
-#define GIB4 UINT64_C(0x100000000)
 #define GIB UINT64_C(0x40000000)
 #define PCI64_END UINT64_C(0x8000000000)
 /* OVMF maps all that the processor can address, and its early memory holds tables for 40 bits. */
 enum { PHYS_BITS = 40 };
 
 enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
-enum { IRQ_SERIAL = 4, IRQ_RTC = 8, IRQ_SCI = 9 };
+enum { IRQ_SERIAL = 4, IRQ_SCI = 9 };
 enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
        S5_TYPE = 0 /* OVMF has it built in */ };
@@ -71,15 +69,8 @@ static struct board_pc *pc_of(struct board *b)
 static int add_memory(struct board *b, const struct board_config *cfg, struct err *e)
 {
 	uint64_t low = cfg->memory <= LOW_ALL ? cfg->memory : LOW_PART, high = cfg->memory - low;
-	int ret;
+	int ret = board_add_ram(b, cfg, low, e);
 
-	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
-		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
-		               (unsigned long long)cfg->memory);
-	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
-	if (ret == 0 && high)
-		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
-	b->layout.low_top = low;
 	b->layout.map[b->layout.map_count++] = (struct e820){ .addr = 0, .size = low, .type = E820_RAM };
 	if (high)
 		b->layout.map[b->layout.map_count++] = (struct e820){ .addr = GIB4, .size = high, .type = E820_RAM };
@@ -348,18 +339,10 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 {
 	struct board *b = &pc->board;
 	struct vm *vm = b->vm;
-	struct rtc_config rc = {
-		.timers = vm->timers,
-		.irq = gsi_isa(&b->gsi, IRQ_RTC),
-		.mem_below_4g = b->layout.low_top,
-		.mem_above_4g = cfg->memory - b->layout.low_top,
-		.cpus = cfg->cpus,
-	};
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
 	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
 				.s5_type = S5_TYPE };
-	struct rtc *rtc;
-	int ret = rtc_create(vm, rc, &rtc, e);
+	int ret = board_add_rtc(b, cfg, e);
 
 	if (ret == 0)
 		ret = pm_create(vm, pm, &b->pm, e);
