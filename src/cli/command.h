@@ -6,4 +6,10 @@
 int run_main(int argc, char **argv);
 int image_main(int argc, char **argv);
 
+/* Through the daemon. */
+int ls_main(int argc, char **argv);
+int power_main(int argc, char **argv); /* start, stop, restart, pause, resume */
+int console_main(int argc, char **argv);
+int top_main(int argc, char **argv);
+
 #endif

@@ -84,17 +84,6 @@ static bool flush(struct client *c)
 	return true;
 }
 
-static void fill_head(uint8_t *head, const struct packet *p, size_t payload)
-{
-	store_be32(head, (uint32_t)(PACKET_HEAD + payload));
-	store_be32(head + 4, p->program);
-	store_be32(head + 8, p->version);
-	store_be32(head + 12, p->procedure);
-	store_be32(head + 16, p->type);
-	store_be32(head + 20, p->serial);
-	store_be32(head + 24, p->status);
-}
-
 void client_send(struct client *c, const struct packet *p, const void *payload, size_t len, const int *fds,
 		 unsigned fd_count)
 {
@@ -113,7 +102,7 @@ void client_send(struct client *c, const struct packet *p, const void *payload, 
 	ch->fd_count = fd_count;
 	for (unsigned n = 0; n < fd_count; n++)
 		ch->fds[n] = fds[n];
-	fill_head(ch->data, p, counted + len);
+	packet_write(ch->data, p, counted + len);
 	if (counted)
 		store_be32(ch->data + PACKET_HEAD, fd_count);
 	if (len)

@@ -5,35 +5,8 @@
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "daemon/rpc/packet.h"
 #include "daemon/rpc/server.h"
-
-enum {
-	PACKET_HEAD = 28, /* the length word and the header */
-	PACKET_MAX = XDR_PAYLOAD_MAX + 4,
-	PROGRAM_REMOTE = 0x20008086,
-	PROGRAM_HYPERVISOR = 0x20008087,
-	PROGRAM_LXC = 0x20008088,
-	PROGRAM_KEEPALIVE = 0x6b656570,
-	PROGRAM_VERSION = 1,
-	KEEPALIVE_PING = 1,
-	KEEPALIVE_PONG = 2,
-};
-
-enum packet_type {
-	PACKET_CALL,
-	PACKET_REPLY,
-	PACKET_MESSAGE,
-	PACKET_STREAM,
-	PACKET_CALL_FDS,
-	PACKET_REPLY_FDS,
-	PACKET_HOLE,
-};
-
-enum packet_status { STATUS_OK, STATUS_ERROR, STATUS_CONTINUE };
-
-struct packet {
-	uint32_t program, version, procedure, type, serial, status;
-};
 
 /* What waits to be sent: a packet, and descriptors that follow it, each with a byte of its own. */
 struct chunk {

@@ -3,6 +3,7 @@
 #ifndef PANAL_DAEMON_XML_DOMDEF_PRIV_H
 #define PANAL_DAEMON_XML_DOMDEF_PRIV_H
 
+#include "base/buf.h"
 #include "daemon/xml/domdef.h"
 
 /* Whether the kind is a struct domdef_chr. */
@@ -36,6 +37,8 @@ enum { DOMDEF_SLOT_FIRST = 1, DOMDEF_SLOT_LAST = 24 };
 bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, const struct domdev *dev);
 /* Gives every device its place on its bus. */
 int domdef_assign_addresses(struct domdef *d, struct err *e) ATTR_MUST_USE;
+/* Appends ",forward=PROTO:[ADDRESS:]HOST:GUEST" for each port that the card forwards. -ENOTSUP: not possible. */
+int domdef_forwards(const struct domdef_interface *i, struct buf *out, struct err *e) ATTR_MUST_USE;
 /* The number of a disk's target: vda is 0, vdab is 27; -1: no such name. */
 int domdef_target_index(const char *target);
 

@@ -447,6 +447,17 @@ static void make_disks(struct making *m)
 
 /* ---- networks ---- */
 
+static void make_user_net(struct making *m, const struct domdef_interface *i)
+{
+	struct buf forwards;
+
+	buf_init(&forwards, 64 << 10);
+	if (m->ret == 0)
+		m->ret = domdef_forwards(i, &forwards, m->e);
+	arg(m, "--net=user,mac=%s%.*s", i->mac, (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
+	buf_free(&forwards);
+}
+
 static void make_interface(struct making *m, const struct domdef_interface *i)
 {
 	const char *tap = NULL;
@@ -454,7 +465,7 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 	if (i->model && strcmp(i->model, "virtio"))
 		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio' is", i->model, i->mac);
 	if (i->type == DOM_NET_USER) {
-		arg(m, "--net=user,mac=%s", i->mac);
+		make_user_net(m, i);
 	} else {
 		if (m->place->tap)
 			tap = m->place->tap(m->place->opaque, i);

@@ -403,6 +403,20 @@ static void drives_of_a_pc(void **state)
 	free(all);
 }
 
+static void ports_are_forwarded(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments(MINIMAL("", "<interface type='user'><mac address='52:54:00:00:00:01'/>"
+			     "<portForward proto='tcp' address='0.0.0.0'><range start='2222' to='22'/>"
+			     "<range start='8000' end='8001'/></portForward>"
+			     "<portForward proto='udp'><range start='53'/></portForward></interface>"), &args);
+
+	has(all, "--net=user,mac=52:54:00:00:00:01,forward=tcp:0.0.0.0:2222:22,forward=tcp:0.0.0.0:8000:8000,"
+		 "forward=tcp:0.0.0.0:8001:8001,forward=udp:53:53 ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void impossible_machines_are_refused(void **state)
 {
 	static const struct {
@@ -414,6 +428,10 @@ static void impossible_machines_are_refused(void **state)
 		{MINIMAL("<cpu><model>Haswell</model></cpu>", ""), "Haswell"},
 		{"<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='panal-micro'>hvm</type>"
 		 "</os></domain>", "<kernel>"},
+		{MINIMAL("", "<interface type='user'><portForward proto='sctp'><range start='1'/></portForward>"
+			     "</interface>"), "proto='tcp'"},
+		{MINIMAL("", "<interface type='user'><portForward proto='tcp'><range start='9' end='8'/></portForward>"
+			     "</interface>"), "<range>"},
 		{MINIMAL("", "<disk><driver type='vmdk'/><source file='/a'/><target dev='vda'/></disk>"), "'vmdk'"},
 	};
 	struct domdef_place place = { 0 };
@@ -448,6 +466,7 @@ int main(void)
 		cmocka_unit_test(arguments_follow),
 		cmocka_unit_test(firmware_boots_without_a_kernel),
 		cmocka_unit_test(drives_of_a_pc),
+		cmocka_unit_test(ports_are_forwarded),
 		cmocka_unit_test(impossible_machines_are_refused),
 	};
 

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line that goes through the daemon: panal ls, start, stop, console, top.
+
+    tests/interop/tool.py            everything
+    tests/interop/tool.py NAME...    those whose name contains one of these
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from panald import BUILD, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+
+FORWARD = ("<interface type='user'><portForward proto='tcp'><range start='2222' to='22'/></portForward></interface>")
+
+
+def panal(p, *args, status=0, text=None, language="C.UTF-8", timeout=90):
+    environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL=language)
+    try:
+        done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=timeout,
+                              input=text, stdin=subprocess.DEVNULL if text is None else None, env=environment)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"panal {' '.join(args)} hangs") from None
+    if done.returncode != status:
+        raise Failure(f"panal {' '.join(args)}: status {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def define(p, name, **more):
+    path = p.path(name + ".xml")
+    with open(path, "w", encoding="ascii") as f:
+        f.write(domain_xml(name, **more))
+    p.virsh("define", path)
+
+
+def list_machines():
+    with Panald() as p:
+        expect("no machine yet" in panal(p, "ls"), "an empty list")
+        expect_equal(json.loads(panal(p, "ls", "--json")), [], "an empty list for scripts")
+        define(p, "web1", devices=FORWARD)
+        define(p, "a-second-one")
+        lines = panal(p, "ls").splitlines()
+        expect_equal(lines[0].split(), ["NAME", "STATE", "CPUS", "MEMORY", "ADDRESS"], "heads")
+        expect_equal(lines[1].split(), ["a-second-one", "off", "1", "192", "MiB"], "a machine")
+        panal(p, "start", "web1")
+        expect("localhost:2222" in panal(p, "ls"), "the way into the guest")
+        row = json.loads(panal(p, "ls", "--json"))[1]
+        expect_equal((row["name"], row["state"], row["memory"], row["ssh-port"]), ("web1", "running", 192 << 20, 2222), "row")
+
+
+def life():
+    with Panald() as p:
+        define(p, "one")
+        define(p, "two")
+        expect("there is no machine three" in panal(p, "start", "one", "three", "two", status=1), "the missing one")
+        expect("one" in p.virsh("list", "--name") and "two" in p.virsh("list", "--name"), "not started")
+        panal(p, "pause", "one")
+        expect("paused" in p.virsh("domstate", "one"), "paused")
+        panal(p, "resume", "one")
+        expect("running" in p.virsh("domstate", "one"), "resumed")
+        out = panal(p, "stop", "--timeout", "0", "one")
+        expect("power button" in out and "plug" in out, out)
+        expect("shut off" in p.virsh("domstate", "one"), "stopped")
+        panal(p, "stop", "--force", "two")
+        expect("two is off" in panal(p, "stop", "two", status=1), "stopped twice")
+        panal(p, "restart", "two")
+        expect("running" in p.virsh("domstate", "two"), "restarted")
+
+
+def console():
+    with Panald() as p:
+        define(p, "talks")
+        panal(p, "start", "talks")
+        out = panal(p, "console", "talks", text="\n\necho a''b; poweroff -f\n")
+        expect("Connected to talks" in out and "Power down" in out, out[-500:])
+        wait_for("the end", lambda: "shut off" in p.virsh("domstate", "talks"))
+        expect("not running" in panal(p, "console", "talks", status=1), "a console of what is off")
+
+
+def live_use():
+    with Panald() as p:
+        define(p, "busy")
+        panal(p, "start", "busy")
+        rows = [json.loads(line) for line in panal(p, "top", "--json", "-n", "2", "-i", "0.5").splitlines()]
+        expect(len(rows) == 2 and rows[1][0]["name"] == "busy" and rows[1][0]["cpu"] > 0.1, rows)
+        expect("busy" in panal(p, "top", "-n", "1", "-i", "0.2"), "the table")
+
+
+def refusals():
+    with Panald() as p:
+        expect("unknown command" in panal(p, "fly", status=2), "an unknown command")
+        for command in ("start", "stop", "console"):
+            expect("usage:" in panal(p, command, status=2), command)
+            expect("usage:" in panal(p, command, "--help"), command)
+        path = p.path("no-socket")
+        expect("no panald answers" in panal(p, "ls", "-c", f"qemu+unix:///system?socket={path}", status=1), "no daemon")
+        expect("not an address" in panal(p, "ls", "-c", "xen:///system", status=1), "a foreign address")
+
+
+def end_daemon_of(home):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if f"HOME={home}".encode() in f.read().split(b"\0"):
+                    os.kill(int(pid), signal.SIGTERM)
+        except OSError:
+            pass
+
+
+def own_instance():
+    """Nobody started a daemon: the user's own comes by itself."""
+    with Panald() as p:
+        home = p.path("home")
+        os.makedirs(home + "/run", mode=0o700)
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "XDG_RUNTIME_DIR": home + "/run"}
+        command = [os.path.join(BUILD, "panal"), "ls", "--json", "-c", "qemu:///session"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment, stdin=subprocess.DEVNULL)
+        end_daemon_of(home)
+        expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, life, console, live_use, refusals, own_instance)]
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    sys.exit(run_tests([t for t in TESTS if not wanted or any(w in t[0] for w in wanted)]))
