@@ -43,8 +43,10 @@ uint64_t machine_clock_tsc_offset(struct machine_clock *mc);
 /* The machine's TSC now; it stands while the clock does. */
 uint64_t machine_clock_tsc(struct machine_clock *mc);
 /* Frequency of the host's TSC in kHz: CPUID 15H, the hypervisor's timing leaf, or measured once against
- * CLOCK_MONOTONIC (3 ms). */
+ * CLOCK_MONOTONIC, between two readings a millisecond apart. */
 uint32_t host_tsc_khz(void);
+/* Takes the first of these readings, so that a host_tsc_khz a little later need not wait. Any thread. */
+void host_tsc_begin(void);
 
 /* A virtual clock for tests: stands until it is moved. */
 struct virtual_clock {

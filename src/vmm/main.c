@@ -6,6 +6,7 @@
 #include "block/block.h"
 #include "control/control.h"
 #include "core/chardev.h"
+#include "core/clock.h"
 #include "core/loop.h"
 #include "core/vm.h"
 #include "debug/gdb.h"
@@ -384,6 +385,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int status = 0;
 
+	host_tsc_begin();
 	if (options_parse(&m.opt, argc, argv, &e) < 0) {
 		log_line(LOG_ERROR, "%s", e.text);
 		return EXIT_USAGE;

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include <cpuid.h>
 #include <errno.h>
+#include <stdatomic.h>
 
 #define BIT(n) (1u << (n))
 
@@ -53,10 +54,24 @@ static void add(struct rows *r, uint32_t leaf, uint32_t subleaf, bool matters, c
 	r->count++;
 }
 
+/* The host's greatest leaf of a range, asked for once: where the host is a guest itself, each CPUID is an exit. */
+static uint32_t host_max(uint32_t range)
+{
+	static _Atomic uint32_t known[2];
+	_Atomic uint32_t *k = &known[range >> 31];
+	uint32_t max = atomic_load(k);
+
+	if (!max)
+		atomic_store(k, max = __get_cpuid_max(range, NULL));
+	return max;
+}
+
+/* Zeros when the leaf is above the maximum. */
 static void host(uint32_t leaf, uint32_t subleaf, uint32_t v[4])
 {
 	v[0] = v[1] = v[2] = v[3] = 0;
-	__get_cpuid_count(leaf, subleaf, &v[0], &v[1], &v[2], &v[3]); /* zeros when the leaf is above the maximum */
+	if (leaf <= host_max(leaf & 0x80000000))
+		__cpuid_count(leaf, subleaf, v[0], v[1], v[2], v[3]);
 }
 
 static bool host_is_amd(void)
