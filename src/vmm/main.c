@@ -26,7 +26,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
+/* EXIT_REBOOT is even, as no status of the debug port is. */
+enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_REBOOT = 4, EXIT_SIGNAL = 128 };
 enum { SOCKETS_MAX = 6 };
 
 struct vmm {
@@ -368,7 +369,10 @@ static int end_status(const struct vmm *m)
 	switch (vm->end_reason) {
 	case VM_REQUEST_HOST_QUIT:
 	case VM_REQUEST_POWEROFF: return 0;
-	case VM_REQUEST_RESET: return 0;
+	case VM_REQUEST_RESET: /* what a kernel does after a panic too, and no driver need have told of that */
+		log_line(LOG_WARNING,
+			 "the guest rebooted, which ends the machine (--no-reboot); its console may tell why");
+		return EXIT_REBOOT;
 	case VM_REQUEST_DEBUG_EXIT: return (int)(atomic_load(&vm->debug_exit) << 1 | 1) & 0xff;
 	case VM_REQUEST_TRIPLE_FAULT:
 		log_line(LOG_ERROR, "the guest's processor shut down (triple fault): its kernel is broken or not made "
