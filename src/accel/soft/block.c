@@ -16,10 +16,10 @@
 #include <sys/mman.h>
 
 enum {
-	HASH_BITS = 16, HASH_SIZE = 1 << HASH_BITS,
-	BLOCK_MAX = 1 << 17,
-	INSN_MAX = 1 << 20,
-	NEAR_SIZE = 1 << 14,
+	HASH_BITS = 18, HASH_SIZE = 1 << HASH_BITS,
+	BLOCK_MAX = 1 << 18,
+	INSN_MAX = 1 << 21,
+	NEAR_BITS = 16, NEAR_SIZE = 1 << NEAR_BITS,
 	CROSSINGS = 256,
 	CROSSING_HOT = 64, /* hits before the translator may have one */
 	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
@@ -104,7 +104,7 @@ static unsigned hash_host(const uint8_t *host, uint32_t mode)
 
 static unsigned hash_near(uint64_t rip)
 {
-	return (unsigned)(rip ^ rip >> 14) & (NEAR_SIZE - 1);
+	return (unsigned)(rip ^ rip >> NEAR_BITS) & (NEAR_SIZE - 1);
 }
 
 /* Decodes from a copy of the bytes; returns how many bytes the instructions take. 0: the first needs more. */

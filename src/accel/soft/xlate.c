@@ -118,8 +118,8 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	c->x_host_mxcsr = 0x1f80;
 	fixed_stubs(c, x);
 	x->limit = o->cache < x->mem.size - x->base ? x->base + o->cache : x->mem.size;
-	xlate_flush(x);
-	x->stats.flushes = 0;
+	x->hash[0].rip = XHASH_EMPTY;
+	x->epoch = 1;
 	c->xlate = x;
 	c->x_hash = x->hash;
 	return 0;
@@ -139,9 +139,8 @@ void xlate_destroy(struct xlate *x)
 
 void xlate_flush(struct xlate *x)
 {
-	for (unsigned n = 0; n < XHASH_SIZE; n++)
-		x->hash[n].rip = XHASH_EMPTY;
-	memset(x->hashed, 0, sizeof(x->hashed));
+	memset(x->hash, 0, sizeof(x->hash));
+	x->hash[0].rip = XHASH_EMPTY;
 	x->used = x->base;
 	x->block_count = 0;
 	x->from = NULL;
@@ -218,7 +217,6 @@ static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b
 	if (unlikely(x->each_block))
 		return xb;
 	x->hash[h] = (struct xhash){ xb->rip, xb->code };
-	x->hashed[h] = xb;
 	link_from(x, xb);
 	return xb;
 }
@@ -232,9 +230,6 @@ struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK)) != MODE_CODE64 || (b->once && !b->second.host) || b->gen > REWRITES_MAX ||
 	    b->heat == HEAT_NEVER)
 		goto none;
-	xb = x->hashed[xhash_of(b->rip)];
-	if (xb && matches(x, xb, b))
-		return found(c, x, b, xb);
 	if (++b->heat < x->hot)
 		goto none;
 	b->heat = 0;

@@ -10,8 +10,8 @@
 #include "accel/soft/soft.h"
 
 enum {
-	XLATE_CODE_MAX = 32 << 20,  /* bytes of host code; when they are full all is dropped */
-	XLATE_BLOCK_MAX = 1 << 16,  /* translated blocks */
+	XLATE_CODE_MAX = 128 << 20, /* bytes of host code; when they are full all is dropped */
+	XLATE_BLOCK_MAX = 1 << 18,  /* translated blocks */
 	XLATE_HOT = 32,             /* runs of a block before it is translated */
 };
 

@@ -26,11 +26,11 @@ struct xslot {
 };
 
 struct xhash {
-	uint64_t rip; /* XHASH_EMPTY: no canonical address, so no branch has it as its target */
+	uint64_t rip; /* in an empty place 0, which belongs to place 0 only; there XHASH_EMPTY, no canonical address */
 	const uint8_t *code;
 };
 #define XHASH_EMPTY (UINT64_C(1) << 63)
-enum { XHASH_BITS = 16, XHASH_SIZE = 1 << XHASH_BITS };
+enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS };
 
 struct xlate {
 	struct codemem mem;
@@ -47,7 +47,6 @@ struct xlate {
 	struct xblock *block; /* XLATE_BLOCK_MAX */
 	unsigned block_count;
 	struct xhash hash[XHASH_SIZE];
-	struct xblock *hashed[XHASH_SIZE];
 	/* a direct exit that was taken and may be linked to what is entered next */
 	struct xblock *from;
 	unsigned from_exit;
