@@ -11,6 +11,7 @@
 struct loop;
 struct server;
 struct domains;
+struct networks;
 
 /* Consoles that clients are connected to. */
 struct console_list {
@@ -21,6 +22,7 @@ struct daemon {
 	struct loop *loop;
 	struct server *server;
 	struct domains *domains;
+	struct networks *networks;
 	struct console_list consoles;
 	bool session;          /* a user's own instance, not the system's */
 	char config_dir[PATH_MAX / 4]; /* definitions */

@@ -5,6 +5,7 @@
 #include "core/loop.h"
 #include "daemon/daemon.h"
 #include "daemon/domain/domain.h"
+#include "daemon/network/network.h"
 #include "daemon/remote/events.h"
 #include "daemon/remote/remote.h"
 #include "daemon/rpc/server.h"
@@ -261,6 +262,7 @@ static int start(struct program *p, struct err *e)
 	struct daemon *d = &p->d;
 	const struct server_config cfg = { .admit = admit, .opaque = d };
 	const struct domain_watcher watcher = remote_watcher(d);
+	const struct network_watcher network_watcher = remote_network_watcher(d);
 	struct server_config own = cfg;
 	int ret = loop_create(&d->loop, NULL, e);
 
@@ -275,6 +277,10 @@ static int start(struct program *p, struct err *e)
 	if (ret < 0)
 		return ret;
 	remote_register(d->server);
+	ret = networks_create(&d->networks, d, &network_watcher, e);
+	if (ret < 0)
+		return ret;
+	networks_load(d->networks); /* before the machines, which are plugged into them */
 	ret = domains_create(&d->domains, d, &watcher, e);
 	if (ret == 0)
 		ret = domains_load(d->domains, e);
@@ -288,6 +294,7 @@ static void stop(struct program *p)
 	if (p->made_sockets)
 		sockets_remove(p->d.socket_dir);
 	domains_destroy(p->d.domains);
+	networks_destroy(p->d.networks);
 	server_destroy(p->d.server);
 	loop_fd_remove(p->signals);
 	fd_close(&p->signal_fd);

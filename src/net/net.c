@@ -18,13 +18,13 @@ static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
 	{ "user", net_user_open, "user[,forward=tcp:HOST:GUEST]", user_keys },
-	{ "tap", net_tap_open, "tap=NAME", tap_keys },
+	{ "tap", net_tap_open, "tap=NAME|fd:N", tap_keys },
 	{ "none", open_none, "none", no_keys },
 };
 
 static const struct opt_desc keys[] = {
 	{ .key = "kind", .kind = OPT_STRING, .positional = true },
-	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface" },
+	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface, or fd:N" },
 	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A tap interface that exists already: the administrator put it on a bridge and gave this user the right to it. */
+/* A tap interface: one that exists already, which the administrator put on a bridge and gave this user the right to, or
+ * one that whoever started us holds open and passed on ("fd:N"). */
 #include "net/net_priv.h"
+
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
@@ -75,20 +79,51 @@ static int attach(int fd, const char *name, struct err *e)
 	return 0;
 }
 
-int net_tap_open(struct net **out, const struct opts *o, struct loop *loop,
-		 const struct net_helper *helper, struct err *e)
+static int open_named(const char *name, struct err *e)
 {
-	const char *name = opts_string(o, "tap", "");
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	struct net_fd *n;
-	int ret;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), ret;
 
 	if (fd < 0)
 		return err_errno(e, errno, "cannot open /dev/net/tun%s",
 		                 errno == ENOENT ? "; load the module: modprobe tun" : "");
 	ret = attach(fd, name, e);
-	n = ret < 0 ? NULL : calloc(1, sizeof(*n));
-	if (ret == 0 && !n)
+	if (ret < 0)
+		close(fd);
+	return ret < 0 ? ret : fd;
+}
+
+/* The descriptor becomes ours only if it is a tap with the header: any other may be somebody's file. */
+static int take_over(const char *number, struct err *e)
+{
+	struct ifreq req = { 0 };
+	int size = NET_VNET_HDR, fd;
+	uint64_t v;
+
+	if (parse_number(number, &v, e) < 0 || v > INT_MAX)
+		return err_set(e, -EINVAL, "tap=fd:%.40s: a descriptor's number is needed", number);
+	fd = (int)v;
+	if (ioctl(fd, TUNGETIFF, &req) < 0 || (req.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) !=
+	                                              (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+		return err_set(e, -EINVAL, "descriptor %d is no tap interface with virtio-net headers", fd);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
+		return err_errno(e, errno, "tap interface %.15s takes no virtio-net headers of %d bytes", req.ifr_name,
+		                 size);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fd_set_nonblock(fd, true) < 0)
+		return err_errno(e, errno, "cannot use descriptor %d", fd);
+	return fd;
+}
+
+int net_tap_open(struct net **out, const struct opts *o, struct loop *loop,
+		 const struct net_helper *helper, struct err *e)
+{
+	const char *name = opts_string(o, "tap", "");
+	int fd = strncmp(name, "fd:", 3) ? open_named(name, e) : take_over(name + 3, e), ret = 0;
+	struct net_fd *n;
+
+	if (fd < 0)
+		return fd;
+	n = calloc(1, sizeof(*n));
+	if (!n)
 		ret = err_set(e, -ENOMEM, "out of memory");
 	if (ret == 0) {
 		n->net.ops = &tap_ops;

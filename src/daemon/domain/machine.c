@@ -272,17 +272,33 @@ static int open_log(struct machine *m, const char *path, struct err *e)
 	return fd;
 }
 
-/* A session of its own, no signal blocked or ignored, and of our descriptors the three and the control socket. */
+/* Copies beyond all the numbers that the process is to see: none is overwritten before it is copied. */
+static int lift(int *high, const struct machine_config *cfg, struct err *e)
+{
+	for (unsigned n = 0; n < cfg->fd_count; n++) {
+		high[n] = fcntl(cfg->fds[n], F_DUPFD_CLOEXEC, MACHINE_FIRST_FD + MACHINE_FDS_MAX);
+		if (high[n] < 0)
+			return err_errno(e, errno, "cannot copy a descriptor for the machine");
+	}
+	return 0;
+}
+
+/* A session of its own, no signal blocked or ignored, and of our descriptors the three, the control socket and those
+ * that cfg names. */
 static int spawn(struct machine *m, const struct machine_config *cfg, int control_fd, int log_fd, struct err *e)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
+	int high[MACHINE_FDS_MAX];
 	char *const environment[] = {
 		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		(char *)(uintptr_t) "LANG=C.UTF-8", NULL};
-	int ret;
+	int ret = 0;
 
+	memset(high, -1, sizeof(high));
+	if (cfg->fd_count > MACHINE_FDS_MAX || lift(high, cfg, e) < 0)
+		ret = -EMFILE;
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&files);
@@ -290,14 +306,22 @@ static int spawn(struct machine *m, const struct machine_config *cfg, int contro
 	posix_spawn_file_actions_adddup2(&files, log_fd, 1);
 	posix_spawn_file_actions_adddup2(&files, log_fd, 2);
 	posix_spawn_file_actions_adddup2(&files, control_fd, MACHINE_CONTROL_FD);
+	for (unsigned n = 0; n < cfg->fd_count; n++)
+		posix_spawn_file_actions_adddup2(&files, high[n], MACHINE_FIRST_FD + (int)n);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-	ret = posix_spawn(&m->pid, cfg->program, &files, &attr, cfg->argv, environment);
+	if (ret == 0) {
+		ret = -posix_spawn(&m->pid, cfg->program, &files, &attr, cfg->argv, environment);
+		if (ret < 0)
+			err_errno(e, -ret, "cannot start %s", cfg->program);
+	}
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
-	return ret ? err_errno(e, ret, "cannot start %s", cfg->program) : 0;
+	for (unsigned n = 0; n < COUNT_OF(high); n++)
+		fd_close(&high[n]);
+	return ret;
 }
 
 static int watch_process(struct machine *m, struct err *e)

@@ -21,6 +21,8 @@ enum {
 	MACHINE_KILL_SECONDS = 10,   /* from the request to end to the end by force */
 	MACHINE_LAST_WORDS_SECONDS = 1, /* from its end to the end of its control connection */
 	MACHINE_CONTROL_FD = 3,      /* what the control socket is in the process: "--control fd:3" */
+	MACHINE_FIRST_FD = 4,
+	MACHINE_FDS_MAX = 16,
 };
 
 struct machine_ops {
@@ -35,6 +37,8 @@ struct machine_config {
 	char *const *argv;    /* with the program's name first; ended by NULL */
 	const char *dir;      /* the machine's run directory; "control" in it becomes the socket */
 	const char *log_path; /* standard output and error are appended to it */
+	const int *fds;       /* borrowed: the process gets them as MACHINE_FIRST_FD and so on */
+	unsigned fd_count;    /* at most MACHINE_FDS_MAX */
 };
 
 /* The process runs when this returns 0; ready or ended follows. */

@@ -3,6 +3,7 @@
 #include "daemon/domain/domain_priv.h"
 
 #include "base/log.h"
+#include "daemon/domain/plug.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -219,11 +220,12 @@ static int make_place(struct domain *d, struct place *p, char dir[PATH_MAX], str
 	return 0;
 }
 
-static int spawn(struct domain *d, const char *dir, struct domdef_args *args, struct err *e)
+static int spawn(struct domain *d, const char *dir, struct domdef_args *args, const struct plugs *plugs, struct err *e)
 {
 	const struct daemon *daemon = d->all->daemon;
 	char program[PATH_MAX], log[PATH_MAX], **argv = calloc(args->argc + 2, sizeof(*argv));
-	const struct machine_config cfg = { .program = program, .argv = argv, .dir = dir, .log_path = log };
+	const struct machine_config cfg = { .program = program, .argv = argv, .dir = dir, .log_path = log,
+		.fds = plugs->fd, .fd_count = plugs->count };
 	int ret;
 
 	if (!argv)
@@ -242,21 +244,34 @@ static int spawn(struct domain *d, const char *dir, struct domdef_args *args, st
 static int launch(struct domain *d, struct err *e)
 {
 	struct domdef_args args = { 0 };
+	struct plugs plugs;
 	struct place p;
 	char dir[PATH_MAX];
-	int ret = make_place(d, &p, dir, e);
+	int ret = plugs_open(&plugs, d->all->daemon->networks, d->def, MACHINE_FIRST_FD, e);
 
+	if (ret == 0)
+		ret = make_place(d, &p, dir, e);
+	p.place.tap = plugs_text;
+	p.place.opaque = &plugs;
 	if (ret == 0)
 		ret = domdef_vmm_args(&args, d->def, &p.place, e);
 	if (ret == 0)
 		ret = note_write(d, NOTE_STARTING, e);
 	if (ret == 0)
-		ret = spawn(d, dir, &args, e);
+		ret = spawn(d, dir, &args, &plugs, e);
 	/* Now with its number; without it the next daemon reaches the process through its socket. */
 	if (ret == 0 && note_write(d, NOTE_STARTING, NULL) < 0)
 		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));
 	domdef_args_free(&args);
+	plugs_close(&plugs);
 	return ret;
+}
+
+static int launch_fault(int ret, const struct err *e, struct fault *f)
+{
+	if (ret == -ESRCH)
+		return fault_set(f, FAULT_NO_NETWORK, FROM_NETWORK, "%s", e->text);
+	return fault_from_err(f, ret == -ENOTSUP ? FAULT_CONFIG_UNSUPPORTED : FAULT_INTERNAL, FROM_HYPERVISOR, e);
 }
 
 /* The running machine's document is a copy, with aliases and the number. */
@@ -296,8 +311,7 @@ int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaqu
 	if (ret < 0) {
 		forget_run(d);
 		domain_set_state(d, DOMAIN_SHUTOFF, SHUTOFF_FAILED);
-		return ret == -ENOTSUP ? fault_from_err(f, FAULT_CONFIG_UNSUPPORTED, FROM_HYPERVISOR, &e) :
-					 fault_from_err(f, FAULT_INTERNAL, FROM_HYPERVISOR, &e);
+		return launch_fault(ret, &e, f);
 	}
 	d->start_done = done;
 	d->start_opaque = opaque;

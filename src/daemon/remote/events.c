@@ -130,3 +130,39 @@ struct domain_watcher remote_watcher(struct daemon *daemon)
 {
 	return (struct domain_watcher){ .lifecycle = lifecycle, .reboot = reboot, .opaque = daemon };
 }
+
+/* Machines that were plugged into a network that was stopped are so again when it starts. */
+static void replug(void *opaque, struct domain *d)
+{
+	const struct network *n = opaque;
+
+	for (unsigned k = 0; domain_active(d) && k < d->def->interfaces.n; k++) {
+		const struct domdef_interface *i = d->def->interfaces.v[k];
+
+		if (remote_plugged(i, n) && i->target)
+			network_replug(n, i->target);
+	}
+}
+
+static void network_lifecycle(void *opaque, const struct network *n, int event)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	if (event == NETWORK_STARTED && daemon->domains) {
+		struct network *same = network_by_uuid(daemon->networks, network_uuid(n));
+
+		domains_each(daemon->domains, replug, same);
+	}
+	xdr_out_init(&o);
+	remote_put_network(&o, n);
+	xdr_i32(&o, event);
+	xdr_i32(&o, 0);
+	watch_send(daemon->server, WATCH_NETWORK, EVENT_ID_LIFECYCLE, "NETWORK_EVENT_LIFECYCLE", network_uuid(n), &o);
+	xdr_out_free(&o);
+}
+
+struct network_watcher remote_network_watcher(struct daemon *daemon)
+{
+	return (struct network_watcher){ .lifecycle = network_lifecycle, .opaque = daemon };
+}

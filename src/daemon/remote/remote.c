@@ -14,4 +14,7 @@ void remote_register(struct server *s)
 	server_handle(s, remote_device, remote_device_count);
 	server_handle(s, remote_guest, remote_guest_count);
 	server_handle(s, remote_stats, remote_stats_count);
+	server_handle(s, remote_network_life, remote_network_life_count);
+	server_handle(s, remote_network_info, remote_network_info_count);
+	server_handle(s, remote_interfaces, remote_interfaces_count);
 }

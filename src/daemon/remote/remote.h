@@ -36,6 +36,12 @@ extern const struct handler remote_device[];
 extern const unsigned remote_device_count;
 extern const struct handler remote_guest[];
 extern const unsigned remote_guest_count;
+extern const struct handler remote_network_life[];
+extern const unsigned remote_network_life_count;
+extern const struct handler remote_network_info[];
+extern const unsigned remote_network_info_count;
+extern const struct handler remote_interfaces[];
+extern const unsigned remote_interfaces_count;
 
 /* Gives the server all of them. */
 void remote_register(struct server *s);

@@ -4,6 +4,7 @@
 #define PANAL_DAEMON_REMOTE_REMOTE_PRIV_H
 
 #include "daemon/domain/domain.h"
+#include "daemon/network/network.h"
 #include "daemon/remote/remote.h"
 
 /* The flags that say which of a running machine's two definitions is meant; CURRENT (0) is the one that rules now. */
@@ -23,6 +24,12 @@ void remote_done(void *opaque, const struct fault *f);
 /* What a function that started an operation with remote_done returned, as the handler's result. The call may be gone.
  */
 static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
+
+/* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
+struct network *remote_network(struct call *c, unsigned n);
+void remote_put_network(struct xdr_out *o, const struct network *n);
+/* Whether an interface of a running machine is plugged into the network. */
+bool remote_plugged(const struct domdef_interface *i, const struct network *n);
 
 /* Whether the domain is of those that list flags ask for. */
 enum { LIST_FLAGS = 0xffff };

@@ -39,6 +39,9 @@ static const struct {
 	{FAULT_BUSY, "resource busy"},
 	{FAULT_ACCESS_DENIED, "access denied"},
 	{FAULT_NO_DEVICE, "device not found"},
+	{FAULT_NO_INTERFACE, "Interface not found"},
+	{FAULT_NO_NETWORK_PORT, "network port not found"},
+	{FAULT_NO_NETWORK_METADATA, "metadata not found"},
 };
 
 static const char *begin_of(int code)

@@ -446,7 +446,11 @@ int domdef_fill(struct domdef *d, struct err *e) ATTR_MUST_USE;
 /* Gives each device without one its alias of a running machine ("net0"). -ENOMEM. */
 int domdef_assign_aliases(struct domdef *d) ATTR_MUST_USE;
 
-/* ---- metadata (calls 264 and 265) ---- */
+/* ---- metadata (calls 264 and 265, of networks 444 and 445) ---- */
+
+/* The same of any document's list of metadata, an XLIST(struct xraw). */
+const char *metadata_get(const void *list, const char *uri);
+int metadata_set(void *list, const char *key, const char *uri, const char *xml, struct err *e) ATTR_MUST_USE;
 
 /* The element of the namespace, or NULL. Borrowed. */
 const char *domdef_metadata(const struct domdef *d, const char *uri);

@@ -7,19 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int find(const struct domdef *d, const char *uri)
+typedef XLIST(struct xraw) metadata_list;
+
+static int find(const metadata_list *l, const char *uri)
 {
-	for (unsigned n = 0; n < d->metadata.n; n++)
-		if (d->metadata.v[n]->uri && !strcmp(d->metadata.v[n]->uri, uri))
+	for (unsigned n = 0; n < l->n; n++)
+		if (l->v[n]->uri && !strcmp(l->v[n]->uri, uri))
 			return (int)n;
 	return -1;
 }
 
+const char *metadata_get(const void *list, const char *uri)
+{
+	const metadata_list *l = list;
+	int at = find(l, uri);
+
+	return at < 0 ? NULL : l->v[at]->text;
+}
+
 const char *domdef_metadata(const struct domdef *d, const char *uri)
 {
-	int at = find(d, uri);
-
-	return at < 0 ? NULL : d->metadata.v[at]->text;
+	return metadata_get(&d->metadata, uri);
 }
 
 /* The element's text with its namespace declared under the key. */
@@ -47,14 +55,15 @@ static char *with_namespace(const char *xml, const char *key, const char *uri, c
 	return text;
 }
 
-int domdef_metadata_set(struct domdef *d, const char *key, const char *uri, const char *xml, struct err *e)
+int metadata_set(void *list, const char *key, const char *uri, const char *xml, struct err *e)
 {
+	metadata_list *l = list;
 	struct xraw *x;
-	int at = find(d, uri), ret;
+	int at = find(l, uri), ret;
 
 	if (!xml) {
 		if (at >= 0)
-			xraw_free(xlist_take(&d->metadata, (unsigned)at));
+			xraw_free(xlist_take(l, (unsigned)at));
 		return 0;
 	}
 	if (!key || !*key)
@@ -66,13 +75,18 @@ int domdef_metadata_set(struct domdef *d, const char *key, const char *uri, cons
 	x->text = with_namespace(xml, key, uri, &x->name, e);
 	ret = x->text ? xstr_set(&x->uri, uri) : (e && e->code < 0 ? e->code : -EILSEQ);
 	if (ret == 0 && at >= 0) {
-		xraw_free(d->metadata.v[at]);
-		d->metadata.v[at] = x;
+		xraw_free(l->v[at]);
+		l->v[at] = x;
 		return 0;
 	}
 	if (ret == 0)
-		ret = xlist_add(&d->metadata, x);
+		ret = xlist_add(l, x);
 	if (ret < 0)
 		xraw_free(x);
 	return ret;
+}
+
+int domdef_metadata_set(struct domdef *d, const char *key, const char *uri, const char *xml, struct err *e)
+{
+	return metadata_set(&d->metadata, key, uri, xml, e);
 }
