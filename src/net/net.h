@@ -46,7 +46,8 @@ struct net_helper {
 	bool sandbox;
 };
 
-/* spec: "user,forward=tcp:2222:22", "tap=NAME", "tap=fd:N" (open already), "none" (*out = NULL). helper is read during the call. */
+/* spec: "user,forward=tcp:2222:22", "tap=NAME", "tap=fd:N" (open already), "none" (*out = NULL). helper is read during
+ * the call. */
 int net_open(struct net **out, const char *spec, struct loop *loop, const struct net_helper *helper,
 	     struct err *e) ATTR_MUST_USE;
 void net_close(struct net *n); /* NULL is allowed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Network interfaces of the host, by rtnetlink: bridges made and deleted, addresses, taps, counters. Each call speaks to
- * the kernel with a socket of its own and waits for its answer, which takes microseconds. Any thread.
+ * Network interfaces of the host, by rtnetlink: bridges made and deleted, addresses, taps, counters. Each call speaks
+ * to the kernel with a socket of its own and waits for its answer, which takes microseconds. Any thread.
  */
 #ifndef PANAL_DAEMON_NETWORK_LINK_H
 #define PANAL_DAEMON_NETWORK_LINK_H

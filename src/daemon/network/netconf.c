@@ -65,7 +65,8 @@ static int remove_files(const struct network *n, struct fault *f)
 
 /* ---- what a definition must be like ---- */
 
-/* What would go into other programs' configuration is made once for trying: an error belongs to the call that defines. */
+/* What would go into other programs' configuration is made once for trying: an error belongs to the call that defines.
+ */
 static int try_texts(const struct netdef *def, struct err *e)
 {
 	struct buf b;
@@ -279,7 +280,8 @@ int network_set_autostart(struct network *n, bool on, struct fault *f)
 	int ret;
 
 	if (!n->persistent)
-		return fault_set(f, FAULT_OPERATION_INVALID, FROM_NETWORK, "cannot set autostart for transient network");
+		return fault_set(f, FAULT_OPERATION_INVALID, FROM_NETWORK,
+				 "cannot set autostart for transient network");
 	file_name(n, ".autostart", name);
 	ret = on ? store_write(n->all->config_dir, name, "", 0, true, &e) :
 		   store_remove(n->all->config_dir, name, true, &e);

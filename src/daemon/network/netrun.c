@@ -60,7 +60,8 @@ static void set_ipv6(const struct netdef *d)
 
 	for (unsigned n = 0; n < COUNT_OF(switches); n++) {
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", d->bridge, switches[n].name);
-		if ((switches[n].only_with || !six) && read_switch(path) && set_switch(path, switches[n].value, NULL) < 0)
+		if ((switches[n].only_with || !six) && read_switch(path) &&
+		    set_switch(path, switches[n].value, NULL) < 0)
 			log_line(LOG_WARNING, "cannot write %s", path);
 	}
 }
