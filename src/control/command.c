@@ -19,6 +19,8 @@ const struct command commands[] = {
 	{ "query-stats", cmd_query_stats },
 	{"balloon", cmd_balloon},
 	{"query-balloon", cmd_query_balloon},
+	{ "send-key", cmd_send_key },
+	{ "input-send-event", cmd_input_send_event },
 };
 const unsigned command_count = COUNT_OF(commands);
 

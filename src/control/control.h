@@ -14,6 +14,7 @@
 #include "core/vm.h"
 
 struct control;
+struct input;
 struct loop;
 
 enum {
@@ -26,6 +27,7 @@ enum {
 /* What the commands act on. */
 struct control_target {
 	struct vm *vm;
+	struct input *input; /* where keys and movement go; NULL: nowhere */
 	void (*power_button)(void *opaque);
 	void (*quit)(void *opaque);
 	/* The guest's memory in bytes; false when the machine has no balloon. */

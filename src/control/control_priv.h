@@ -47,7 +47,7 @@ json_t *command_version(void);
 /* /proc/self/status, or -1: opened before the sandbox forbids it. */
 int control_status_fd(const struct control *c);
 
-/* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c */
+/* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c, control_input.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);
 json_t *cmd_query_commands(struct command_call *call, struct err *e);
@@ -61,5 +61,7 @@ json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);
+json_t *cmd_send_key(struct command_call *call, struct err *e);
+json_t *cmd_input_send_event(struct command_call *call, struct err *e);
 
 #endif

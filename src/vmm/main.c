@@ -246,6 +246,7 @@ static int open_control(struct vmm *m, struct err *e)
 {
 	const struct control_target target = {
 		.vm = m->vm,
+		.input = board_input(m->board),
 		.power_button = press_power,
 		.quit = quit,
 		.balloon_set = balloon_set,

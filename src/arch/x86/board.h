@@ -15,6 +15,7 @@
 struct blk;
 struct board;
 struct chardev;
+struct input;
 struct loop;
 struct net;
 struct vm;
@@ -65,6 +66,8 @@ int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **o
 int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
+/* Where keys and movement for the machine go; lives as long as the board. */
+struct input *board_input(struct board *b);
 /* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */
 bool board_balloon_set(struct board *b, uint64_t bytes);
 /* The memory that the guest has now, in bytes. False: the board has no balloon. */

@@ -176,6 +176,7 @@ static void destroy(void *impl)
 		b->destroy(b);
 	for (unsigned n = 0; n < VCPU_MAX; n++)
 		free(b->cpuid[n]);
+	input_destroy(b->input);
 	free(b);
 }
 
@@ -188,6 +189,8 @@ int board_base_attach(struct board *b, struct vm *vm, const struct board_config 
 	b->vm = vm;
 	ret = cfg->boot.kernel ? boot_open(&b->boot, &cfg->boot, e) : 0;
 	if (ret == 0)
+		ret = input_create(&b->input, vm->loop, e);
+	if (ret == 0)
 		ret = dev_attach(vm, &board_type, "board", b, e);
 	if (ret < 0)
 		destroy(b);
@@ -197,6 +200,11 @@ int board_base_attach(struct board *b, struct vm *vm, const struct board_config 
 void board_power_button(struct board *b)
 {
 	pm_power_button(b->pm);
+}
+
+struct input *board_input(struct board *b)
+{
+	return b->input;
 }
 
 bool board_balloon_set(struct board *b, uint64_t bytes)

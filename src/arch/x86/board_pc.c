@@ -45,7 +45,7 @@
 enum { PHYS_BITS = 40 };
 
 enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
-enum { IRQ_SERIAL = 4, IRQ_SCI = 9 };
+enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12, IRQ_SERIAL = 4, IRQ_SCI = 9 };
 enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
        S5_TYPE = 0 /* OVMF has it built in */ };
@@ -218,6 +218,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,
 		.i8042 = true,
+		.mouse = true,
 		.pvpanic_port = PORT_PVPANIC,
 	};
 	describe_pci(b, LOW_ALL, 256);
@@ -342,12 +343,14 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
 	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
 				.s5_type = S5_TYPE };
+	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
+				   .input = b->input };
 	int ret = board_add_rtc(b, cfg, e);
 
 	if (ret == 0)
 		ret = pm_create(vm, pm, &b->pm, e);
 	if (ret == 0)
-		ret = i8042_create(vm, (struct i8042_config){ .irq = gsi_isa(&b->gsi, 1) }, e);
+		ret = i8042_create(vm, kc, e);
 	if (ret == 0)
 		ret = port92_create(vm, e);
 	if (ret == 0)

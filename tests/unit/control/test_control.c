@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The control socket as a client sees it, well-behaved and not. */
 #include "control/control.h"
+#include "display/input.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -23,11 +24,23 @@ struct world {
 	struct control *control;
 	char path[64];
 	char answer[1 << 17];
+	struct input *input;
+	char typed[256]; /* what keyboard and mouse got */
 	int pressed, quits;
 };
 
 static void press(void *opaque) { ((struct world *)opaque)->pressed++; }
 static void quit(void *opaque) { ((struct world *)opaque)->quits++; }
+
+static void on_input(void *opaque, const struct input_event *ev)
+{
+	struct world *w = opaque;
+	size_t len = strlen(w->typed);
+	if (ev->kind == INPUT_KEY)
+		snprintf(w->typed + len, sizeof(w->typed) - len, "%c%s ", ev->down ? '+' : '-', ev->key->name);
+	else
+		snprintf(w->typed + len, sizeof(w->typed) - len, "%c%d ", ev->axis == AXIS_X ? 'x' : 'y', ev->value);
+}
 
 static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
@@ -38,8 +51,13 @@ static void world_make(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
 	rig_up(&w->rig, 0);
-	const struct control_target target = {.vm = w->rig.vm, .power_button = press, .quit = quit, .opaque = w};
 	struct err e = {0};
+	const struct input_sink sink = {.kinds = 1 << INPUT_KEY | 1 << INPUT_REL, .event = on_input, .opaque = w};
+	assert_int_equal(input_create(&w->input, w->rig.loop, NULL), 0);
+	assert_int_equal(input_attach(w->input, &sink, NULL), 0);
+	const struct control_target target = {
+		.vm = w->rig.vm, .input = w->input, .power_button = press, .quit = quit, .opaque = w,
+	};
 	snprintf(w->path, sizeof(w->path), "/tmp/panal-control-%d", getpid());
 	if (control_create(&w->control, w->path, w->rig.loop, &target, &e) < 0)
 		fail_msg("%s", e.text);
@@ -52,6 +70,7 @@ static void world_end(struct world *w)
 {
 	control_destroy(w->control);
 	w->rig.vm->on_event = NULL;
+	input_destroy(w->input);
 	assert_int_equal(access(w->path, F_OK), -1);
 	rig_down(&w->rig);
 }
@@ -139,6 +158,41 @@ static void test_machine(void **state)
 	expect(&w, fd, "{\"execute\":\"cont\"}", "\"error\"");
 	expect(&w, fd, "{\"execute\":\"quit\"}", "\"return\"");
 	assert_int_equal(w.quits, 1);
+	close(fd);
+	world_end(&w);
+}
+
+static void test_input(void **state)
+{
+	static const char *const bad[] = {
+		"{\"execute\":\"send-key\"}",
+		"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[]}}",
+		"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"enter\"}]}}",
+		"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"number\",\"data\":0}]}}",
+		"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[3],\"hold-time\":10}}",
+		"{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"a\"}],"
+		"\"hold-time\":-1}}",
+		"{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"abs\",\"data\":"
+		"{\"axis\":\"x\",\"value\":1}}]}}",
+		"{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"rel\",\"data\":"
+		"{\"axis\":\"x\",\"value\":1}},{\"type\":\"key\"}]}}",
+	};
+	static struct world w;
+	world_make(&w);
+	int fd = dial_ready(&w);
+	expect(&w, fd,
+	       "{\"execute\":\"send-key\",\"arguments\":{\"hold-time\":1,\"keys\":[{\"type\":\"qcode\",\"data\":"
+	       "\"ctrl\"},{\"type\":\"number\",\"data\":211}]}}", "\"return\"");
+	for (int n = 0; n < 100 && !strstr(w.typed, "-ctrl"); n++)
+		loop_once(w.rig.loop, 10);
+	assert_string_equal(w.typed, "+ctrl +delete -delete -ctrl ");
+	w.typed[0] = 0;
+	for (unsigned n = 0; n < COUNT_OF(bad); n++)
+		expect(&w, fd, bad[n], "\"error\"");
+	expect(&w, fd, "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{\"type\":\"rel\",\"data\":"
+	       "{\"axis\":\"y\",\"value\":-7}},{\"type\":\"key\",\"data\":{\"down\":true,\"key\":{\"type\":\"qcode\","
+	       "\"data\":\"spc\"}}}]}}", "\"return\"");
+	assert_string_equal(w.typed, "y-7 +spc ");
 	close(fd);
 	world_end(&w);
 }
@@ -245,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_greedy),  cmocka_unit_test(test_stale_socket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

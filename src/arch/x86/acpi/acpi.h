@@ -44,6 +44,7 @@ struct acpi_config {
 	} serial[ACPI_SERIAL_MAX];
 	bool rtc;      /* at 0x70 with interrupt 8 */
 	bool i8042;    /* at 0x60, 0x64 with interrupt 1 */
+	bool mouse;    /* on the i8042, with interrupt 12 */
 	bool vga;
 	uint16_t pvpanic_port;
 

@@ -164,6 +164,14 @@ static void legacy(struct aml *a, const struct acpi_config *cfg)
 		aml_resources_end(a);
 		aml_end(a);
 	}
+	if (cfg->mouse) {
+		aml_device(a, "MOU");
+		aml_name_eisa_id(a, "_HID", "PNP0F13");
+		aml_resources(a, "_CRS");
+		aml_res_irq(a, 12);
+		aml_resources_end(a);
+		aml_end(a);
+	}
 	if (cfg->pvpanic_port) {
 		aml_device(a, "PEVT");
 		aml_name_string(a, "_HID", "QEMU0001");
