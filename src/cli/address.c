@@ -46,25 +46,43 @@ static bool by_lease(struct conn *c, const struct machine *m, struct address *a)
 	return found;
 }
 
-int address_find(struct conn *c, const struct machine *m, struct address *a, struct err *e)
+/* A negative errno, or the port. */
+static int forwarded(struct conn *c, const struct machine *m, struct err *e)
 {
+	char *xml = machine_xml(c, m, 0, e);
 	struct document *d;
-	char *xml;
 	int ret;
 
-	*a = (struct address){ 0 };
-	if (by_lease(c, m, a))
-		return 0;
-	xml = machine_xml(c, m, 0, e);
 	if (!xml)
 		return -EREMOTEIO;
 	ret = document_parse(&d, xml, e);
 	free(xml);
 	if (ret < 0)
 		return ret;
-	a->ssh_port = document_forward(d, SSH_PORT);
-	if (a->ssh_port)
-		snprintf(a->host, sizeof(a->host), "localhost");
+	ret = document_forward(d, SSH_PORT);
 	document_free(d);
+	return ret;
+}
+
+unsigned address_forwarded(struct conn *c, const struct machine *m)
+{
+	int port = forwarded(c, m, NULL);
+
+	return port < 0 ? 0 : port;
+}
+
+int address_find(struct conn *c, const struct machine *m, struct address *a, struct err *e)
+{
+	int port;
+
+	*a = (struct address){ 0 };
+	if (by_lease(c, m, a))
+		return 0;
+	port = forwarded(c, m, e);
+	if (port < 0)
+		return port;
+	a->ssh_port = port;
+	if (port)
+		snprintf(a->host, sizeof(a->host), "localhost");
 	return 0;
 }

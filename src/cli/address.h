@@ -13,4 +13,7 @@ struct address {
 /* A lease of one of the daemon's networks, else a forwarded port. Nothing found is no error. */
 int address_find(struct conn *c, const struct machine *m, struct address *a, struct err *e) ATTR_MUST_USE;
 
+/* The port of this host that leads to the machine's ssh, whether it runs or not; 0: none. */
+unsigned address_forwarded(struct conn *c, const struct machine *m);
+
 #endif

@@ -10,6 +10,10 @@ int image_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int power_main(int argc, char **argv); /* start, stop, restart, pause, resume */
 int console_main(int argc, char **argv);
+int launch_main(int argc, char **argv);
+int shell_main(int argc, char **argv);
+int delete_main(int argc, char **argv); /* delete, undelete */
+int clone_main(int argc, char **argv);
 int top_main(int argc, char **argv);
 
 #endif

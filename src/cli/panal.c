@@ -21,12 +21,17 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{ "run", N_("boot a machine on this terminal"), run_main },
+	{ "launch", N_("make a machine and start it: panal launch debian NAME"), launch_main },
+	{ "shell", N_("log in to a launched machine, or run a command there"), shell_main },
 	{ "ls", N_("list the machines and where they are reached"), ls_main },
 	{ "start", N_("start machines"), power_main },
 	{ "stop", N_("stop machines: by the agent, the power button, at last the plug"), power_main },
 	{ "restart", N_("stop and start machines"), power_main },
 	{ "pause", N_("hold machines where they are"), power_main },
 	{ "resume", N_("let paused machines go on"), power_main },
+	{ "delete", N_("delete machines; undelete brings them back"), delete_main },
+	{ "undelete", N_("bring deleted machines back"), delete_main },
+	{ "clone", N_("make another machine like one that is off"), clone_main },
 	{ "console", N_("a machine's serial console on this terminal"), console_main },
 	{ "top", N_("what each machine uses, live"), top_main },
 	{ "image", N_("make, look at, check, copy and resize disk images"), image_main },
