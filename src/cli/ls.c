@@ -72,6 +72,7 @@ int ls_main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"json", no_argument, NULL, 'j'},
+		{"quiet", no_argument, NULL, 'q'},
 		{"connect", required_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -80,22 +81,26 @@ int ls_main(int argc, char **argv)
 	struct machines all;
 	struct conn *c;
 	struct err e = { 0 };
-	bool json = false;
+	bool json = false, quiet = false;
 	int ret;
 
-	for (int o; (o = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+	for (int o; (o = getopt_long(argc, argv, "qc:h", longs, NULL)) != -1;) {
 		if (o == 'h' || o == '?') {
-			fputs(_("usage: panal ls [--json] [-c URI]\n"), o == 'h' ? stdout : stderr);
+			fputs(_("usage: panal ls [--json] [-q] [-c URI]\n"), o == 'h' ? stdout : stderr);
 			return o == 'h' ? 0 : 2;
 		}
 		json |= o == 'j';
+		quiet |= o == 'q';
 		uri = o == 'c' ? optarg : uri;
 	}
 	ret = conn_open(&c, uri, &e);
 	if (ret == 0)
 		ret = machines_get(c, &all, &e);
 	if (ret == 0) {
-		list(c, &all, json);
+		for (unsigned n = 0; quiet && n < all.n; n++)
+			puts(all.v[n].name);
+		if (!quiet)
+			list(c, &all, json);
 		machines_free(&all);
 	}
 	conn_close(c);

@@ -6,13 +6,9 @@
 #define PANAL_CLI_SAY_H
 
 #include "base/err.h"
-#include <jansson.h>
-#include <libintl.h>
+#include "base/text.h"
 
-/* A text in the user's language. */
-#define _(text) gettext(text)
-/* Marks a text for the translators where it stands in a table. */
-#define N_(text) text
+#include <jansson.h>
 
 /* Once, at the start: the user's language, and where its texts are. */
 void say_begin(void);

@@ -2,6 +2,7 @@
 #include "client/conn.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "client/place.h"
 #include "daemon/rpc/packet.h"
 
@@ -30,7 +31,7 @@ static int write_all(struct conn *c, const uint8_t *data, size_t len, struct err
 		ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EINTR)
-			return err_errno(e, errno, "panald is gone");
+			return err_errno(e, errno, _("panald is gone"));
 		if (n > 0) {
 			data += n;
 			len -= n;
@@ -45,9 +46,9 @@ static int read_all(struct conn *c, uint8_t *data, size_t len, struct err *e)
 		ssize_t n = recv(c->fd, data, len, 0);
 
 		if (n == 0)
-			return err_set(e, -ECONNRESET, "panald closed the connection");
+			return err_set(e, -ECONNRESET, _("panald closed the connection"));
 		if (n < 0 && errno != EINTR)
-			return err_errno(e, errno, "the connection to panald broke");
+			return err_errno(e, errno, _("the connection to panald broke"));
 		if (n > 0) {
 			data += n;
 			len -= n;
@@ -77,12 +78,12 @@ static int read_packet(struct conn *c, struct packet *p, struct err *e)
 		return ret;
 	size = packet_read(head, p);
 	if (size < PACKET_HEAD || size > PACKET_MAX)
-		return err_set(e, -EBADMSG, "what answers does not speak libvirt's protocol");
+		return err_set(e, -EBADMSG, _("what answers does not speak libvirt's protocol"));
 	free(c->data);
 	c->len = size - PACKET_HEAD;
 	c->data = malloc(c->len + 1);
 	if (!c->data)
-		return err_set(e, -ENOMEM, "no memory for an answer of %zu bytes", c->len);
+		return err_set(e, -ENOMEM, _("no memory for an answer of %zu bytes"), c->len);
 	return read_all(c, c->data, c->len, e);
 }
 
@@ -106,10 +107,10 @@ static int take_fault(struct conn *c, struct err *e)
 
 	if (len < rest || values_decode(&v, signature, c->data, len - rest, NULL) < 0) {
 		c->fault = 1;
-		return err_set(e, -EREMOTEIO, "panald refused, in a form that is not understood");
+		return err_set(e, -EREMOTEIO, _("panald refused, in a form that is not understood"));
 	}
 	c->fault = v.item[0].i;
-	ret = err_set(e, -EREMOTEIO, "%s", v.item[2].s ? v.item[2].s : "panald refused without a word");
+	ret = err_set(e, -EREMOTEIO, "%s", v.item[2].s ? v.item[2].s : _("panald refused without a word"));
 	values_free(&v);
 	return ret;
 }
@@ -128,7 +129,7 @@ int conn_call(struct conn *c, const char *name, const struct xdr_out *args, stru
 	p.procedure = c->stream_procedure = proc->number;
 	c->fault = 0;
 	if (args && args->failed)
-		return err_set(e, -E2BIG, "what is to be sent is too large");
+		return err_set(e, -E2BIG, _("what is to be sent is too large"));
 	ret = send_packet(c, &p, args ? args->buf.data : NULL, args ? args->buf.len : 0, e);
 	do {
 		if (ret == 0)
@@ -213,7 +214,7 @@ int conn_open(struct conn **out, const char *uri, struct err *e)
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		close(ret);
-		return err_set(e, -ENOMEM, "no memory");
+		return err_set(e, -ENOMEM, _("no memory"));
 	}
 	c->fd = ret;
 	c->system = place.system;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "client/place.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -40,7 +42,7 @@ static int set_path(struct place *p, struct err *e)
 	else
 		len = snprintf(p->path, sizeof(p->path), "%s/.cache/libvirt/%s", home ? home : "/nonexistent",
 			       socket_name);
-	return len < (int)sizeof(p->path) ? 0 : err_set(e, -ENAMETOOLONG, "the path of the socket is too long");
+	return len < (int)sizeof(p->path) ? 0 : err_set(e, -ENAMETOOLONG, _("the path of the socket is too long"));
 }
 
 int place_find(struct place *p, const char *uri, struct err *e)
@@ -52,18 +54,18 @@ int place_find(struct place *p, const char *uri, struct err *e)
 	uri = uri ? uri : default_uri();
 	name = strstr(uri, ":///");
 	if (!name || (strncmp(uri, "qemu:", 5) && strncmp(uri, "qemu+unix:", 10)))
-		return err_set(e, -EINVAL, "%s is not an address of panald; qemu:///system and qemu:///session are",
+		return err_set(e, -EINVAL, _("%s is not an address of panald; qemu:///system and qemu:///session are"),
 			       uri);
 	name += 4;
 	query = strchr(name, '?');
 	len = query ? (size_t)(query - name) : strlen(name);
 	p->system = len == 6 && !strncmp(name, "system", len);
 	if (!p->system && (len != 7 || strncmp(name, "session", len)))
-		return err_set(e, -EINVAL, "%s names neither qemu:///system nor qemu:///session", uri);
+		return err_set(e, -EINVAL, _("%s names neither qemu:///system nor qemu:///session"), uri);
 	if (!query)
 		return set_path(p, e);
 	if (strncmp(query, "?socket=", 8) || strlen(query + 8) >= sizeof(p->path))
-		return err_set(e, -EINVAL, "of %s only ?socket=PATH is understood", uri);
+		return err_set(e, -EINVAL, _("of %s only ?socket=PATH is understood"), uri);
 	strcpy(p->path, query + 8);
 	p->named = true;
 	return 0;
@@ -124,15 +126,16 @@ static void start_daemon(void)
 static int explain(const struct place *p, int ret, struct err *e)
 {
 	if (ret == -EACCES || ret == -EPERM)
-		return err_set(e, ret, "you may not use %s; join the group libvirt, or use your own instance "
-			       "(--connect qemu:///session)", p->path);
+		return err_set(e, ret, _("you may not use %s; join the group libvirt, or use your own instance "
+			       "(--connect qemu:///session)"), p->path);
 	if (p->system && !p->named)
-		return err_set(e, ret, "panald does not run (%s: %s); start it: systemctl start panald.socket", p->path,
-			       strerror(-ret));
-	if (!p->named)
-		return err_set(e, ret, "your own panald could not be started (%s: %s); run panald --session to see why",
+		return err_set(e, ret, _("panald does not run (%s: %s); start it: systemctl start panald.socket"),
 			       p->path, strerror(-ret));
-	return err_set(e, ret, "no panald answers at %s: %s", p->path, strerror(-ret));
+	if (!p->named)
+		return err_set(e, ret, _("your own panald could not be started (%s: %s); run panald --session to see "
+			       "why"),
+			       p->path, strerror(-ret));
+	return err_set(e, ret, _("no panald answers at %s: %s"), p->path, strerror(-ret));
 }
 
 int place_connect(const struct place *p, struct err *e)

@@ -8,17 +8,22 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 
 from panald import BUILD, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
-FORWARD = ("<interface type='user'><portForward proto='tcp'><range start='2222' to='22'/></portForward></interface>")
+with socket.socket() as free:  # a port that nobody has now
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
+FORWARD = (f"<interface type='user'><portForward proto='tcp'><range start='{PORT}' to='22'/></portForward></interface>")
 
 
-def panal(p, *args, status=0, text=None, language="C.UTF-8", timeout=90):
-    environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL=language)
+def panal(p, *args, status=0, text=None, language="en", timeout=90):
+    environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL="C.UTF-8", LANGUAGE=language)
     try:
         done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=timeout,
                               input=text, stdin=subprocess.DEVNULL if text is None else None, env=environment)
@@ -46,9 +51,27 @@ def list_machines():
         expect_equal(lines[0].split(), ["NAME", "STATE", "CPUS", "MEMORY", "ADDRESS"], "heads")
         expect_equal(lines[1].split(), ["a-second-one", "off", "1", "192", "MiB"], "a machine")
         panal(p, "start", "web1")
-        expect("localhost:2222" in panal(p, "ls"), "the way into the guest")
+        expect(f"localhost:{PORT}" in panal(p, "ls"), "the way into the guest")
         row = json.loads(panal(p, "ls", "--json"))[1]
-        expect_equal((row["name"], row["state"], row["memory"], row["ssh-port"]), ("web1", "running", 192 << 20, 2222), "row")
+        expect_equal((row["name"], row["state"], row["memory"], row["ssh-port"]), ("web1", "running", 192 << 20, PORT), "row")
+
+
+def spanish():
+    with Panald() as p:
+        define(p, "una")
+        out = panal(p, "ls", language="es")
+        expect("NOMBRE" in out and "apagada" in out, out)
+        expect("no existe la máquina dos" in panal(p, "start", "dos", language="es", status=1), "an error")
+        row = json.loads(panal(p, "ls", "--json", language="es"))[0]
+        expect_equal(row["state"], "off", "what scripts read stays English")
+
+
+def completion():
+    """Every command that panal has, bash completes."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "tools", "panal.bash"), encoding="ascii") as f:
+        known = re.search('commands="(.*)"', f.read())[1].split()
+    out = subprocess.run([os.path.join(BUILD, "panal"), "help"], capture_output=True, text=True, check=True).stdout
+    expect_equal(sorted(re.findall(r"^  ([a-z]+) ", out, re.M)), known, "commands")
 
 
 def life():
@@ -74,8 +97,17 @@ def console():
     with Panald() as p:
         define(p, "talks")
         panal(p, "start", "talks")
-        out = panal(p, "console", "talks", text="\n\necho a''b; poweroff -f\n")
-        expect("Connected to talks" in out and "Power down" in out, out[-500:])
+        command = [os.path.join(BUILD, "panal"), "console", "talks", "-c", p.uri("virtpanald-sock")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+            out = b""
+            while b"/ #" not in out:
+                more = shown.stdout.read1(4096)
+                expect(more, out[-500:])
+                out += more
+            shown.stdin.write(b"echo a''b; poweroff -f\n")
+            shown.stdin.close()
+            out += shown.stdout.read()
+            expect(b"Connected to talks" in shown.stderr.read() and b"\nab" in out, out[-500:])
         wait_for("the end", lambda: "shut off" in p.virsh("domstate", "talks"))
         expect("not running" in panal(p, "console", "talks", status=1), "a console of what is off")
 
@@ -122,7 +154,7 @@ def own_instance():
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, life, console, live_use, refusals, own_instance)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, life, console, live_use, refusals, own_instance)]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]
