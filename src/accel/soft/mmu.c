@@ -6,27 +6,12 @@
 #include "accel/soft/mem.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
+#include "accel/soft/walk.h"
 #include "core/region.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
 #include <string.h>
-
-enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100 };
-#define PTE_NX (UINT64_C(1) << 63)
-#define PTE_ADDR UINT64_C(0x000ffffffffff000)
-
-struct walk {
-	uint64_t gpa;
-	uint64_t page_size;
-	bool global;
-	bool write_ok, user_ok, nx;
-	unsigned levels;
-	struct walk_entry {
-		uint64_t gpa, value;
-	} entry[4];
-	bool wide; /* 8-byte entries */
-};
 
 /* A page to be accessed: host is NULL for what is not RAM. */
 struct place {
@@ -35,160 +20,7 @@ struct place {
 	struct soft_ram *ram;
 };
 
-static inline bool canonical(uint64_t lin)
-{
-	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
-}
-
-/* ---- the walk ---- */
-static uint64_t table_read(struct soft_cpu *c, uint64_t gpa, unsigned width)
-{
-	struct soft_ram *r = ram_find(c->sv, gpa);
-	if (likely(r)) {
-		const uint8_t *p = r->host + (gpa - r->gpa);
-		return width == 8 ? atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_relaxed) :
-		                    atomic_load_explicit((const _Atomic uint32_t *)p, memory_order_relaxed);
-	}
-	return region_read(c->vm->regions, REGION_MEMORY, gpa, width);
-}
-
-/* Sets bits in an entry; false when it changed meanwhile. */
-static bool table_set(struct soft_cpu *c, struct walk_entry *en, bool wide, uint64_t bits)
-{
-	struct soft_ram *r = ram_find(c->sv, en->gpa);
-	if (!r || r->rom)
-		return true;
-	uint8_t *p = r->host + (en->gpa - r->gpa);
-	uint64_t old = en->value;
-	uint32_t old32 = (uint32_t)old;
-	bool ok = wide ? atomic_compare_exchange_strong((_Atomic uint64_t *)p, &old, old | bits) :
-	                 atomic_compare_exchange_strong((_Atomic uint32_t *)p, &old32, old32 | (uint32_t)bits);
-	if (ok)
-		page_written(c->sv, c, r, en->gpa - r->gpa, wide ? 8 : 4);
-	return ok;
-}
-
-static uint64_t reserved_bits(const struct soft_cpu *c)
-{
-	uint64_t m = PTE_ADDR & ~c->phys_mask;
-	if (!(c->s.efer & X86_EFER_NXE))
-		m |= PTE_NX;
-	return m;
-}
-
-enum walk_result { WALK_OK, WALK_ABSENT, WALK_RESERVED };
-
-static enum walk_result walk_entry(struct soft_cpu *c, struct walk *w, uint64_t gpa, uint64_t rsvd, uint64_t *e)
-{
-	*e = table_read(c, gpa, w->wide ? 8 : 4);
-	w->entry[w->levels++] = (struct walk_entry){ gpa, *e };
-	if (!(*e & PTE_P))
-		return WALK_ABSENT;
-	return *e & rsvd ? WALK_RESERVED : WALK_OK;
-}
-
-static void walk_rights(struct walk *w, uint64_t e)
-{
-	w->write_ok &= !!(e & PTE_W);
-	w->user_ok &= !!(e & PTE_U);
-	w->nx |= !!(e & PTE_NX);
-}
-
-static enum walk_result walk_wide(struct soft_cpu *c, uint64_t lin, struct walk *w)
-{
-	bool lma = c->s.efer & X86_EFER_LMA;
-	uint64_t rsvd = reserved_bits(c), table, e;
-	unsigned shift = lma ? 39 : 30;
-	w->wide = true;
-	table = lma ? c->s.cr3 & PTE_ADDR : c->s.cr3 & 0xffffffe0;
-	for (;; shift -= 9) {
-		uint64_t r = rsvd;
-		bool pdpte = !lma && shift == 30;
-		if (pdpte)
-			r = (PTE_ADDR & ~c->phys_mask) | 0xfff0000000000000 | 0x1e6;
-		else if (!lma)
-			r |= 0x7ff0000000000000;
-		if (shift == 39)
-			r |= PTE_PS;
-		enum walk_result res = walk_entry(c, w, table + (lin >> shift & 0x1ff) * 8, r, &e);
-		if (res != WALK_OK)
-			return res;
-		if (pdpte) {
-			w->levels--; /* no rights, no accessed bit */
-			table = e & PTE_ADDR;
-			continue;
-		}
-		walk_rights(w, e);
-		if (shift == 12 || ((e & PTE_PS) && shift <= 30))
-			break;
-		table = e & PTE_ADDR;
-	}
-	w->page_size = UINT64_C(1) << shift;
-	uint64_t low = w->page_size - 1;
-	if (shift > 12 && e & low & PTE_ADDR & ~UINT64_C(0x1000)) /* bit 12 is PAT */
-		return WALK_RESERVED;
-	w->gpa = (e & PTE_ADDR & ~low) | (lin & low);
-	w->global = e & PTE_G;
-	return WALK_OK;
-}
-
-static enum walk_result walk_narrow(struct soft_cpu *c, uint64_t lin, struct walk *w)
-{
-	uint64_t e;
-	enum walk_result r = walk_entry(c, w, (c->s.cr3 & 0xfffff000) + (lin >> 22) * 4, 0, &e);
-	if (r != WALK_OK)
-		return r;
-	walk_rights(w, e);
-	if ((e & PTE_PS) && (c->s.cr4 & X86_CR4_PSE)) {
-		if (e & 1 << 21)
-			return WALK_RESERVED;
-		w->page_size = 1 << 22;
-		w->gpa = (e & 0xffc00000) | (e >> 13 & 0xff) << 32 | (lin & 0x3fffff); /* PSE-36 */
-	} else {
-		r = walk_entry(c, w, (e & 0xfffff000) + (lin >> 12 & 0x3ff) * 4, 0, &e);
-		if (r != WALK_OK)
-			return r;
-		walk_rights(w, e);
-		w->page_size = 4096;
-		w->gpa = (e & 0xfffff000) | (lin & 0xfff);
-	}
-	w->global = e & PTE_G;
-	return WALK_OK;
-}
-
-static enum walk_result walk(struct soft_cpu *c, uint64_t lin, struct walk *w)
-{
-	*w = (struct walk){ .write_ok = true, .user_ok = true };
-	if (!(c->s.cr0 & X86_CR0_PG)) {
-		w->gpa = lin;
-		w->page_size = 4096;
-		w->global = false;
-		return WALK_OK;
-	}
-	if (c->s.cr4 & X86_CR4_PAE)
-		return walk_wide(c, lin, w);
-	return walk_narrow(c, lin, w);
-}
-
-static bool walk_allows(const struct soft_cpu *c, const struct walk *w, enum tlb_kind kind, enum tlb_who who)
-{
-	if (!(c->s.cr0 & X86_CR0_PG))
-		return true;
-	if (who == TLB_USER) {
-		if (!w->user_ok || (kind == TLB_WRITE && !w->write_ok))
-			return false;
-		return kind != TLB_EXEC || !w->nx;
-	}
-	switch (kind) {
-	case TLB_EXEC: return !w->nx && !(w->user_ok && c->s.cr4 & X86_CR4_SMEP);
-	case TLB_WRITE:
-		if (!w->write_ok && c->s.cr0 & X86_CR0_WP)
-			return false;
-		ATTR_FALLTHROUGH;
-	default: return !(w->user_ok && who == TLB_SUPER_SMAP);
-	}
-}
-
+/* ---- faults of the walk ---- */
 static ATTR_NORETURN ATTR_COLD void fault_page(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, uint32_t code)
 {
 	if (kind == TLB_WRITE)
@@ -201,146 +33,38 @@ static ATTR_NORETURN ATTR_COLD void fault_page(struct soft_cpu *c, uint64_t lin,
 	cpu_page_fault(c, lin, code);
 }
 
-/* Accessed and dirty bits, from the root down. */
-static bool walk_mark(struct soft_cpu *c, struct walk *w, bool write)
-{
-	for (unsigned n = 0; n < w->levels; n++) {
-		uint64_t bits = PTE_A | (write && n + 1 == w->levels ? PTE_D : 0);
-		if ((w->entry[n].value & bits) != bits && !table_set(c, &w->entry[n], w->wide, bits))
-			return false;
-	}
-	return true;
-}
-
 static void translate(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, struct walk *w)
 {
-	for (;;) {
-		enum walk_result r = walk(c, lin, w);
+	for (bool upper = true;;) {
+		w->ram_only = false;
+		enum walk_result r = walk(c, lin, upper, w);
+		if (w->from_upper && (r != WALK_OK || !walk_allows(c, w, kind, who))) {
+			upper = false;
+			continue;
+		}
 		if (r == WALK_ABSENT)
 			fault_page(c, lin, kind, who, 0);
 		if (r == WALK_RESERVED)
 			fault_page(c, lin, kind, who, X86_PF_P | X86_PF_RSVD);
 		if (!walk_allows(c, w, kind, who))
 			fault_page(c, lin, kind, who, X86_PF_P);
-		if (walk_mark(c, w, kind == TLB_WRITE))
+		if (walk_mark(c, lin, w, kind == TLB_WRITE))
 			return;
 	}
 }
 
 bool mmu_translate(struct soft_cpu *c, uint64_t lin, uint64_t *gpa)
 {
-	struct walk w;
+	struct walk w = { .ram_only = false };
 	if (c->s.efer & X86_EFER_LMA ? !canonical(lin) && cpu_code64(c) : false)
 		return false;
-	if (walk(c, lin, &w) != WALK_OK)
+	if (walk(c, lin, false, &w) != WALK_OK)
 		return false;
 	*gpa = w.gpa;
 	return true;
 }
 
 /* ---- the TLB ---- */
-static void tlb_log_slot(struct soft_cpu *c, bool global, enum tlb_who who, enum tlb_kind kind, unsigned slot)
-{
-	struct tlb_log *log = &c->tlb.log[global];
-	if (log->count < TLB_LOG)
-		log->slot[log->count] = (uint16_t)((who * TLB_KINDS + kind) * TLB_SIZE + slot);
-	if (log->count <= TLB_LOG)
-		log->count++;
-}
-
-static void tlb_fill(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, const struct walk *w, uint8_t *host)
-{
-	uint64_t page = lin & ~UINT64_C(0xfff);
-	unsigned slot = tlb_slot(lin);
-	struct tlb_entry *e = &c->tlb.entry[who][kind][slot];
-	e->tag = page;
-	e->addend = (uint64_t)(uintptr_t)host - lin;
-	if (w->page_size > 4096) {
-		c->tlb.large_2m[lin >> 27 & 63] |= UINT64_C(1) << (lin >> 21 & 63);
-		if (w->page_size > 1 << 22)
-			c->tlb.large_1g[lin >> 36 & 3] |= UINT64_C(1) << (lin >> 30 & 63);
-	}
-	tlb_log_slot(c, w->global && c->s.cr4 & X86_CR4_PGE, who, kind, slot);
-}
-
-static void tlb_clear(struct tlb_entry *e, size_t n)
-{
-	for (size_t k = 0; k < n; k++)
-		e[k].tag = TLB_INVALID;
-}
-
-static void tlb_flush_log(struct soft_cpu *c, struct tlb_log *log)
-{
-	struct tlb_entry *all = &c->tlb.entry[0][0][0];
-	if (log->count > TLB_LOG) {
-		tlb_clear(all, TLB_WHOS * TLB_KINDS * TLB_SIZE);
-		c->tlb.log[0].count = c->tlb.log[1].count = 0;
-		return;
-	}
-	for (unsigned n = 0; n < log->count; n++)
-		all[log->slot[n]].tag = TLB_INVALID;
-	log->count = 0;
-}
-
-void mmu_flush_nonglobal(struct soft_cpu *c)
-{
-	c->tlb.flushes++;
-	c->tlb.user_gen++;
-	c->tlb.map_gen++;
-	tlb_flush_log(c, &c->tlb.log[0]);
-}
-
-void mmu_flush_all(struct soft_cpu *c)
-{
-	mmu_flush_nonglobal(c);
-	tlb_flush_log(c, &c->tlb.log[1]);
-	memset(c->tlb.large_2m, 0, sizeof(c->tlb.large_2m));
-	memset(c->tlb.large_1g, 0, sizeof(c->tlb.large_1g));
-}
-
-static void tlb_drop_region(struct soft_cpu *c, uint64_t lin, unsigned shift)
-{
-	struct tlb_entry *all = &c->tlb.entry[0][0][0];
-	for (unsigned n = 0; n < TLB_WHOS * TLB_KINDS * TLB_SIZE; n++)
-		if (all[n].tag >> shift == lin >> shift)
-			all[n].tag = TLB_INVALID;
-}
-
-void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
-{
-	c->tlb.map_gen++;
-	if (!(lin >> 63))
-		c->tlb.user_gen++;
-	if (c->tlb.large_1g[lin >> 36 & 3] >> (lin >> 30 & 63) & 1) {
-		tlb_drop_region(c, lin, 30);
-	} else if (c->tlb.large_2m[lin >> 27 & 63] >> (lin >> 21 & 63) & 1) {
-		tlb_drop_region(c, lin, c->s.cr4 & X86_CR4_PAE ? 21 : 22);
-	} else {
-		for (unsigned who = 0; who < TLB_WHOS; who++)
-			for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
-				struct tlb_entry *e = &c->tlb.entry[who][kind][tlb_slot(lin)];
-				if (e->tag == (lin & ~UINT64_C(0xfff)))
-					e->tag = TLB_INVALID;
-			}
-	}
-}
-
-void mmu_drop_writers(struct soft_cpu *c)
-{
-	for (unsigned who = 0; who < TLB_WHOS; who++)
-		tlb_clear(c->tlb.entry[who][TLB_WRITE], TLB_SIZE);
-}
-
-void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page)
-{
-	for (unsigned who = 0; who < TLB_WHOS; who++) {
-		struct tlb_entry *e = c->tlb.entry[who][TLB_WRITE];
-		for (unsigned n = 0; n < TLB_SIZE; n++)
-			if (e[n].tag + e[n].addend == (uint64_t)(uintptr_t)host_page)
-				e[n].tag = TLB_INVALID;
-	}
-}
-
 void mmu_update_who(struct soft_cpu *c)
 {
 	enum tlb_who who = TLB_SUPER;
@@ -375,25 +99,6 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	if (kind != TLB_WRITE || page_take_writer(c->sv, r, w.gpa - r->gpa))
 		tlb_fill(c, lin, kind, who, &w, host);
 	return (struct place){ host, w.gpa, r };
-}
-
-bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
-{
-	enum tlb_kind kind = write ? TLB_WRITE : TLB_READ;
-	enum tlb_who who = c->tlb.data_who;
-	struct walk w;
-	if (c->tlb.rd == c->tlb.none || !canonical(lin))
-		return false;
-	do {
-		if (walk(c, lin, &w) != WALK_OK || !walk_allows(c, &w, kind, who))
-			return false;
-	} while (!walk_mark(c, &w, write));
-	struct soft_ram *r = ram_find(c->sv, w.gpa);
-	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa))))
-		return false;
-	c->tlb.misses++;
-	tlb_fill(c, lin, kind, who, &w, r->host + (w.gpa - r->gpa));
-	return true;
 }
 
 static uint64_t place_load(struct soft_cpu *c, const struct place *p, unsigned width)

@@ -494,12 +494,11 @@ static void accel_vm_destroy(struct vm *vm)
 /* ---- a vCPU's part ---- */
 int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v, struct err *e)
 {
-	struct soft_vcpu *p = aligned_alloc(64, round_up(sizeof(*p), 64));
-	if (!p)
+	/* Most of it is the TLB, which takes memory where it is used. */
+	struct soft_vcpu *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
 		return err_set(e, -ENOMEM, "no memory for a software vCPU");
-	memset(p, 0, sizeof(*p));
-	memset(p->c.tlb.entry, 0xff, sizeof(p->c.tlb.entry));
-	memset(p->c.tlb.none, 0xff, sizeof(p->c.tlb.none));
+	tlb_init(&p->c.tlb);
 	p->c.v = v;
 	p->c.vm = v->vm;
 	p->c.sv = sv;
@@ -511,7 +510,7 @@ int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v,
 		r = xlate_create(&p->c, &sv->options, sv->sight, e);
 	if (r < 0) {
 		block_cache_destroy(p->blocks);
-		free(p);
+		munmap(p, sizeof(*p));
 		return r;
 	}
 	x86_state_reset(&p->c.s, v->index == 0, cpu_signature(v));
@@ -527,7 +526,7 @@ void soft_vcpu_destroy(struct soft_vcpu *p)
 	xlate_destroy(p->c.xlate);
 	thunk_vcpu_destroy(&p->c);
 	block_cache_destroy(p->blocks);
-	free(p);
+	munmap(p, sizeof(*p));
 }
 
 void soft_vcpu_loaded(struct soft_vcpu *p)

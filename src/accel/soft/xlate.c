@@ -21,24 +21,20 @@ enum {
 
 /* ---- life ---- */
 
-static uint32_t refill(struct soft_cpu *c, uint64_t lin, uint32_t what)
+__attribute__((target("general-regs-only"))) static uint32_t refill(struct soft_cpu *c, uint64_t lin, uint32_t what)
 {
 	unsigned size = what & XREFILL_SIZE;
 	return (lin & 0xfff) + size <= 4096 && mmu_refill(c, lin, what & XREFILL_WRITE);
 }
 
 /* R14: a linear address, R15: XREFILL_*. R15 is 0 afterwards when the access is the interpreter's. Keeps all registers but
- * R15 and the flags. Vector registers of the guest in the host's would be lost in C: then it is the interpreter's. */
+ * R15 and the flags; what it calls knows of no vector registers (walk.h). */
 static void stub_refill(struct xlate *x, struct xtext *t)
 {
 	static const uint8_t save[] = { 0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53 };
 	static const uint8_t call[] = { 0xff, 0xd0, 0x41, 0x89, 0xc7 }; /* call rax; mov r15d, eax */
 	static const uint8_t restore[] = { 0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58, 0xc3 };
-	static const uint8_t refused[] = { 0x45, 0x31, 0xff, 0xc3 }; /* xor r15d, r15d; ret */
 	x->refill = x_rx(t);
-	x_mem(t, false, 0x80, 7, HOST_CPU, (int32_t)offsetof(struct soft_cpu, x_vec_live)); /* cmp byte [live], 0 */
-	x_byte(t, 0);
-	uint8_t *live = x_jcc(t, 5);
 	x_bytes(t, save, sizeof(save));
 	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
 	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
@@ -46,8 +42,6 @@ static void stub_refill(struct xlate *x, struct xtext *t)
 	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)refill);
 	x_bytes(t, call, sizeof(call));
 	x_bytes(t, restore, sizeof(restore));
-	x_here(t, live);
-	x_bytes(t, refused, sizeof(refused));
 }
 
 /* enter(c, code): saves what the host's ABI wants kept; leave: puts it back and returns EAX. */

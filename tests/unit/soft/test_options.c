@@ -31,8 +31,8 @@ static void test_options(void **unused)
 	assert_int_equal(soft_options_parse(&o, "translate,interrupt=0xfd,interrupt-every=7", &e), 0);
 	assert_true(o.inject == 0xfd && o.inject_every == 7 && o.each_block);
 	static const char *const bad[] = { "translate=maybe", "hot=0", "hot=10001", "cache=1K", "cache=129M",
-					   "chain=", "interrupt=31", "interrupt=256", "interrupt-every=0", "fast",
-					   "hot=1,hot=2", ",", "=" };
+					   "cache=-1", "chain=", "interrupt=31", "interrupt=256", "interrupt-every=0",
+					   "fast", "hot=1,hot=2", ",", "=" };
 	for (unsigned n = 0; n < COUNT_OF(bad); n++) {
 		memset(&e, 0, sizeof(e));
 		if (soft_options_parse(&o, bad[n], &e) == 0)

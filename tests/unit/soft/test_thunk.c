@@ -956,8 +956,7 @@ static void setup(void)
 	fx.seed = UINT64_C(0x9e3779b97f4a7c15);
 	fx.c = aligned_alloc(64, (sizeof(*fx.c) + 63) & ~63ul);
 	memset(fx.c, 0, sizeof(*fx.c));
-	memset(fx.c->tlb.entry, 0xff, sizeof(fx.c->tlb.entry));
-	memset(fx.c->tlb.none, 0xff, sizeof(fx.c->tlb.none));
+	tlb_init(&fx.c->tlb);
 	fx.sv = calloc(1, sizeof(*fx.sv));
 	assert_int_equal(thunk_cache_create(&fx.tc, NULL), 0);
 	fx.sv->thunk_shared = fx.tc;
