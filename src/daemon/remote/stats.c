@@ -93,16 +93,33 @@ static void put_vcpus(struct record *r, const struct domain *d)
 	}
 }
 
-static void put_nets(struct record *r, const struct domain *d)
+/* What the host receives from the tap is what the guest sent. */
+static void put_net(struct record *r, unsigned n, const char *tap)
 {
+	struct link_info l;
 	char name[48];
 
+	put_string(r, indexed(name, "net", n, "name"), tap);
+	if (link_get(tap, &l, NULL) < 0)
+		return;
+	put_u64(r, indexed(name, "net", n, "rx.bytes"), l.counters.tx_bytes);
+	put_u64(r, indexed(name, "net", n, "rx.pkts"), l.counters.tx_packets);
+	put_u64(r, indexed(name, "net", n, "rx.errs"), l.counters.tx_errors);
+	put_u64(r, indexed(name, "net", n, "rx.drop"), l.counters.tx_dropped);
+	put_u64(r, indexed(name, "net", n, "tx.bytes"), l.counters.rx_bytes);
+	put_u64(r, indexed(name, "net", n, "tx.pkts"), l.counters.rx_packets);
+	put_u64(r, indexed(name, "net", n, "tx.errs"), l.counters.rx_errors);
+	put_u64(r, indexed(name, "net", n, "tx.drop"), l.counters.rx_dropped);
+}
+
+static void put_nets(struct record *r, const struct domain *d)
+{
 	if (!domain_active(d))
 		return;
 	put_u32(r, "net.count", d->def->interfaces.n);
 	for (unsigned n = 0; n < d->def->interfaces.n; n++)
 		if (d->def->interfaces.v[n]->target)
-			put_string(r, indexed(name, "net", n, "name"), d->def->interfaces.v[n]->target);
+			put_net(r, n, d->def->interfaces.v[n]->target);
 }
 
 static void put_disks(struct record *r, const struct domain *d)
