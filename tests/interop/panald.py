@@ -49,16 +49,21 @@ def domain_xml(name, uuid=None, more="", devices="", memory=192, flavour="cloud-
   <devices><serial type='pty'><target port='0'/></serial><console type='pty'/>{devices}</devices></domain>"""
 
 
-def enter_namespace():
-    """Begins the program again in namespaces of its own for network and mounts, so that the host's stay as they are."""
+def enter_namespace(needed=True):
+    """Begins the program again in namespaces of its own for network and mounts, so that the host's stay as they are. Where
+    that is not possible, the program ends if it is needed; the result is whether it was done."""
     if os.environ.get("PANAL_IN_NAMESPACE"):
-        return
+        return True
     for program in ("unshare", "ip", "nft", "dnsmasq"):
         if not any(os.path.exists(f"{d}/{program}") for d in ("/usr/sbin", "/usr/bin", "/sbin", "/bin")):
+            if not needed:
+                return False
             print(f"{program} is missing; tools/install-deps --test")
             sys.exit(77)
     probe = subprocess.run(["unshare", "-n", "-m", "ip", "link", "add", "probe", "type", "bridge"], capture_output=True,
                            text=True, check=False)
+    if (probe.returncode or not os.path.exists("/dev/net/tun")) and not needed:
+        return False
     if probe.returncode or not os.path.exists("/dev/net/tun"):
         print(f"SKIPPED: no network namespaces, bridges or taps here (root is needed): {probe.stderr}")
         sys.exit(77)

@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-from panald import Failure, Panald, Skip, domain_xml, expect
+from panald import Failure, Panald, Skip, domain_xml, enter_namespace, expect
 
 try:
     import libvirt
@@ -27,6 +27,7 @@ libvirt.registerErrorHandler(lambda *_: None, None)
 
 UUID = "11111111-2222-4333-8444-555555555555"
 # Commands that never speak to a daemon, or only edit with a program of the user's.
+NETWORKS = False  # whether networks may be started: in a namespace only
 LOCAL = {"cd", "echo", "exit", "help", "pwd", "quit", "connect", "lxc-enter-namespace"}
 DOMAIN = "running"
 
@@ -68,7 +69,8 @@ ARGUMENTS = {
     "snapshot-revert": "running s1", "backup-begin": "running {d}/text", "iface-bridge": "lo br9", "iface-define": "{d}/text",
     "iface-unbridge": "br9", "nwfilter-define": "{d}/text", "nwfilter-binding-create": "{d}/text",
     "find-storage-pool-sources-as": "logical", "find-storage-pool-sources": "logical", "net-create": "{d}/net.xml",
-    "net-define": "{d}/net.xml", "net-update": "default add ip-dhcp-host {d}/text", "net-uuid": "default",
+    "net-define": "{d}/net2.xml", "net-update": "default add ip-dhcp-host {d}/host.xml --config", "net-uuid": "default",
+    "net-destroy": "fleeting", "net-undefine": "spare", "net-start": "spare", "net-name": UUID,
     "net-port-list": "default", "net-port-create": "default {d}/text", "net-port-dumpxml": "default " + UUID,
     "net-port-delete": "default " + UUID, "nodedev-create": "{d}/text", "nodedev-define": "{d}/text",
     "secret-define": "{d}/secret.xml", "secret-set-value": UUID + " --base64 YQ==", "pool-create-as": "p dir --target {d}",
@@ -91,7 +93,8 @@ FILES = {
     "disk.xml": "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{d}/disk.raw'/>"
                 "<target dev='vdb' bus='virtio'/></disk>",
     "text": "text", "cpu.xml": "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>",
-    "net.xml": "<network><name>n1</name></network>",
+    "net.xml": "<network><name>n1</name></network>", "net2.xml": "<network><name>n2</name></network>",
+    "host.xml": "<host mac='52:54:00:00:00:01' ip='192.168.122.9'/>",
     "pool.xml": "<pool type='dir'><name>p1</name><target><path>{d}</path></target></pool>",
     "secret.xml": "<secret ephemeral='no' private='no'><usage type='volume'><volume>/x</volume></usage></secret>",
 }
@@ -135,8 +138,13 @@ class Bed:
         self.write("transient.xml", domain_xml("transient", memory=64))
         self.write("defined.xml", domain_xml("again", memory=64))
         self.connection = libvirt.open(self.p.uri())
-        self.running = self.connection.defineXML(domain_xml("running", UUID, memory=64))
+        self.running = self.connection.defineXML(domain_xml(
+            "running", UUID, memory=64,
+            devices="<interface type='network'><source network='default'/></interface>" if NETWORKS else ""))
         self.running.create()
+        self.connection.networkDefineXML(f"<network><name>spare</name><uuid>{UUID}</uuid></network>")
+        if NETWORKS:
+            self.connection.networkCreateXML("<network><name>fleeting</name></network>")
         self.count = 0
 
     def write(self, name, text):
@@ -174,6 +182,10 @@ class Bed:
                 d.destroy()
             if persistent:
                 d.undefine()
+
+    def end(self):
+        for n in self.connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
+            n.destroy()
 
     def check(self, name):
         expect(self.p.process.poll() is None, f"{name} ended the daemon: {self.p.log()}")
@@ -213,6 +225,8 @@ def main():
     write = args[args.index("--write") + 1] if "--write" in args else None
     wanted = [] if write else args
     results = []
+    if not NETWORKS:
+        print("networks are not started here: no network namespaces")
     try:
         bed = Bed()
     except Skip as skip:
@@ -231,6 +245,8 @@ def main():
                 print(f"{name}: {result}: {said}")
             if result == "harms":
                 break
+        else:
+            bed.end()
     if write:
         with open(write, "w", encoding="utf-8") as f:
             f.write("\n".join(table(results)) + "\n")
@@ -244,4 +260,7 @@ def main():
 
 
 if __name__ == "__main__":
+    NETWORKS = enter_namespace(needed=False)
+    if NETWORKS:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     sys.exit(main())
