@@ -50,7 +50,7 @@ def connect_and_look():
         expect(f"CPU(s):              {len(os.sched_getaffinity(0))}" in info or "CPU(s):" in info, info)
         expect("Running hypervisor: QEMU" in p.virsh("version"), "version")
         expect("shut off" not in p.virsh("list", "--all"), "a machine from nowhere")
-        expect("not supported" in p.virsh("iface-list", status=1), "what is not there")
+        expect("not supported" in p.virsh("nwfilter-list", status=1), "what is not there")
 
 
 def life():

@@ -476,8 +476,38 @@ def refused():
         fails(libvirt.VIR_ERR_OPERATION_DENIED, n.create)
 
 
+def host():
+    """The host's devices and interfaces, to look at."""
+    import xml.etree.ElementTree as tree
+    run("ip", "link", "add", "br7", "type", "bridge")
+    run("ip", "addr", "add", "10.7.0.1/24", "dev", "br7")
+    run("ip", "link", "add", "port7", "master", "br7", "type", "veth", "peer", "name", "peer7")
+    try:
+        with Bed() as p:
+            c = libvirt.openReadOnly(p.uri("libvirt-sock-ro"))
+            names = c.listDevices(None, 0)
+            expect("computer" in names, names)
+            expect_equal(sorted(d.name() for d in c.listAllDevices()), sorted(names), "devices")
+            for d in c.listAllDevices():
+                root = tree.fromstring(d.XMLDesc())
+                expect_equal((root.findtext("name"), root.findtext("parent")), (d.name(), d.parent()), "document")
+                expect_equal([root.find("capability").get("type")], d.listCaps(), "capability")
+            expect_equal(len(c.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)), c.numOfDevices("net", 0), "net")
+            fails(libvirt.VIR_ERR_NO_NODE_DEVICE, c.nodeDeviceLookupByName, "pci_none")
+            expect_equal({i.name() for i in c.listAllInterfaces()}, {"lo", "br7"}, "interfaces")
+            root = tree.fromstring(c.interfaceLookupByName("br7").XMLDesc())
+            expect_equal([x.get("name") for x in root.findall("bridge/interface")], ["port7"], "ports")
+            expect_equal(root.find("protocol/ip").get("address"), "10.7.0.1", "address")
+            i = c.interfaceLookupByMACString(c.interfaceLookupByName("br7").MACString())
+            expect_equal((i.name(), i.isActive()), ("br7", 0), "by address")
+            fails(libvirt.VIR_ERR_NO_INTERFACE, c.interfaceLookupByName, "none")
+    finally:
+        run("ip", "link", "del", "br7")
+        run("ip", "link", "del", "port7")
+
+
 TESTS = [definitions, running, six, updates, events, guest_on_default, docker, isolated_and_bridge, killed_anywhere, session,
-         refused]
+         refused, host]
 
 
 def make_world():

@@ -82,7 +82,7 @@ ARGUMENTS = {
     "domdirtyrate-calc": "running", "node-memory-tune": "", "numatune": "running", "memtune": "running",
 }
 # Without arguments, or with the one name that the object's kind has.
-NAMES = {"net-": "default", "pool-": "default", "vol-": "--pool default a", "secret-": UUID, "nodedev-": "pci_0000_00_00_0",
+NAMES = {"net-": "default", "pool-": "default", "vol-": "--pool default a", "secret-": UUID, "nodedev-": "computer",
          "iface-": "lo", "nwfilter-": "f", "checkpoint-": "running", "snapshot-": "running"}
 BARE = {"capabilities", "domcapabilities", "freecell", "hostname", "maxvcpus", "nodecpumap", "nodecpustats", "nodeinfo",
         "nodememstats", "nodesevinfo", "sysinfo", "version", "iface-begin", "iface-commit", "iface-rollback", "iface-list",

@@ -17,4 +17,6 @@ void remote_register(struct server *s)
 	server_handle(s, remote_network_life, remote_network_life_count);
 	server_handle(s, remote_network_info, remote_network_info_count);
 	server_handle(s, remote_interfaces, remote_interfaces_count);
+	server_handle(s, remote_nodedev, remote_nodedev_count);
+	server_handle(s, remote_hostif, remote_hostif_count);
 }

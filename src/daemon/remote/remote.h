@@ -40,6 +40,10 @@ extern const struct handler remote_network_life[];
 extern const unsigned remote_network_life_count;
 extern const struct handler remote_network_info[];
 extern const unsigned remote_network_info_count;
+extern const struct handler remote_nodedev[];
+extern const unsigned remote_nodedev_count;
+extern const struct handler remote_hostif[];
+extern const unsigned remote_hostif_count;
 extern const struct handler remote_interfaces[];
 extern const unsigned remote_interfaces_count;
 
