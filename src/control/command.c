@@ -21,6 +21,9 @@ const struct command commands[] = {
 	{"query-balloon", cmd_query_balloon},
 	{ "send-key", cmd_send_key },
 	{ "input-send-event", cmd_input_send_event },
+	{ "screendump", cmd_screendump },
+	{ "add-fd", cmd_add_fd },
+	{ "remove-fd", cmd_remove_fd },
 };
 const unsigned command_count = COUNT_OF(commands);
 
@@ -75,10 +78,8 @@ static json_t *run(struct command_call *call, json_t *msg)
 	return json_pack("{s:o}", "return", result);
 }
 
-json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text,
-		       size_t len)
+json_t *command_answer(struct command_call *call, const char *text, size_t len)
 {
-	struct command_call call = { .control = c, .target = target, .negotiated = negotiated };
 	json_error_t je;
 	json_t *msg = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je), *answer, *id;
 
@@ -86,7 +87,7 @@ json_t *command_answer(struct control *c, const struct control_target *target, b
 		json_decref(msg);
 		return error_answer("GenericError", "this is not a JSON object");
 	}
-	answer = run(&call, msg);
+	answer = run(call, msg);
 	id = json_object_get(msg, "id");
 	if (answer && id)
 		json_object_set(answer, "id", id);

@@ -22,6 +22,7 @@ struct client {
 	int fd;
 	struct loop_fd *watch;
 	bool negotiated;
+	int passed_fd; /* came and belongs to the next message; -1: none */
 	struct framing framing;
 	char *out; /* what the peer has not taken yet */
 	size_t out_len, out_room;
@@ -35,6 +36,7 @@ struct control {
 	int status; /* /proc/self/status */
 	struct loop_fd *watch;
 	struct client *client[CONTROL_CLIENTS_MAX];
+	struct control_fds fds;
 };
 
 static void drop(struct client *cl)
@@ -46,6 +48,7 @@ static void drop(struct client *cl)
 			c->client[n] = NULL;
 	loop_fd_remove(cl->watch);
 	close(cl->fd);
+	fd_close(&cl->passed_fd);
 	free(cl->out);
 	free(cl);
 }
@@ -98,6 +101,19 @@ static bool tell(struct client *cl, json_t *msg)
 	return ok;
 }
 
+static json_t *answer(struct client *cl)
+{
+	struct command_call call = {
+		.control = cl->control,
+		.target = &cl->control->target,
+		.negotiated = &cl->negotiated,
+		.fds = &cl->control->fds,
+		.passed_fd = &cl->passed_fd,
+	};
+
+	return command_answer(&call, cl->framing.text, cl->framing.len);
+}
+
 /* Handles each whole message of what came. False: drop the client. */
 static bool take(struct client *cl, const char *buf, size_t len)
 {
@@ -108,12 +124,40 @@ static bool take(struct client *cl, const char *buf, size_t len)
 			return false;
 		if (ret == 0)
 			continue;
-		if (!tell(cl, command_answer(cl->control, &cl->control->target, &cl->negotiated, cl->framing.text,
-					     cl->framing.len)))
+		if (!tell(cl, answer(cl)))
 			return false;
+		fd_close(&cl->passed_fd);
 		framing_next(&cl->framing);
 	}
 	return true;
+}
+
+/* Bytes, and maybe a descriptor: the last of several stays. What recv returns. */
+static ssize_t receive(struct client *cl, char *buf, size_t len)
+{
+	enum { FDS = 4 };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+			      .msg_controllen = sizeof(control.room) };
+	ssize_t got = recvmsg(cl->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (got < 0)
+		return got;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t n = 0; n < count; n++) {
+			fd_close(&cl->passed_fd);
+			memcpy(&cl->passed_fd, CMSG_DATA(c) + n * sizeof(int), sizeof(int));
+		}
+	}
+	return got;
 }
 
 static void on_client(void *opaque, int fd, unsigned events)
@@ -126,7 +170,7 @@ static void on_client(void *opaque, int fd, unsigned events)
 	if (events & LOOP_WRITE)
 		ok = flush(cl);
 	if (ok && (events & (LOOP_READ | LOOP_HANGUP))) {
-		got = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		got = receive(cl, buf, sizeof(buf));
 		if (got > 0)
 			ok = take(cl, buf, (size_t)got);
 		else
@@ -150,7 +194,7 @@ static void on_connect(void *opaque, int fd, unsigned events)
 		cl = calloc(1, sizeof(*cl));
 		if (!cl)
 			break;
-		*cl = (struct client){ .control = c, .fd = peer };
+		*cl = (struct client){ .control = c, .fd = peer, .passed_fd = -1 };
 		if (loop_fd_add(c->loop, peer, LOOP_READ, on_client, cl, &cl->watch, NULL) < 0) {
 			free(cl);
 			break;
@@ -240,6 +284,7 @@ void control_destroy(struct control *c)
 	for (unsigned n = 0; n < CONTROL_CLIENTS_MAX; n++)
 		if (c->client[n])
 			drop(c->client[n]);
+	control_fds_close(&c->fds);
 	loop_fd_remove(c->watch);
 	close(c->listener);
 	if (c->status >= 0)

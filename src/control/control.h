@@ -14,6 +14,7 @@
 #include "core/vm.h"
 
 struct control;
+struct display;
 struct input;
 struct loop;
 
@@ -27,6 +28,7 @@ enum {
 /* What the commands act on. */
 struct control_target {
 	struct vm *vm;
+	struct display *display; /* what the screens show; NULL: there are none */
 	struct input *input; /* where keys and movement go; NULL: nowhere */
 	void (*power_button)(void *opaque);
 	void (*quit)(void *opaque);

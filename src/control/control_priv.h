@@ -19,12 +19,25 @@ struct framing {
 int framing_put(struct framing *f, char byte);
 void framing_next(struct framing *f);
 
+/* ---- descriptors that clients handed over (add-fd) ---- */
+enum { CONTROL_FDS_MAX = 16 };
+struct control_fds {
+	struct control_fd {
+		bool used;
+		int fd;
+		int64_t set;
+	} entry[CONTROL_FDS_MAX];
+};
+void control_fds_close(struct control_fds *f);
+
 /* ---- commands ---- */
 struct command_call {
 	struct control *control;
 	const struct control_target *target;
 	json_t *arguments; /* an object, or NULL */
 	bool *negotiated;
+	struct control_fds *fds; /* NULL without a socket */
+	int *passed_fd;          /* what came with the message, -1: nothing; who takes it sets -1 */
 	const char *error_class; /* set with err when it is not GenericError */
 };
 
@@ -37,9 +50,9 @@ struct command {
 extern const struct command commands[];
 extern const unsigned command_count;
 
-/* The answer to one message: {"return": ...} or {"error": ...}, with the id. Never NULL but for lack of memory. */
-json_t *command_answer(struct control *c, const struct control_target *target, bool *negotiated, const char *text,
-		       size_t len);
+/* call: all but arguments is set. The answer to one message: {"return": ...} or {"error": ...}, with the id. Never NULL
+ * but for lack of memory. */
+json_t *command_answer(struct command_call *call, const char *text, size_t len);
 /* {"QMP": {"version": ..., "capabilities": []}} */
 json_t *command_greeting(void);
 json_t *command_version(void);
@@ -47,7 +60,8 @@ json_t *command_version(void);
 /* /proc/self/status, or -1: opened before the sandbox forbids it. */
 int control_status_fd(const struct control *c);
 
-/* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c, control_input.c */
+/* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c, control_input.c,
+ * control_display.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);
 json_t *cmd_query_commands(struct command_call *call, struct err *e);
@@ -63,5 +77,8 @@ json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);
 json_t *cmd_send_key(struct command_call *call, struct err *e);
 json_t *cmd_input_send_event(struct command_call *call, struct err *e);
+json_t *cmd_screendump(struct command_call *call, struct err *e);
+json_t *cmd_add_fd(struct command_call *call, struct err *e);
+json_t *cmd_remove_fd(struct command_call *call, struct err *e);
 
 #endif

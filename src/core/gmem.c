@@ -101,6 +101,22 @@ int gmem_add_rom(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name,
 	return ret;
 }
 
+int gmem_add_card(struct gmem *gm, uint64_t size, const char *name, uint8_t **host, struct err *e)
+{
+	uint64_t at = GMEM_NOWHERE;
+	int ret;
+
+	for (unsigned n = 0; n < gm->count; n++)
+		if (gm->block[n].card)
+			at += gm->block[n].size;
+	ret = gmem_add_ram(gm, at, size, name, false, e);
+	if (ret < 0)
+		return ret;
+	gm->block[gm->count - 1].card = true;
+	*host = gm->block[gm->count - 1].host;
+	return 0;
+}
+
 unsigned gmem_block_count(const struct gmem *gm)
 {
 	return gm->count;
@@ -124,7 +140,7 @@ uint64_t gmem_total(const struct gmem *gm)
 	uint64_t total = 0;
 
 	for (unsigned n = 0; n < gm->count; n++)
-		total += gm->block[n].rom ? 0 : gm->block[n].size;
+		total += gm->block[n].rom || gm->block[n].card ? 0 : gm->block[n].size;
 	return total;
 }
 

@@ -24,6 +24,7 @@ struct gmem_block {
 	uint8_t *host;
 	int fd; /* memfd, offset 0 */
 	char name[32];
+	bool card; /* memory of a card: no part of the guest's RAM, and it moves (gmem_place) */
 	bool rom; /* the guest's stores do not change it: they go to the region there, if any */
 	/* One byte a page, GMEM_FLAG_*; set and cleared atomically. */
 	_Atomic uint8_t *page_flags;
@@ -54,11 +55,15 @@ int gmem_add_rom(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name,
 /* Fills [gpa, gpa + len) of a ROM block. vCPUs paused. */
 int gmem_load_rom(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len) ATTR_MUST_USE;
 
+/* Adds memory of a card, which lies nowhere at first: its host address, zero-filled. Errors as gmem_add_ram's. */
+#define GMEM_NOWHERE (UINT64_C(1) << 60) /* addresses from here on are out of every processor's reach */
+int gmem_add_card(struct gmem *gm, uint64_t size, const char *name, uint8_t **host, struct err *e) ATTR_MUST_USE;
+
 unsigned gmem_block_count(const struct gmem *gm);
 const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);
 /* The block that holds the address, or NULL. */
 const struct gmem_block *gmem_find(const struct gmem *gm, uint64_t gpa);
-uint64_t gmem_total(const struct gmem *gm); /* bytes of RAM */
+uint64_t gmem_total(const struct gmem *gm); /* bytes of RAM; cards' memory does not count */
 
 /* A pointer to [gpa, gpa + len) when all of it is in one block, else NULL. Valid for the machine's life. The
  * guest changes these bytes at any time: copy once, then check, then use the copy. */

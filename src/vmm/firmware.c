@@ -5,13 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VARS_MAX = 16 << 20 };
+enum { VARS_MAX = 16 << 20, ROM_MAX = 256 << 10 };
 
 /* Where distributions install them; the first pair that is there is taken. */
 static const struct known {
@@ -50,6 +51,19 @@ int firmware_find(struct firmware *fw, const char *name, struct err *e)
 	}
 	*fw = (struct firmware){ .code = name };
 	return 0;
+}
+
+int firmware_video_rom(const char *card, uint8_t **rom, size_t *size, struct err *e)
+{
+	static const char *const folders[] = { "/usr/share/seabios", "/usr/share/qemu", "/usr/share/seavgabios" };
+	char path[128];
+
+	for (size_t n = 0; n < COUNT_OF(folders); n++) {
+		snprintf(path, sizeof(path), "%s/vgabios-%s.bin", folders[n], card);
+		if (readable(path))
+			return fd_read_file(path, ROM_MAX, rom, size, e);
+	}
+	return err_set(e, -ENOENT, "the VGA BIOS for %s is not installed; install the package seabios", card);
 }
 
 static int fill(int to, const char *path, struct err *e)

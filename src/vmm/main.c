@@ -34,6 +34,7 @@ struct vmm {
 	struct options opt;
 	struct loop *loop;
 	struct chardev *serial, *firmware_log;
+	uint8_t *video_rom;
 	struct board_config board_config;
 	struct board *board;
 	struct control *control;
@@ -208,6 +209,25 @@ static int find_firmware(struct vmm *m, struct err *e)
 		       err_wrap(e, "--firmware-vars") : 0;
 }
 
+/* UEFI has drivers of its own for these cards, so there the ROM is not missed. */
+static int find_video_rom(struct vmm *m, struct err *e)
+{
+	struct board_config *bc = &m->board_config;
+	struct err none = { 0 };
+	int ret;
+
+	bc->video = m->opt.video;
+	bc->video_slot = m->opt.video_slot;
+	if (bc->video == BOARD_VIDEO_NONE)
+		return 0;
+	ret = firmware_video_rom(bc->video == BOARD_VIDEO_STD ? "stdvga" : "bochs-display", &m->video_rom,
+				 &bc->video_rom_size, &none);
+	bc->video_rom = m->video_rom;
+	if (ret < 0 && !m->opt.firmware)
+		return err_set(e, ret, "--video: %s", none.text);
+	return 0;
+}
+
 static int make_machine(struct vmm *m, struct err *e)
 {
 	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
@@ -239,6 +259,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	if (!m->opt.board_pc)
 		return board_micro_create(m->vm, bc, &m->board, e);
 	ret = find_firmware(m, e);
+	if (ret == 0)
+		ret = find_video_rom(m, e);
 	return ret < 0 ? ret : board_pc_create(m->vm, bc, &m->board, e);
 }
 
@@ -246,6 +268,7 @@ static int open_control(struct vmm *m, struct err *e)
 {
 	const struct control_target target = {
 		.vm = m->vm,
+		.display = board_display(m->board),
 		.input = board_input(m->board),
 		.power_button = press_power,
 		.quit = quit,
@@ -351,6 +374,7 @@ static void tear_down(struct vmm *m)
 	chardev_close(m->serial);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
+	free(m->video_rom);
 }
 
 /* The exit status, with a line for what is not a plain power-off. */

@@ -185,6 +185,37 @@ static int set_boot_menu(struct options *o, const char *value, struct err *e)
 	return ret;
 }
 
+static const struct opt_desc video_keys[] = {
+	{ .key = "kind", .kind = OPT_STRING, .positional = true },
+	{ .key = "slot", .kind = OPT_NUMBER },
+	{ 0 },
+};
+
+static int set_video(struct options *o, const char *value, struct err *e)
+{
+	static const char *const names[] = { [BOARD_VIDEO_NONE] = "none", [BOARD_VIDEO_STD] = "std",
+					     [BOARD_VIDEO_BOCHS] = "bochs" };
+	struct opts k;
+	unsigned kind = 0;
+	uint64_t slot;
+	int ret = opts_parse(&k, video_keys, value, e);
+
+	if (ret < 0)
+		return ret;
+	while (kind < COUNT_OF(names) && strcmp(names[kind], opts_string(&k, "kind", "std")))
+		kind++;
+	slot = opts_number(&k, "slot", 0);
+	opts_free(&k);
+	if (kind == COUNT_OF(names))
+		return err_set(e, -EINVAL, "%s is unknown; the graphics cards are std and bochs, or none", value);
+	if (slot > BOARD_SLOT_LAST)
+		return err_set(e, -EINVAL, "slot %llu is not possible; %d to %d are", (unsigned long long)slot,
+			       BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
+	o->video = (enum board_video)kind;
+	o->video_slot = (uint8_t)slot;
+	return 0;
+}
+
 /* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
 struct option {
 	const char *name, *value; /* value: what to write after it; NULL: a switch */
@@ -219,6 +250,7 @@ static const struct option table[] = {
 	{ "--firmware-log", "stdio|file:PATH|unix:PATH|none", TEXT(firmware_log),
 	  .help = "where the firmware's log goes (none)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
+	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--pci-slots", "N,N,...", .set = set_slots,
 	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, in this order (from 1 on)" },
@@ -315,6 +347,8 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, or --board pc to boot from a disk");
 	if (o->board_pc && o->boot.kernel)
 		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
+	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)
+		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
 	if (o->slot_count && o->transport == BOARD_MMIO)

@@ -24,6 +24,8 @@ struct options {
 	uint8_t slot[BOARD_SLOT_LAST];
 	unsigned slot_count;
 	bool board_pc;
+	enum board_video video;
+	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
 	bool by_run; /* "panal run" started this: what help calls the program */

@@ -15,7 +15,8 @@ static void nothing(void *opaque)
 static void answer(struct rig *r, bool *negotiated, const struct framing *f)
 {
 	const struct control_target target = {.vm = r->vm, .power_button = nothing, .quit = nothing};
-	json_t *msg = command_answer(NULL, &target, negotiated, f->text, f->len);
+	struct command_call call = {.target = &target, .negotiated = negotiated};
+	json_t *msg = command_answer(&call, f->text, f->len);
 	char *text = msg ? json_dumps(msg, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	if (!text)
 		__builtin_trap();

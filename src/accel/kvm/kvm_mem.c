@@ -16,9 +16,11 @@ static int slot_set(struct kvm_machine *m, unsigned n, uint32_t flags)
 		/* Where KVM has no read-only memory the guest can spoil its firmware, until the next reset. */
 		.flags = flags | (b->rom && m->offer.readonly_mem ? KVM_MEM_READONLY : 0),
 		.guest_phys_addr = b->gpa,
-		.memory_size = b->size,
+		.memory_size = b->gpa < GMEM_NOWHERE ? b->size : 0,
 		.userspace_addr = (uintptr_t)b->host,
 	};
+	if (b->gpa >= GMEM_NOWHERE)
+		slot.guest_phys_addr = 0;
 	return ioctl(m->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
 }
 

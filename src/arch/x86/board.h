@@ -15,17 +15,19 @@
 struct blk;
 struct board;
 struct chardev;
+struct display;
 struct input;
 struct loop;
 struct net;
 struct vm;
 
-enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30 };
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
 /* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
 #define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
 
 enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */ };
+enum board_video { BOARD_VIDEO_NONE, BOARD_VIDEO_STD, BOARD_VIDEO_BOCHS };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {
@@ -54,6 +56,10 @@ struct board_config {
 	uint8_t slot[BOARD_SLOT_LAST];
 	unsigned slot_count;
 	/* board_pc */
+	enum board_video video;
+	uint8_t video_slot; /* 0: BOARD_VIDEO_SLOT */
+	const uint8_t *video_rom; /* its option ROM; NULL: none. Copied */
+	size_t video_rom_size;
 	const char *firmware;         /* path of the image; required */
 	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */
 	struct chardev *firmware_log; /* borrowed; NULL: none */
@@ -66,6 +72,8 @@ int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **o
 int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
+/* What the machine's screens show; lives as long as the board. */
+struct display *board_display(struct board *b);
 /* Where keys and movement for the machine go; lives as long as the board. */
 struct input *board_input(struct board *b);
 /* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */

@@ -21,6 +21,14 @@ enum { IRQ_RTC = 8 };
 
 /* ---- memory ---- */
 
+/* A VGA's window lies in the middle of the first MiB. */
+enum { VGA_HOLE = 0xa0000, VGA_HOLE_END = 0xc0000 };
+
+static bool vga_hole(const struct board_config *cfg, uint64_t low)
+{
+	return cfg->video == BOARD_VIDEO_STD && low > VGA_HOLE_END;
+}
+
 int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e)
 {
 	uint64_t high = cfg->memory - low;
@@ -29,7 +37,13 @@ int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low,
 	if (cfg->memory < BOARD_MEMORY_MIN || cfg->memory > BOARD_MEMORY_MAX || cfg->memory % GMEM_PAGE)
 		return err_set(e, -EINVAL, "memory of %llu bytes is not possible; from 2M to 1T in steps of 4K is",
 		               (unsigned long long)cfg->memory);
-	ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
+	if (vga_hole(cfg, low)) {
+		ret = gmem_add_ram(b->vm->mem, 0, VGA_HOLE, "ram-dos", false, e);
+		if (ret == 0)
+			ret = gmem_add_ram(b->vm->mem, VGA_HOLE_END, low - VGA_HOLE_END, "ram-low", cfg->hugepages, e);
+	} else {
+		ret = gmem_add_ram(b->vm->mem, 0, low, "ram-low", cfg->hugepages, e);
+	}
 	if (ret == 0 && high)
 		ret = gmem_add_ram(b->vm->mem, GIB4, high, "ram-high", cfg->hugepages, e);
 	b->layout.low_top = low;
@@ -177,6 +191,7 @@ static void destroy(void *impl)
 	for (unsigned n = 0; n < VCPU_MAX; n++)
 		free(b->cpuid[n]);
 	input_destroy(b->input);
+	display_destroy(b->display);
 	free(b);
 }
 
@@ -191,6 +206,8 @@ int board_base_attach(struct board *b, struct vm *vm, const struct board_config 
 	if (ret == 0)
 		ret = input_create(&b->input, vm->loop, e);
 	if (ret == 0)
+		ret = display_create(&b->display, e);
+	if (ret == 0)
 		ret = dev_attach(vm, &board_type, "board", b, e);
 	if (ret < 0)
 		destroy(b);
@@ -200,6 +217,11 @@ int board_base_attach(struct board *b, struct vm *vm, const struct board_config 
 void board_power_button(struct board *b)
 {
 	pm_power_button(b->pm);
+}
+
+struct display *board_display(struct board *b)
+{
+	return b->display;
 }
 
 struct input *board_input(struct board *b)

@@ -10,6 +10,7 @@
 #include "arch/x86/gsi.h"
 #include "core/vm.h"
 #include "devices/pci/pci_host.h"
+#include "display/display.h"
 #include "display/input.h"
 
 #define GIB4 UINT64_C(0x100000000)
@@ -24,6 +25,7 @@ struct board {
 	struct x86_cpuid *cpuid[VCPU_MAX]; /* X86_CPUID_MAX rows each */
 	struct gsi gsi;
 	struct input *input;
+	struct display *display;
 	struct msi_sink msi;
 	struct pm *pm;
 	struct board_serial serial;

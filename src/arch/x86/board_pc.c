@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "core/gmem.h"
 #include "core/vcpu.h"
+#include "devices/display/vga.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
@@ -147,7 +148,7 @@ static int add_numbers(struct board_pc *pc, const struct board_config *cfg, stru
 		uint64_t value;
 	} item[] = {
 		{ FW_CFG_RAM_SIZE, 8, cfg->memory },   { FW_CFG_NB_CPUS, 2, cfg->cpus },
-		{ FW_CFG_MAX_CPUS, 2, cfg->cpus },     { FW_CFG_NOGRAPHIC, 2, 1 },
+		{ FW_CFG_MAX_CPUS, 2, cfg->cpus },     { FW_CFG_NOGRAPHIC, 2, cfg->video == BOARD_VIDEO_NONE },
 		{ FW_CFG_BOOT_MENU, 2, cfg->boot_menu }, { FW_CFG_IRQ0_OVERRIDE, 4, 1 },
 	};
 	int ret = 0;
@@ -219,6 +220,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.rtc = true,
 		.i8042 = true,
 		.mouse = true,
+		.vga = cfg->video == BOARD_VIDEO_STD,
 		.pvpanic_port = PORT_PVPANIC,
 	};
 	describe_pci(b, LOW_ALL, 256);
@@ -307,6 +309,19 @@ static int add_pci(struct board_pc *pc, struct err *e)
 	mch_create(b->virtio.bus);
 	b->windows.mem64_addr = round_up(GIB4 + gmem_total(b->vm->mem) - b->layout.low_top, GIB);
 	return lpc_attach(lpc, b->virtio.bus, e);
+}
+
+static int add_video(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	uint8_t slot = cfg->video_slot ? cfg->video_slot : BOARD_VIDEO_SLOT;
+	struct vga_config vc = { .bus = pc->board.virtio.bus, .slot = slot,
+				 .plain = cfg->video == BOARD_VIDEO_BOCHS, .display = pc->board.display,
+				 .rom = cfg->video_rom, .rom_size = cfg->video_rom_size };
+
+	if (cfg->video == BOARD_VIDEO_NONE)
+		return 0;
+	pc->board.virtio.slots_used |= 1u << slot;
+	return vga_create(pc->board.vm, &vc, e);
 }
 
 enum { AHCI_FUNCTION = 2 };
@@ -405,6 +420,9 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		ret = add_isa(pc, cfg, e);
 	if (ret == 0)
 		ret = add_pci(pc, e);
+	if (ret < 0)
+		return ret;
+	ret = add_video(pc, cfg, e);
 	if (ret < 0)
 		return ret;
 	b->virtio.vm = b->vm;

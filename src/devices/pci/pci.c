@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum { BAR_PORTS = 1, BAR_64 = 4, BAR_PREFETCH = 8 };
+enum { ROM_ON = 1, ROM_MIN = 2048, ROM_MAX = 16 << 20 };
 enum { HEADER_MULTI_FUNCTION = 0x80, HEADER_TYPE_MASK = 0x7f };
 
 struct pci_bus {
@@ -140,13 +141,20 @@ static uint64_t bar_mask(const struct pci_bar *bar)
 	return ~(bar->size - 1);
 }
 
+static unsigned bar_register(unsigned n)
+{
+	return n == PCI_ROM ? PCI_ROM_ADDRESS : PCI_BAR0 + 4 * n;
+}
+
 /* The address that the register holds; false when the function does not decode it. */
 static bool bar_wanted(const struct pci_dev *d, unsigned n, uint64_t *addr)
 {
 	const struct pci_bar *bar = &d->bar[n];
-	unsigned at = PCI_BAR0 + 4 * n;
+	unsigned at = bar_register(n);
 	uint16_t command = load_le16(&d->config[PCI_COMMAND]);
 	if (!bar->size || !(command & (bar->ports ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	if (n == PCI_ROM && !(d->config[at] & ROM_ON))
 		return false;
 	uint64_t v = bar->is_64 ? load_le64(&d->config[at]) : load_le32(&d->config[at]);
 	*addr = v & bar_mask(bar);
@@ -186,7 +194,7 @@ static void bar_map(struct pci_dev *d, unsigned n, uint64_t addr)
 static bool bars_follow(struct pci_dev *d)
 {
 	bool freed = false;
-	for (unsigned n = 0; n < PCI_BARS; n++) {
+	for (unsigned n = 0; n < PCI_MAPS; n++) {
 		uint64_t addr = 0;
 		bool wanted = bar_wanted(d, n, &addr);
 		if (wanted && d->map[n].region && d->map[n].addr == addr)
@@ -203,7 +211,7 @@ static void bars_retry(struct pci_bus *bus)
 {
 	for (unsigned i = 0; i < PCI_DEVFNS; i++) {
 		struct pci_dev *d = bus->dev[i];
-		for (unsigned n = 0; d && n < PCI_BARS; n++)
+		for (unsigned n = 0; d && n < PCI_MAPS; n++)
 			if (d->map[n].refused)
 				bars_follow(d);
 	}
@@ -229,6 +237,36 @@ void pci_bar_set(struct pci_dev *d, unsigned n, const struct pci_bar *bar)
 	pci_config_init(d, PCI_BAR0 + 4 * n, text, bar->is_64 ? 8 : 4);
 	store_le64(text, bar_mask(bar));
 	memcpy(&d->write_mask[PCI_BAR0 + 4 * n], text, bar->is_64 ? 8 : 4);
+}
+
+/* --- the expansion ROM --- */
+
+static uint64_t rom_read(void *opaque, uint64_t off, unsigned width)
+{
+	const struct pci_dev *d = opaque;
+	uint64_t value = 0;
+	for (unsigned n = 0; n < width; n++)
+		value |= (uint64_t)(off + n < d->rom_size ? d->rom[off + n] : 0xff) << 8 * n;
+	return value;
+}
+
+static void rom_write(void *opaque, uint64_t off, unsigned width, uint64_t value) {}
+
+static const struct region_ops rom_ops = {.read = rom_read, .write = rom_write};
+
+int pci_rom_set(struct pci_dev *d, const void *bytes, size_t size, struct err *e)
+{
+	const uint8_t *b = bytes;
+	uint64_t room = ROM_MIN;
+	if (size < 2 || size > ROM_MAX || b[0] != 0x55 || b[1] != 0xaa)
+		return err_set(e, -EINVAL, "%s: the option ROM of %zu bytes does not begin as one", d->name, size);
+	while (room < size)
+		room *= 2;
+	d->rom = bytes;
+	d->rom_size = size;
+	d->bar[PCI_ROM] = (struct pci_bar){.size = room, .ops = &rom_ops, .opaque = d};
+	store_le32(&d->write_mask[PCI_ROM_ADDRESS], (uint32_t)bar_mask(&d->bar[PCI_ROM]) | ROM_ON);
+	return 0;
 }
 
 /* --- setting up --- */
@@ -315,7 +353,7 @@ void pci_dev_detach(struct pci_dev *d)
 		return;
 	pci_intx(d, false);
 	pthread_mutex_lock(&bus->root->lock);
-	for (unsigned n = 0; n < PCI_BARS; n++)
+	for (unsigned n = 0; n < PCI_MAPS; n++)
 		bar_unmap(d, n);
 	bus->dev[d->slot * PCI_FUNCTIONS + d->function] = NULL;
 	multi_function_update(bus, d->slot);
@@ -408,7 +446,7 @@ void pci_config_write(struct pci_dev *d, unsigned off, unsigned width, uint32_t 
 		intx_refresh(d);
 		if (bars_follow(d))
 			bars_retry(top_bus(d->bus));
-	} else if (range_overlap(off, width, PCI_BAR0, 4 * PCI_BARS)) {
+	} else if (range_overlap(off, width, PCI_BAR0, 4 * PCI_BARS) || range_overlap(off, width, PCI_ROM_ADDRESS, 4)) {
 		if (bars_follow(d))
 			bars_retry(top_bus(d->bus));
 	}

@@ -22,7 +22,8 @@ struct region_map;
 struct region_ops;
 struct vm;
 
-enum { PCI_SLOTS = 32, PCI_FUNCTIONS = 8, PCI_DEVFNS = 256, PCI_CONFIG_SIZE = 256, PCI_BARS = 6, PCI_LINES = 4 };
+enum { PCI_SLOTS = 32, PCI_FUNCTIONS = 8, PCI_DEVFNS = 256, PCI_CONFIG_SIZE = 256, PCI_BARS = 6, PCI_LINES = 4,
+       PCI_ROM = PCI_BARS /* the expansion ROM's register, after the BARs */, PCI_MAPS };
 
 /* Offsets of the type 0 header. */
 enum pci_register {
@@ -38,6 +39,7 @@ enum pci_register {
 	PCI_BAR0 = 0x10,
 	PCI_SUBSYSTEM_VENDOR = 0x2c,
 	PCI_SUBSYSTEM = 0x2e,
+	PCI_ROM_ADDRESS = 0x30,
 	PCI_CAP_LIST = 0x34,
 	PCI_INT_LINE = 0x3c,
 	PCI_INT_PIN = 0x3d,
@@ -71,7 +73,7 @@ struct pci_dev {
 	struct pci_bus *bus;
 	uint8_t slot, function;
 	char name[32];
-	struct pci_bar bar[PCI_BARS];
+	struct pci_bar bar[PCI_MAPS];
 	uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that a configuration write changes */
 	uint8_t initial[PCI_CONFIG_SIZE];    /* what a reset brings back */
 	uint8_t cap_last, cap_end;           /* offsets: newest capability, first free byte */
@@ -86,7 +88,9 @@ struct pci_dev {
 		struct region_handle *region; /* NULL: not mapped */
 		uint64_t addr;
 		bool refused; /* should be mapped, but another region is in the way */
-	} map[PCI_BARS];
+	} map[PCI_MAPS];
+	const uint8_t *rom; /* what the expansion ROM holds; NULL: none */
+	size_t rom_size;
 
 	/* the host's line lock */
 	bool intx_wanted, intx_driven;
@@ -100,6 +104,9 @@ void pci_dev_detach(struct pci_dev *d);
 
 /* Before the machine runs. */
 void pci_bar_set(struct pci_dev *d, unsigned n, const struct pci_bar *bar);
+/* An expansion ROM with these bytes (borrowed as long as the function), which firmware finds and runs. -EINVAL: it does
+ * not begin as a PCI ROM does (PCI 3.0, 6.3). */
+int pci_rom_set(struct pci_dev *d, const void *bytes, size_t size, struct err *e) ATTR_MUST_USE;
 /* Appends a capability of len bytes (id and next pointer included), read-only until write_mask says otherwise.
  * Returns its offset. */
 unsigned pci_cap_add(struct pci_dev *d, uint8_t id, unsigned len);

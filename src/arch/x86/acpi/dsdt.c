@@ -77,6 +77,10 @@ static void pci_windows(struct aml *a, const struct acpi_config *cfg)
 		aml_res_io(a, 0xcf8, 8);
 		aml_res_io_window(a, 0x0d00, 0xffff);
 	}
+	if (cfg->vga) {
+		aml_res_io_window(a, 0x03b0, 0x03df);
+		aml_res_memory32_window(a, 0xa0000, 0x20000);
+	}
 	if (cfg->mem32_size)
 		aml_res_memory32_window(a, cfg->mem32_base, cfg->mem32_size);
 	if (cfg->mem32_more_size)
