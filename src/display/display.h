@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The screens of a machine. A graphics device registers a head: a function that draws what the screen shows now.
- * Viewers (a screendump, later servers) pull: display_refresh has the device draw, and the surface tells each of them what is
- * new. What nobody looks at costs nothing.
+ * Viewers (a screendump, later servers) pull: display_refresh has the device draw, and the surface tells each of them
+ * what is new. What nobody looks at costs nothing.
  *
  * Main loop, all of it; a device's draw function takes the device's own lock.
  */
