@@ -42,6 +42,20 @@ static void excuse_half_store(const struct ora_case *c, const struct ora_result 
 	memcpy(soft->data + (native->cr2 - 10 - ORA_DATA_AT), native->data + (native->cr2 - 10 - ORA_DATA_AT), 10);
 }
 
+/* The same over a segment's limit: whether the mantissa is stored by then. */
+static void excuse_half_limit(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	unsigned first = 0, last = sizeof(soft->data);
+	if ((native->vector != X86_GP && native->vector != X86_SS_FAULT) || native->vector != soft->vector)
+		return;
+	while (first < last && native->data[first] == soft->data[first])
+		first++;
+	while (last > first && native->data[last - 1] == soft->data[last - 1])
+		last--;
+	if (last - first <= 8)
+		memcpy(soft->data + first, native->data + first, last - first);
+}
+
 /* SDM 2C, VGATHER: a trap that is due is delivered before a fault that comes after the first element. */
 static void excuse_gather(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
@@ -113,6 +127,19 @@ static void excuse_wrap(const struct ora_case *c, const struct ora_result *nativ
 		soft->cr2 = native->cr2;
 }
 
+/* Both hold: the header has what it must not, or the area runs over a limit, and a page of it is absent. Processors
+ * differ. */
+static void excuse_header(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	bool one = native->vector == X86_GP && soft->vector == X86_PF;
+	bool other = native->vector == X86_PF && soft->vector == X86_GP;
+	if (!one && !other)
+		return;
+	soft->vector = native->vector;
+	soft->code = native->code;
+	soft->cr2 = native->cr2;
+}
+
 /* XSAVE and its kin with an empty mask write a part of the header only; the whole area is looked at here. */
 static void excuse_empty_mask(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
 {
@@ -165,7 +192,18 @@ static void excuse_pointers(const struct ora_case *c, const struct ora_result *n
 		memcpy(soft->out.fpu.fx + 6, native->out.fpu.fx + 6, 18);
 }
 
+/* SDM 2A: these two never raise #AC. APM 4 lists it. */
+static void excuse_half_alignment(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	if (native->vector == X86_AC)
+		*soft = *native;
+}
+
 static const struct known known[] = {
+	{"the alignment of half-precision operands, where the processor checks it",
+	 0,
+	 {ZYDIS_MNEMONIC_VCVTPH2PS, ZYDIS_MNEMONIC_VCVTPS2PH},
+	 excuse_half_alignment},
 	{"an interrupt on a stack of 16 bits", UINT32_MAX, {0}, excuse_short_stack},
 	{"the x87 pointers when the state went through memory",
 	 0,
@@ -179,6 +217,11 @@ static const struct known known[] = {
 	  ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64},
 	 excuse_address},
 	{"a state area that runs over the end of 16- or 32-bit addresses", 1u << ORA_FPSTATE, {0}, excuse_wrap},
+	{"what is told first of a state area, what is wrong with its header and size, or a page that is absent",
+	 0,
+	 {ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64,
+	  ZYDIS_MNEMONIC_XSAVEOPT, ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64},
+	 excuse_header},
 	{"the page of a state area of which nothing is asked for", 1u << ORA_FPSTATE, {0}, excuse_empty_mask},
 	{"which of two elements that fault is named belongs to the processor",
 	 0,
@@ -198,6 +241,7 @@ static const struct known known[] = {
 	 0,
 	 {ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP},
 	 excuse_half_store},
+	{"an 80-bit store over a segment's limit is done in two parts", 0, {ZYDIS_MNEMONIC_FSTP}, excuse_half_limit},
 	{"LSL of the per-CPU descriptor shows the processor's number", 0, {ZYDIS_MNEMONIC_LSL}, excuse_cpu_number},
 	{"a repeated string instruction that overwrites itself",
 	 0,

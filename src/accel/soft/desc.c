@@ -179,13 +179,14 @@ void desc_stack_from_tss(struct soft_cpu *c, struct desc_stack *st, unsigned cpl
 	stack_load_ss(c, st, ss, cpl);
 }
 
-/* Limit check for a push: the item [off, off + width) within an expand-up or expand-down data segment. */
+/* Limit check for a push: the item [off, off + width) within an expand-up or expand-down data segment. In a flat one it
+ * may run over the end into the beginning, as other accesses may (seg_limit_ok). */
 static bool stack_room(const struct x86_seg *ss, uint32_t off, unsigned width)
 {
 	uint32_t last = off + width - 1;
 
 	if (last < off)
-		return false;
+		return !(ss->attr & X86_AR_DOWN) && ss->limit == UINT32_MAX && ss->base == 0;
 	if ((ss->attr & (X86_AR_CODE | X86_AR_DOWN)) == X86_AR_DOWN)
 		return off > ss->limit && last <= (ss->attr & X86_AR_DB ? UINT32_MAX : 0xffff);
 	return last <= ss->limit;

@@ -376,17 +376,19 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 	uint8_t image[AREA_MAX];
 	uint64_t rfbm = requested(c), used, lin, bv;
 	struct layout l;
-	unsigned size;
+	unsigned size, from = 0;
 
 	layout_of(c, rfbm, kind >= XSAVE_COMPACT, &l);
 	size = l.size;
 	lin = area_linear(c, i, size, 64, true);
-	probe_area(c, lin, size);
-	ld_buf(c, lin, image, size);
 	used = fpstate_in_use(c);
+	if (kind >= XSAVE_COMPACT && c->s.fpu.mxcsr != MXCSR_DEFAULT)
+		used |= STATE_SSE;
+	if (kind >= XSAVE_COMPACT && !(rfbm & used & (STATE_X87 | STATE_SSE)))
+		from = HEADER_AT; /* nothing is written to the place of what is not in use */
+	probe_area(c, wrap(c, lin + from), size - from);
+	ld_buf(c, wrap(c, lin + from), image + from, size - from);
 	if (kind >= XSAVE_COMPACT) {
-		if (c->s.fpu.mxcsr != MXCSR_DEFAULT)
-			used |= STATE_SSE;
 		fill_area(c, &l, image, rfbm & used, wide);
 		if (rfbm & used & STATE_SSE)
 			put_mxcsr(c, image);
@@ -400,7 +402,7 @@ static void save_area(struct soft_cpu *c, const struct insn *i, enum xsave_kind 
 		bv = load_le64(image + HEADER_AT);
 		store_le64(image + HEADER_AT, (bv & ~rfbm) | (used & rfbm));
 	}
-	st_buf(c, lin, image, size);
+	st_buf(c, wrap(c, lin + from), image + from, size - from);
 }
 
 static void fn_xsave(struct soft_cpu *c, const struct insn *i)
@@ -485,10 +487,11 @@ static void fn_xrstor(struct soft_cpu *c, const struct insn *i)
 	lin = area_linear(c, i, fpstate_size(c, rfbm, false), 64, false);
 	probe_read(c, wrap(c, lin + HEADER_AT + 8), 8); /* the header comes first */
 	ld_buf(c, wrap(c, lin + HEADER_AT), image + HEADER_AT, HEADER_SIZE);
-	/* Then whether the rest is there, before what the header says. */
+	/* Then whether the rest is there, before what the header says. A compacted area may have no MXCSR. */
+	compacted = load_le64(image + HEADER_AT + 8) >> 63;
 	if (rfbm & STATE_X87)
 		probe_read(c, lin, 1);
-	else if (rfbm & (STATE_SSE | STATE_AVX))
+	else if (rfbm & (STATE_SSE | STATE_AVX) && !compacted)
 		probe_read(c, wrap(c, lin + MXCSR_AT), 4);
 	bv = check_header(c, image + HEADER_AT, supervisor, &compacted);
 	layout_of(c, compacted ? load_le64(image + HEADER_AT + 8) << 1 >> 1 : rfbm, compacted, &l);

@@ -44,12 +44,17 @@ void thunk_vcpu_destroy(struct soft_cpu *c)
 
 /* ---- running ---- */
 
-void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size)
+static bool is_one_access(unsigned size, unsigned sub)
+{
+	return size <= 8 && is_power_of_2(size) && !(sub & SUB_LOOSE);
+}
+
+void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size, unsigned sub)
 {
 	uint8_t *stage = thunk_of(c)->stage;
 
 	/* What may be one device register is read by one access. */
-	if (size == 1 || size == 2 || size == 4 || size == 8) {
+	if (is_one_access(size, sub)) {
 		uint64_t v = ld(c, lin, size);
 
 		memcpy(stage, &v, sizeof(v));
@@ -59,11 +64,11 @@ void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size)
 	return stage;
 }
 
-void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size)
+void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size, unsigned sub)
 {
 	const uint8_t *stage = thunk_of(c)->stage;
 
-	if (size == 1 || size == 2 || size == 4 || size == 8) {
+	if (is_one_access(size, sub)) {
 		uint64_t v;
 
 		memcpy(&v, stage, sizeof(v));
@@ -106,7 +111,7 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 		mem = thunk_ram(c, lin, i->width, access == ACCESS_STORE);
 	}
 	if (access == ACCESS_LOAD && unlikely(!mem))
-		mem = thunk_stage_load(c, lin, i->width);
+		mem = thunk_stage_load(c, lin, i->width, i->sub);
 	/* VCVTPS2PH computes, with its exceptions and sticky flags, before it looks at memory. */
 	if (access == ACCESS_STORE && !mxcsr && unlikely(!mem)) {
 		if (kind == KIND_MMX) { /* processors are in MMX state by the time the store faults */
@@ -123,7 +128,7 @@ ALWAYS_INLINE void run(struct soft_cpu *c, const struct insn *i, enum kind kind,
 		thunk_x87_use(c);
 	execute(c, code, access == ACCESS_STORE && !mem ? thunk_of(c)->stage : mem, mxcsr);
 	if (access == ACCESS_STORE && unlikely(!mem))
-		thunk_stage_store(c, lin, i->width);
+		thunk_stage_store(c, lin, i->width, i->sub);
 }
 
 #define RUNNER(name, kind, access, mxcsr)                                                                             \
@@ -415,6 +420,11 @@ static enum kind kind_of(const struct insn_source *src)
 	return src->zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ? KIND_AVX : KIND_SSE;
 }
 
+bool thunk_is_loose(const ZydisDecodedInstruction *zi)
+{
+	return zi->mnemonic == ZYDIS_MNEMONIC_VCVTPH2PS || zi->mnemonic == ZYDIS_MNEMONIC_VCVTPS2PH;
+}
+
 bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size)
 {
 	switch (zi->mnemonic) {
@@ -448,6 +458,8 @@ static bool bind_plain(struct insn *i, const struct insn_source *src, struct thu
 		i->width = mem->size / 8;
 		if (thunk_must_align(src->zi, i->width))
 			i->sub |= SUB_ALIGN;
+		if (thunk_is_loose(src->zi))
+			i->sub |= SUB_LOOSE;
 	}
 	i->fn = runner[kind_of(src)][spec->mxcsr][access];
 	return i->fn;

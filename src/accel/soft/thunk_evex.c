@@ -168,7 +168,7 @@ static void fn_evex_load(struct soft_cpu *c, const struct insn *i)
 	}
 	lin = mem_addr(c, i, i->width, false);
 	mem = thunk_ram(c, lin, i->width, false);
-	execute(c, i, mem ? mem : thunk_stage_load(c, lin, i->width));
+	execute(c, i, mem ? mem : thunk_stage_load(c, lin, i->width, i->sub));
 }
 
 /* Everything is stored at once: into RAM by the thunk itself. */
@@ -181,7 +181,7 @@ static void store_whole(struct soft_cpu *c, const struct insn *i)
 		probe_write(c, lin, i->width);
 	execute(c, i, mem ? mem : thunk_of(c)->stage);
 	if (!mem)
-		thunk_stage_store(c, lin, i->width);
+		thunk_stage_store(c, lin, i->width, i->sub);
 }
 
 static void fn_evex_store(struct soft_cpu *c, const struct insn *i)
@@ -459,6 +459,8 @@ static void bind_memory(struct insn *i, const struct insn_source *src, const Zyd
 	i->width = mem->size / 8;
 	if (must_align(zi->mnemonic))
 		i->sub |= SUB_ALIGN;
+	if (thunk_is_loose(zi))
+		i->sub |= SUB_LOOSE;
 	if (packs(zi->mnemonic))
 		i->sub |= SUB_PACKED;
 	else if (accesses_all(zi))

@@ -47,7 +47,7 @@ ALWAYS_INLINE void move_load(struct soft_cpu *c, const struct insn *i, unsigned 
 	lin = place(c, i, size, false);
 	p = thunk_ram(c, lin, size, false);
 	if (unlikely(!p))
-		p = thunk_stage_load(c, lin, size);
+		p = thunk_stage_load(c, lin, size, 0);
 	xmm(c, i->reg)[0] = _mm_loadu_si128(p);
 	if (size == 32)
 		xmm(c, i->reg)[1] = _mm_loadu_si128(p + 1);

@@ -37,7 +37,10 @@ ALWAYS_INLINE struct thunk_cache *thunk_cache_of(const struct soft_vm *sv)
 }
 
 /* struct insn's sub for thunks */
-enum { SUB_ALIGN = 1 << 0 /* the operand must be aligned to its size */ };
+enum {
+	SUB_ALIGN = 1 << 0, /* the operand must be aligned to its size */
+	SUB_LOOSE = 1 << 1, /* its alignment is never checked, not even where all others' is */
+};
 
 /* ---- the checks before an instruction ---- */
 
@@ -71,8 +74,8 @@ ALWAYS_INLINE void *thunk_ram(struct soft_cpu *c, uint64_t lin, unsigned size, b
 }
 
 /* Slow ways for what thunk_ram does not find. Reads go into the stage, whose address is returned. */
-void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size);
-void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size);
+void *thunk_stage_load(struct soft_cpu *c, uint64_t lin, unsigned size, unsigned sub);
+void thunk_stage_store(struct soft_cpu *c, uint64_t lin, unsigned size, unsigned sub);
 
 /* ---- thunk_signal.c ---- */
 /* Installs the SIGFPE and SIGILL handlers of the process, once. */
@@ -116,6 +119,8 @@ unsigned thunk_plain_opcode(const ZydisDecodedInstruction *zi, bool *escape);
 bool thunk_operand_size_16(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op);
 
 /* ---- helpers of binding ---- */
+/* SDM 2A, VCVTPH2PS and VCVTPS2PH: "do not report #AC". */
+bool thunk_is_loose(const ZydisDecodedInstruction *zi);
 /* #GP(0) when a memory operand of size bytes is not aligned to them. */
 bool thunk_must_align(const ZydisDecodedInstruction *zi, unsigned size);
 /* The instruction's memory operand (explicit, or implicit as MASKMOVQ's), or NULL. */

@@ -154,7 +154,7 @@ static void fn_load(struct soft_cpu *c, const struct insn *i)
 	void *p = operand(c, i, false, &lin);
 
 	if (unlikely(!p))
-		p = thunk_stage_load(c, lin, i->width);
+		p = thunk_stage_load(c, lin, i->width, 0);
 	thunk_x87_use(c);
 	((thunk_code *)i->aux)(c, p);
 	after(c, i, true, lin);
@@ -194,7 +194,7 @@ static void fn_store(struct soft_cpu *c, const struct insn *i)
 	((thunk_code *)i->aux)(c, p ? p : thunk_of(c)->stage);
 	unstored = after(c, i, true, lin);
 	if (unlikely(!p) && !unstored)
-		thunk_stage_store(c, lin, i->width);
+		thunk_stage_store(c, lin, i->width, 0);
 }
 
 /* ---- control instructions ---- */
