@@ -176,6 +176,8 @@ static int copy_all(const struct disk_image_convert *c, struct disk_image *to, u
 		memset(piece + len, 0, round_up(len, unit) - len);
 		for (uint64_t n = 0; n < len && !rc; n += unit)
 			rc = write_unit(to, piece + n, len - n < unit ? len - n : unit, at + n, c->compress);
+		if (!rc && c->stop && atomic_load(c->stop))
+			rc = -ECANCELED;
 		if (rc)
 			return rc;
 		at += len;

@@ -5,6 +5,8 @@
 
 #include "block/qcow2.h"
 
+#include <stdatomic.h>
+
 enum disk_format { IMAGE_RAW, IMAGE_QCOW2 };
 
 struct disk_image {
@@ -42,6 +44,7 @@ struct disk_image_convert {
 	/* Called now and then with bytes of the disk; may be NULL. */
 	void (*progress)(void *opaque, uint64_t done, uint64_t total);
 	void *opaque;
+	const atomic_bool *stop; /* may be NULL; once it is true the copy breaks off with -ECANCELED */
 };
 int disk_image_convert(const struct disk_image_convert *c, struct err *e) ATTR_MUST_USE;
 

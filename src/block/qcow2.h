@@ -40,6 +40,9 @@ int qcow2_writev(struct qcow2 *q, uint64_t offset, uint64_t len, const struct io
 int qcow2_zero(struct qcow2 *q, uint64_t offset, uint64_t len) ATTR_MUST_USE;
 /* As zero, for the whole clusters inside the range; others keep what they hold. */
 int qcow2_discard(struct qcow2 *q, uint64_t offset, uint64_t len) ATTR_MUST_USE;
+/* Gives every cluster that the image does not hold a place in the file, where it is zeros; so no write has to find one.
+ * For an image that was just made and has no backing file. */
+int qcow2_preallocate(struct qcow2 *q) ATTR_MUST_USE;
 int qcow2_flush(struct qcow2 *q) ATTR_MUST_USE;
 /* One cluster (the last may be short: zeros behind it) that was never written. */
 int qcow2_write_compressed(struct qcow2 *q, uint64_t offset, const void *data) ATTR_MUST_USE;

@@ -378,6 +378,49 @@ int qcow2_discard(struct qcow2 *q, uint64_t offset, uint64_t len)
 	return zero_entries(q, first >> q->cluster_bits, (last - first) >> q->cluster_bits);
 }
 
+/* Locked. What was counted and freed before may hold old bytes: what is behind the file's end alone is zeros. */
+static int take_zeros(struct qcow2 *q, struct fresh *f)
+{
+	int64_t size = q->file.ops->size(q->file.opaque);
+	uint64_t left = ((q->size + q->cluster - 1) >> q->cluster_bits) - f->first;
+	uint64_t most = RUN_BYTES_MAX >> q->cluster_bits;
+	int rc = size < 0 ? (int)size : q_alloc(q, left < most ? left : most, false, &f->host, &f->clusters);
+	if (rc || f->host >= (uint64_t)size)
+		return rc;
+	uint64_t len = f->clusters << q->cluster_bits;
+	uint8_t *zeros = calloc(1, len);
+	rc = zeros ? q_file_write(&q->file, zeros, len, f->host) : -ENOMEM;
+	free(zeros);
+	return rc;
+}
+
+int qcow2_preallocate(struct qcow2 *q)
+{
+	struct fresh f = {0};
+	uint64_t end = 0;
+	int rc = q->read_only ? -EROFS : has_backing(q) ? -EINVAL : 0;
+	pthread_mutex_lock(&q->lock);
+	while (!rc && f.first << q->cluster_bits < q->size) {
+		struct q_extent x;
+		rc = q_map(q, f.first << q->cluster_bits, q->cluster, &x);
+		f.clusters = 1;
+		if (rc || x.kind != Q_UNALLOCATED)
+			goto next;
+		rc = take_zeros(q, &f);
+		if (!rc)
+			rc = link_fresh(q, &f);
+		if (f.host + (f.clusters << q->cluster_bits) > end)
+			end = f.host + (f.clusters << q->cluster_bits);
+next:
+		f.first += f.clusters;
+	}
+	int64_t size = q->file.ops->size(q->file.opaque);
+	if (!rc && size >= 0 && (uint64_t)size < end)
+		rc = q->file.ops->truncate(q->file.opaque, end);
+	pthread_mutex_unlock(&q->lock);
+	return rc ? rc : qcow2_flush(q);
+}
+
 int qcow2_flush(struct qcow2 *q)
 {
 	pthread_mutex_lock(&q->lock);

@@ -12,6 +12,8 @@ struct loop;
 struct server;
 struct domains;
 struct networks;
+struct storage;
+struct secrets;
 
 /* Consoles that clients are connected to. */
 struct console_list {
@@ -23,12 +25,15 @@ struct daemon {
 	struct server *server;
 	struct domains *domains;
 	struct networks *networks;
+	struct storage *storage;
+	struct secrets *secrets;
 	struct console_list consoles;
 	bool session;          /* a user's own instance, not the system's */
 	char config_dir[PATH_MAX / 4]; /* definitions */
 	char run_dir[PATH_MAX / 4];    /* what is about running machines; goes with the host's next start */
 	char log_dir[PATH_MAX / 4];
 	char socket_dir[PATH_MAX / 4];
+	char images_dir[PATH_MAX / 4]; /* of the storage pool "default" */
 	char program_dir[PATH_MAX / 4]; /* where panal-vmm lies */
 };
 

@@ -10,6 +10,8 @@
 #include "daemon/remote/remote.h"
 #include "daemon/rpc/server.h"
 #include "daemon/sockets.h"
+#include "daemon/storage/secret.h"
+#include "daemon/storage/storage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +45,8 @@ static const struct option_row {
 	{"--run", "DIR", offsetof(struct daemon, run_dir), "where running machines are noted"},
 	{"--log", "DIR", offsetof(struct daemon, log_dir), "where machines write their messages"},
 	{"--sockets", "DIR", offsetof(struct daemon, socket_dir), "where clients find the sockets"},
+	{"--images", "DIR", offsetof(struct daemon, images_dir),
+	 "directory of the storage pool \"default\", when it is made at the first start"},
 	{"--procedures", NULL, 0, "print the procedures of libvirt's protocol as a table, and which are there"},
 	{"--version", NULL, 0, "print the version"},
 	{"--help", NULL, 0, "print this"},
@@ -159,12 +163,14 @@ static void set_places(struct daemon *d)
 		user_dir(d->run_dir, size, "XDG_RUNTIME_DIR", ".cache", "panal");
 		user_dir(d->socket_dir, size, "XDG_RUNTIME_DIR", ".cache", "libvirt");
 		user_dir(d->log_dir, size, "XDG_STATE_HOME", ".local/state", "panal");
+		user_dir(d->images_dir, size, "XDG_DATA_HOME", ".local/share", "libvirt/images");
 		return;
 	}
 	default_dir(d->config_dir, size, "/etc/panal");
 	default_dir(d->run_dir, size, "/run/panal");
 	default_dir(d->socket_dir, size, "/run/libvirt");
 	default_dir(d->log_dir, size, "/var/log/panal");
+	default_dir(d->images_dir, size, "/var/lib/libvirt/images");
 }
 
 /* The directory and those above it. */
@@ -263,6 +269,8 @@ static int start(struct program *p, struct err *e)
 	const struct server_config cfg = { .admit = admit, .opaque = d };
 	const struct domain_watcher watcher = remote_watcher(d);
 	const struct network_watcher network_watcher = remote_network_watcher(d);
+	const struct storage_watcher storage_watcher = remote_storage_watcher(d);
+	const struct secret_watcher secret_watcher = remote_secret_watcher(d);
 	struct server_config own = cfg;
 	int ret = loop_create(&d->loop, NULL, e);
 
@@ -281,7 +289,13 @@ static int start(struct program *p, struct err *e)
 	if (ret < 0)
 		return ret;
 	networks_load(d->networks); /* before the machines, which are plugged into them */
-	ret = domains_create(&d->domains, d, &watcher, e);
+	ret = storage_create(&d->storage, d, &storage_watcher, e);
+	if (ret == 0)
+		ret = storage_load(d->storage, e);
+	if (ret == 0)
+		ret = secrets_create(&d->secrets, d, &secret_watcher, e);
+	if (ret == 0)
+		ret = domains_create(&d->domains, d, &watcher, e);
 	if (ret == 0)
 		ret = domains_load(d->domains, e);
 	if (ret < 0)
@@ -295,7 +309,10 @@ static void stop(struct program *p)
 		sockets_remove(p->d.socket_dir);
 	domains_destroy(p->d.domains);
 	networks_destroy(p->d.networks);
+	storage_stop(p->d.storage);
 	server_destroy(p->d.server);
+	storage_destroy(p->d.storage);
+	secrets_destroy(p->d.secrets);
 	loop_fd_remove(p->signals);
 	fd_close(&p->signal_fd);
 	fd_close(&p->lock_fd);

@@ -40,8 +40,8 @@ ROOMS = {
     # Our own programs' way to the daemon: the protocol's tables and nothing else of it.
     "client": ["base", "daemon/rpc/packet.h", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
     "cli": ["base", "client", "control/client", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
-    # The daemon shares the VMM's event loop and its timers, and nothing else of the core.
-    "daemon": ["base", "control/client", "core/loop.h", "core/clock.h"],
+    # The daemon shares the VMM's event loop and its timers, and the images as files for tools; nothing else of it.
+    "daemon": ["base", "control/client", "core/loop.h", "core/clock.h", "block/disk_image.h"],
     "web": ["base", "control/client"],
 }
 

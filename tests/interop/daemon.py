@@ -436,7 +436,8 @@ def activation():
 
         command = 'LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@"'
         with subprocess.Popen(["sh", "-c", command, os.path.join(BUILD, "panald"), "--config", d + "/c", "--run", d + "/r",
-                               "--log", d + "/l", "--sockets", d + "/s"], preexec_fn=pass_sockets, close_fds=False) as daemon:
+                               "--log", d + "/l", "--sockets", d + "/s", "--images", d + "/i"],
+                              preexec_fn=pass_sockets, close_fds=False) as daemon:
             c = libvirt.open(f"qemu+unix:///system?socket={paths[0]}")
             c.defineXML(domain_xml("lit"))
             ro = libvirt.open(f"qemu+unix:///system?socket={paths[1]}")
@@ -452,7 +453,8 @@ def activation():
 def one_daemon():
     """A second daemon does not take the first one's sockets or machines."""
     with Panald() as p:
-        second = [os.path.join(BUILD, "panald"), "--config", p.path("c2"), "--run", p.path("r2"), "--log", p.path("l2")]
+        second = [os.path.join(BUILD, "panald"), "--config", p.path("c2"), "--run", p.path("r2"), "--log", p.path("l2"),
+                  "--images", p.path("images")]
         done = subprocess.run([*second, "--sockets", p.path("sockets")], capture_output=True, text=True, timeout=20)
         expect(done.returncode == 1 and "another daemon serves" in done.stderr, done.stderr)
         second[4] = p.path("run")

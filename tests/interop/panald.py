@@ -87,7 +87,8 @@ class Panald:
         with open(self.path("panald.log"), "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "panald"), "--config", self.path("config"), "--run", self.path("run"),
-                 "--log", self.path("log"), "--sockets", self.path("sockets"), *self.arguments()], stdout=log, stderr=log)
+                 "--log", self.path("log"), "--sockets", self.path("sockets"), "--images",
+                 self.path("images"), *self.arguments()], stdout=log, stderr=log)
         wait_for("socket", lambda: self.process.poll() is not None or self.answers(), 20)
         expect(self.process.poll() is None, f"panald ended: {self.log()}")
 

@@ -75,8 +75,11 @@ ARGUMENTS = {
     "net-port-delete": "default " + UUID, "nodedev-create": "{d}/text", "nodedev-define": "{d}/text",
     "secret-define": "{d}/secret.xml", "secret-set-value": UUID + " --base64 YQ==", "pool-create-as": "p dir --target {d}",
     "pool-create": "{d}/pool.xml", "pool-define-as": "p dir --target {d}", "pool-define": "{d}/pool.xml",
-    "pool-uuid": "default", "vol-clone": "--pool default a b", "vol-create-as": "default v 1M",
-    "vol-create": "default {d}/text", "vol-create-from": "default {d}/text a", "vol-download": "--pool default a {d}/down",
+    "pool-uuid": "default", "pool-build": "{q}", "pool-start": "{q}", "pool-delete": "{q}", "pool-undefine": "{q}",
+    "pool-destroy": "{p}", "pool-edit": "{q}", "pool-autostart": "{q}", "vol-pool": "{i}/a", "vol-key": "a default",
+    "vol-path": "a default", "vol-list": "default", "vol-name": "{i}/a",
+    "vol-clone": "--pool default a b", "vol-create-as": "default v 1M",
+    "vol-create": "default {d}/vol.xml", "vol-create-from": "default {d}/vol.xml a --inputpool default", "vol-download": "--pool default a {d}/down",
     "vol-resize": "--pool default a 2M", "vol-upload": "--pool default a {d}/text", "domlaunchsecinfo": "running",
     "domsetlaunchsecstate": "running --secret {d}/text", "guestvcpus": "running", "perf": "running",
     "domdirtyrate-calc": "running", "node-memory-tune": "", "numatune": "running", "memtune": "running",
@@ -96,6 +99,7 @@ FILES = {
     "net.xml": "<network><name>n1</name></network>", "net2.xml": "<network><name>n2</name></network>",
     "host.xml": "<host mac='52:54:00:00:00:01' ip='192.168.122.9'/>",
     "pool.xml": "<pool type='dir'><name>p1</name><target><path>{d}</path></target></pool>",
+    "vol.xml": "<volume><name>v2</name><capacity unit='M'>1</capacity></volume>",
     "secret.xml": "<secret ephemeral='no' private='no'><usage type='volume'><volume>/x</volume></usage></secret>",
 }
 
@@ -159,6 +163,8 @@ class Bed:
             d = self.connection.defineXML(domain_xml(own, memory=64))
             if "{v}" in text:
                 d.create()
+        self.storage()
+        text = text.replace("{p}", "on").replace("{q}", "off").replace("{i}", self.p.path("images"))
         text = text.replace("{v}", own or "").replace("{o}", own or "").replace("{d}", self.files).replace("{{}}", "{}")
         try:
             done = subprocess.run(["virsh", "-c", self.p.uri(), name, *text.split()], capture_output=True, text=True,
@@ -172,6 +178,32 @@ class Bed:
             return "works", said
         errors = " ".join(line for line in said.splitlines() if line.startswith("error: "))
         return ("not there yet" if UNSUPPORTED.search(errors) else "refused"), errors
+
+    def storage(self):
+        """Volume `a` in pool `default`, a secret, a pool `on` and a pool `off`, new for each command."""
+        c = self.connection
+        for pool in c.listAllStoragePools():
+            if pool.name() != "default":
+                persistent = pool.isPersistent()
+                if pool.isActive():
+                    pool.destroy()
+                if persistent:
+                    pool.undefine()
+        default = c.storagePoolLookupByName("default")
+        for volume in default.listAllVolumes():
+            volume.delete()
+        for secret in c.listAllSecrets():
+            secret.undefine()
+        default.createXML("<volume><name>a</name><capacity unit='M'>1</capacity></volume>")
+        secret = c.secretDefineXML(f"<secret private='no'><uuid>{UUID}</uuid><usage type='volume'><volume>/y</volume></usage>"
+                                   "</secret>")
+        secret.setValue(b"value")
+        for name in ("on", "off"):
+            path = self.p.path("pool-" + name)
+            os.makedirs(path, exist_ok=True)
+            pool = c.storagePoolDefineXML(f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>")
+            if name == "on":
+                pool.create()
 
     def clean(self):
         for d in self.connection.listAllDomains():

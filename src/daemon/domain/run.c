@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/domain/plug.h"
+#include "daemon/storage/storage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -196,6 +197,26 @@ static void on_ready(void *opaque)
 	}
 }
 
+/* Where the arguments find what is not in the document. */
+struct sources {
+	struct plugs plugs;
+	struct storage *storage;
+};
+
+static const char *volume_path(void *opaque, const struct domdef_disk *k)
+{
+	const struct sources *s = opaque;
+
+	return volume_for_machine(s->storage, k->source.pool, k->source.volume);
+}
+
+static const char *tap_text(void *opaque, const struct domdef_interface *i)
+{
+	struct sources *s = opaque;
+
+	return plugs_text(&s->plugs, i);
+}
+
 /* What lies in the machine's run directory under fixed names. */
 struct place {
 	char serial[DOMAIN_PATH_MAX + 8], control[16];
@@ -244,26 +265,27 @@ static int spawn(struct domain *d, const char *dir, struct domdef_args *args, co
 static int launch(struct domain *d, struct err *e)
 {
 	struct domdef_args args = { 0 };
-	struct plugs plugs;
+	struct sources sources = { .storage = d->all->daemon->storage };
 	struct place p;
 	char dir[PATH_MAX];
-	int ret = plugs_open(&plugs, d->all->daemon->networks, d->def, MACHINE_FIRST_FD, e);
+	int ret = plugs_open(&sources.plugs, d->all->daemon->networks, d->def, MACHINE_FIRST_FD, e);
 
 	if (ret == 0)
 		ret = make_place(d, &p, dir, e);
-	p.place.tap = plugs_text;
-	p.place.opaque = &plugs;
+	p.place.tap = tap_text;
+	p.place.volume = volume_path;
+	p.place.opaque = &sources;
 	if (ret == 0)
 		ret = domdef_vmm_args(&args, d->def, &p.place, e);
 	if (ret == 0)
 		ret = note_write(d, NOTE_STARTING, e);
 	if (ret == 0)
-		ret = spawn(d, dir, &args, &plugs, e);
+		ret = spawn(d, dir, &args, &sources.plugs, e);
 	/* Now with its number; without it the next daemon reaches the process through its socket. */
 	if (ret == 0 && note_write(d, NOTE_STARTING, NULL) < 0)
 		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));
 	domdef_args_free(&args);
-	plugs_close(&plugs);
+	plugs_close(&sources.plugs);
 	return ret;
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/remote/events.h"
 
 #include "daemon/remote/remote_priv.h"
+#include "daemon/remote/storage_calls.h"
 
 /* The events of each kind have numbers from 0 on; which of them ever happen is another matter. */
 static const int event_count[WATCH_KINDS] = {
@@ -128,7 +129,71 @@ static void reboot(void *opaque, const struct domain *d)
 
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
-	return (struct domain_watcher){ .lifecycle = lifecycle, .reboot = reboot, .opaque = daemon };
+	return (struct domain_watcher){.lifecycle = lifecycle, .reboot = reboot, .opaque = daemon};
+}
+
+/* ---- storage ---- */
+
+enum { EVENT_ID_REFRESH = 1, EVENT_ID_VALUE_CHANGED = 1 };
+
+static void pool_lifecycle(void *opaque, const struct pool *p, int event)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_pool(&o, p);
+	xdr_i32(&o, event);
+	xdr_i32(&o, 0);
+	watch_send(daemon->server, WATCH_POOL, EVENT_ID_LIFECYCLE, "STORAGE_POOL_EVENT_LIFECYCLE", pool_uuid(p), &o);
+	xdr_out_free(&o);
+}
+
+static void pool_refreshed(void *opaque, const struct pool *p)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_pool(&o, p);
+	watch_send(daemon->server, WATCH_POOL, EVENT_ID_REFRESH, "STORAGE_POOL_EVENT_REFRESH", pool_uuid(p), &o);
+	xdr_out_free(&o);
+}
+
+struct storage_watcher remote_storage_watcher(struct daemon *daemon)
+{
+	return (struct storage_watcher){.lifecycle = pool_lifecycle, .refresh = pool_refreshed, .opaque = daemon};
+}
+
+static void secret_lifecycle(void *opaque, const struct secret *s, int event)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_secret(&o, s);
+	xdr_i32(&o, event);
+	xdr_i32(&o, 0);
+	watch_send(daemon->server, WATCH_SECRET, EVENT_ID_LIFECYCLE, "SECRET_EVENT_LIFECYCLE", s->def->uuid.b, &o);
+	xdr_out_free(&o);
+}
+
+static void secret_changed(void *opaque, const struct secret *s)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_secret(&o, s);
+	watch_send(daemon->server, WATCH_SECRET, EVENT_ID_VALUE_CHANGED, "SECRET_EVENT_VALUE_CHANGED", s->def->uuid.b,
+		   &o);
+	xdr_out_free(&o);
+}
+
+struct secret_watcher remote_secret_watcher(struct daemon *daemon)
+{
+	return (struct secret_watcher){
+		.lifecycle = secret_lifecycle, .value_changed = secret_changed, .opaque = daemon};
 }
 
 /* Machines that were plugged into a network that was stopped are so again when it starts. */

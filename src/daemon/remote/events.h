@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The events of domains and networks, sent to the clients that registered for them. */
+/* The events of domains, networks, pools and secrets, sent to the clients that registered for them. */
 #ifndef PANAL_DAEMON_REMOTE_EVENTS_H
 #define PANAL_DAEMON_REMOTE_EVENTS_H
 
 #include "daemon/domain/domain.h"
 #include "daemon/network/network.h"
+#include "daemon/storage/secret.h"
+#include "daemon/storage/storage.h"
 
 struct daemon;
 
 /* daemon->server is there before the first event. */
 struct domain_watcher remote_watcher(struct daemon *daemon);
 struct network_watcher remote_network_watcher(struct daemon *daemon);
+struct storage_watcher remote_storage_watcher(struct daemon *daemon);
+struct secret_watcher remote_secret_watcher(struct daemon *daemon);
 
 #endif

@@ -19,4 +19,9 @@ void remote_register(struct server *s)
 	server_handle(s, remote_interfaces, remote_interfaces_count);
 	server_handle(s, remote_nodedev, remote_nodedev_count);
 	server_handle(s, remote_hostif, remote_hostif_count);
+	server_handle(s, remote_storage_pool, remote_storage_pool_count);
+	server_handle(s, remote_storage_volume, remote_storage_volume_count);
+	server_handle(s, remote_storage_stream, remote_storage_stream_count);
+	server_handle(s, remote_secret, remote_secret_count);
+	server_handle(s, remote_domain_block, remote_domain_block_count);
 }

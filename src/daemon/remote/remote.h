@@ -46,6 +46,16 @@ extern const struct handler remote_hostif[];
 extern const unsigned remote_hostif_count;
 extern const struct handler remote_interfaces[];
 extern const unsigned remote_interfaces_count;
+extern const struct handler remote_storage_pool[];
+extern const unsigned remote_storage_pool_count;
+extern const struct handler remote_storage_volume[];
+extern const unsigned remote_storage_volume_count;
+extern const struct handler remote_storage_stream[];
+extern const unsigned remote_storage_stream_count;
+extern const struct handler remote_secret[];
+extern const unsigned remote_secret_count;
+extern const struct handler remote_domain_block[];
+extern const unsigned remote_domain_block_count;
 
 /* Gives the server all of them. */
 void remote_register(struct server *s);

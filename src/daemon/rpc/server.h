@@ -113,6 +113,10 @@ struct stream *stream_open(struct call *c, const struct stream_ops *ops, void *o
 bool stream_send(struct stream *s, const uint8_t *data, size_t len) ATTR_MUST_USE;
 /* No more data comes; the client's end follows by finish. */
 void stream_send_end(struct stream *s);
+/* In finish: the answer to the client's end comes later, by stream_end. What else the client sends is not looked at. */
+void stream_defer(struct stream *s);
+/* Ends a stream that was deferred, with an error when f is not NULL. The stream is gone. */
+void stream_end(struct stream *s, const struct fault *f);
 /* Ends the stream from our side with an error. The stream is gone. */
 void stream_abort(struct stream *s, const struct fault *f);
 /* While held, no byte is read from the stream's client. */

@@ -63,7 +63,7 @@ struct stream {
 	uint32_t procedure, serial;
 	const struct stream_ops *ops;
 	void *opaque;
-	bool held, starved;
+	bool held, starved, deferred;
 };
 
 struct server {

@@ -86,19 +86,33 @@ static struct stream *find(struct client *c, const struct packet *p)
 	return NULL;
 }
 
-/* The client has sent all that it has: it waits for an empty answer. */
-static void finish(struct stream *s)
+void stream_defer(struct stream *s)
+{
+	s->deferred = true;
+}
+
+void stream_end(struct stream *s, const struct fault *f)
 {
 	const struct packet p = head_of(s, STATUS_OK);
 	struct client *c = s->client;
-	struct fault f = { 0 };
 
-	if (!s->ops->finish(s->opaque, &f)) {
-		stream_abort(s, &f);
+	if (f) {
+		stream_abort(s, f);
 		return;
 	}
 	stream_free(s);
 	client_send(c, &p, NULL, 0, NULL, 0);
+}
+
+/* The client has sent all that it has: it waits for an empty answer. */
+static void finish(struct stream *s)
+{
+	struct fault f = { 0 };
+
+	if (!s->ops->finish(s->opaque, &f))
+		stream_abort(s, &f);
+	else if (!s->deferred)
+		stream_end(s, NULL);
 }
 
 static void aborted(struct stream *s)
@@ -118,10 +132,12 @@ void stream_packet(struct client *c, const struct packet *p, const uint8_t *data
 
 	if (!s)
 		return;
-	if (p->status == STATUS_OK)
-		finish(s);
-	else if (p->status == STATUS_ERROR)
+	if (p->status == STATUS_ERROR)
 		aborted(s);
+	else if (s->deferred)
+		return;
+	else if (p->status == STATUS_OK)
+		finish(s);
 	else if (len && !s->ops->data(s->opaque, data, len, &f))
 		stream_abort(s, &f);
 }
