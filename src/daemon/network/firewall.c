@@ -195,12 +195,12 @@ static void drop_rule(struct script *s, const json_t *rule, const char *family, 
 
 /* Matches that iptables-nft can show: its users' tools refuse a chain with others. */
 static void put_foreign(struct script *s, const struct foreign *f, const char *family, const char *bridge,
-			const char *mark)
+			const char *mark, bool forwarded)
 {
 	static const char *const asked[] = {"udp dport 67", "udp dport 547", "udp dport 53", "tcp dport 53"};
 	const char *chain = f->docker ? "DOCKER-USER" : "FORWARD";
 
-	if (f->docker || f->forward_drops) {
+	if (forwarded && (f->docker || f->forward_drops)) {
 		add(s, "insert rule %s filter %s oifname \"%s\" counter accept comment \"%s\"", family, chain, bridge,
 		    mark);
 		add(s, "insert rule %s filter %s iifname \"%s\" counter accept comment \"%s\"", family, chain, bridge,
@@ -212,7 +212,7 @@ static void put_foreign(struct script *s, const struct foreign *f, const char *f
 }
 
 int firewall_foreign_text(struct buf *b, const char *listing, size_t len, const char *family, const char *bridge,
-			  bool in_use)
+			  enum firewall_use use)
 {
 	json_t *root = json_loadb(listing, len, 0, NULL), *all = json_object_get(root, "nftables"), *item;
 	struct script s = { .b = b };
@@ -227,15 +227,35 @@ int firewall_foreign_text(struct buf *b, const char *listing, size_t len, const 
 		if (json_object_get(item, "rule"))
 			drop_rule(&s, json_object_get(item, "rule"), family, mark);
 	}
-	if (in_use)
-		put_foreign(&s, &f, family, bridge, mark);
+	if (use != FIREWALL_GONE)
+		put_foreign(&s, &f, family, bridge, mark, use == FIREWALL_FORWARDED);
 	json_decref(root);
 	return s.ret;
 }
 
+bool firewall_in_order(const char *listing, size_t len, const char *bridge)
+{
+	json_t *root = json_loadb(listing, len, 0, NULL), *all = json_object_get(root, "nftables"), *item;
+	struct foreign f = { 0 };
+	bool ours = false;
+	char table[40];
+	size_t n;
+
+	snprintf(table, sizeof(table), "panal-%.20s", bridge);
+	json_array_foreach(all, n, item) {
+		const json_t *chain = json_object_get(item, "chain");
+
+		if (chain && !strcmp(string(chain, "table"), "filter"))
+			see_chain(&f, chain);
+		ours |= chain && !strcmp(string(chain, "table"), table);
+	}
+	json_decref(root);
+	return ours && !f.docker && !f.forward_drops && !f.input_drops;
+}
+
 /* ---- doing ---- */
 
-static int foreign(struct buf *b, const char *family, const char *bridge, bool in_use)
+static int foreign(struct buf *b, const char *family, const char *bridge, enum firewall_use use)
 {
 	const char *const argv[] = {"nft", "-j", "-a", "list", "table", family, "filter", NULL};
 	char *listing = NULL;
@@ -244,7 +264,7 @@ static int foreign(struct buf *b, const char *family, const char *bridge, bool i
 
 	/* A host without such a table is the usual case. */
 	if (child_run(argv, "", 0, &listing, &len, NULL) == 0)
-		ret = firewall_foreign_text(b, listing, len, family, bridge, in_use);
+		ret = firewall_foreign_text(b, listing, len, family, bridge, use);
 	free(listing);
 	return ret;
 }
@@ -266,19 +286,31 @@ static bool has_ipv6(const struct netdef *d)
 
 int firewall_apply(const struct netdef *d, struct err *e)
 {
+	enum firewall_use use = d->forward ? FIREWALL_FORWARDED : FIREWALL_ISOLATED;
 	struct buf b;
 	int ret;
 
 	buf_init(&b, SCRIPT_MAX);
 	ret = firewall_text(&b, d, e);
 	if (ret == 0)
-		ret = foreign(&b, "ip", d->bridge, d->forward);
+		ret = foreign(&b, "ip", d->bridge, use);
 	if (ret == 0 && has_ipv6(d))
-		ret = foreign(&b, "ip6", d->bridge, d->forward);
+		ret = foreign(&b, "ip6", d->bridge, use);
 	if (ret == 0)
 		ret = run(&b, e);
 	buf_free(&b);
 	return ret < 0 && e ? err_wrap(e, "the firewall rules of bridge %s", d->bridge) : ret;
+}
+
+int firewall_refresh(const struct netdef *d, struct err *e)
+{
+	static const char *const argv[] = {"nft", "-j", "list", "chains", NULL};
+	char *listing = NULL;
+	size_t len = 0;
+	bool fine = child_run(argv, "", 0, &listing, &len, NULL) == 0 && firewall_in_order(listing, len, d->bridge);
+
+	free(listing);
+	return fine ? 0 : firewall_apply(d, e);
 }
 
 int firewall_remove(const char *bridge, struct err *e)
@@ -291,9 +323,9 @@ int firewall_remove(const char *bridge, struct err *e)
 	buf_init(&b, SCRIPT_MAX);
 	ret = buf_printf(&b, "table inet panal-%s\ndelete table inet panal-%s\n", bridge, bridge);
 	if (ret == 0)
-		ret = foreign(&b, "ip", bridge, false);
+		ret = foreign(&b, "ip", bridge, FIREWALL_GONE);
 	if (ret == 0)
-		ret = foreign(&b, "ip6", bridge, false);
+		ret = foreign(&b, "ip6", bridge, FIREWALL_GONE);
 	if (ret == 0)
 		ret = run(&b, e);
 	buf_free(&b);

@@ -20,7 +20,7 @@ static int find_bridge(struct networks *ns, const char *name, const struct netde
 		return err_set(e, -ESRCH, "no network with matching name '%s'", name);
 	if (n->active) {
 		/* Docker or a firewall's reload may have come since the start. */
-		if (netdef_own_bridge(n->def) && firewall_apply(n->def, &own) < 0)
+		if (netdef_own_bridge(n->def) && firewall_refresh(n->def, &own) < 0)
 			log_line(LOG_WARNING, "network %s: %s", name, own.text);
 	} else if (network_start(n, &f) < 0) {
 		return err_set(e, -EIO, "network '%s' is not active and does not start: %.400s", name, f.text);

@@ -73,6 +73,8 @@ void domdef_strip_device(const struct domdef_kind *k, struct domdev *dev)
 
 		if (i->target && (!strncmp(i->target, "vnet", 4) || !strncmp(i->target, "macvtap", 7)))
 			drop(&i->target);
+		if (i->type == DOM_NET_NETWORK) /* of a running machine: where its network had it */
+			drop(&i->bridge);
 	} else if (!strcmp(k->name, "graphics")) {
 		struct domdef_graphics *g = (struct domdef_graphics *)dev;
 

@@ -183,12 +183,12 @@ static void rules(void **state)
 		"</ip></network>", firewall_text, "address range");
 }
 
-static void foreign_is(const char *listing, bool in_use, const char *wanted)
+static void foreign_is(const char *listing, enum firewall_use use, const char *wanted)
 {
 	struct buf b;
 
 	buf_init(&b, 1 << 16);
-	assert_int_equal(firewall_foreign_text(&b, listing, strlen(listing), "ip", "virbr7", in_use), 0);
+	assert_int_equal(firewall_foreign_text(&b, listing, strlen(listing), "ip", "virbr7", use), 0);
 	assert_int_equal(buf_append_byte(&b, 0), 0);
 	assert_string_equal((char *)b.data, wanted);
 	buf_free(&b);
@@ -200,20 +200,45 @@ static void foreign_is(const char *listing, bool in_use, const char *wanted)
 
 static void other_tables(void **state)
 {
-	foreign_is("", true, "");
-	foreign_is("no JSON", true, "");
-	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "accept") "]}", true, "");
+	foreign_is("", FIREWALL_FORWARDED, "");
+	foreign_is("no JSON", FIREWALL_FORWARDED, "");
+	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "accept") "]}", FIREWALL_FORWARDED, "");
 	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "drop") "," RULE("FORWARD", "panal:virbr7") ","
-		   RULE("FORWARD", "panal:virbr70") "]}", true,
+		   RULE("FORWARD", "panal:virbr70") "]}", FIREWALL_FORWARDED,
 		   "delete rule ip filter FORWARD handle 7\n"
 		   "insert rule ip filter FORWARD oifname \"virbr7\" counter accept comment \"panal:virbr7\"\n"
 		   "insert rule ip filter FORWARD iifname \"virbr7\" counter accept comment \"panal:virbr7\"\n");
-	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "drop") ",{\"chain\": {\"name\": \"DOCKER-USER\"}}]}", true,
+	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "drop") ",{\"chain\": {\"name\": \"DOCKER-USER\"}}]}",
+		   FIREWALL_FORWARDED,
 		   "insert rule ip filter DOCKER-USER oifname \"virbr7\" counter accept comment \"panal:virbr7\"\n"
 		   "insert rule ip filter DOCKER-USER iifname \"virbr7\" counter accept comment \"panal:virbr7\"\n");
-	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "drop") "," RULE("FORWARD", "panal:virbr7") "]}", false,
+	foreign_is("{\"nftables\": [" CHAIN("FORWARD", "drop") "," RULE("FORWARD", "panal:virbr7") "]}", FIREWALL_GONE,
 		   "delete rule ip filter FORWARD handle 7\n");
-	foreign_is("{\"nftables\": [" RULE("X; flush ruleset", "panal:virbr7") ", {\"rule\": 5}, 6]}", false, "");
+	foreign_is("{\"nftables\": [" RULE("X; flush ruleset", "panal:virbr7") ", {\"rule\": 5}, 6]}",
+		   FIREWALL_GONE, "");
+}
+
+static void order(void **state)
+{
+#define OURS "{\"chain\": {\"table\": \"panal-virbr7\", \"name\": \"forward\"}}"
+#define OTHER(policy) "{\"chain\": {\"table\": \"filter\", \"name\": \"FORWARD\", \"policy\": \"" policy "\"}}"
+	static const struct {
+		const char *listing;
+		bool fine;
+	} cases[] = {
+		{"", false},
+		{"{\"nftables\": []}", false},
+		{"{\"nftables\": [" OURS "]}", true},
+		{"{\"nftables\": [" OTHER("accept") "," OURS "]}", true},
+		{"{\"nftables\": [" OTHER("drop") "," OURS "]}", false},
+		{"{\"nftables\": [" OTHER("accept") "]}", false},
+	};
+
+	for (unsigned n = 0; n < COUNT_OF(cases); n++)
+		assert_int_equal(firewall_in_order(cases[n].listing, strlen(cases[n].listing), "virbr7"),
+				 cases[n].fine);
+	/* An isolated network's guests ask the host for addresses and names, and nothing is forwarded. */
+	foreign_is("{\"nftables\": [" OTHER("drop") "]}", FIREWALL_ISOLATED, "");
 }
 
 /* ---- leases ---- */
@@ -296,7 +321,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dhcp), cmocka_unit_test(names), cmocka_unit_test(foreign_characters),
-		cmocka_unit_test(rules), cmocka_unit_test(other_tables), cmocka_unit_test(leases),
+		cmocka_unit_test(rules), cmocka_unit_test(other_tables), cmocka_unit_test(order),
+		cmocka_unit_test(leases),
 		cmocka_unit_test(broken_leases), cmocka_unit_test(addresses),
 	};
 
