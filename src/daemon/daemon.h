@@ -5,22 +5,40 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/log.h"
+#include "daemon/rpc/tls.h"
 
 #include <limits.h>
 
 struct loop;
+struct polkit;
 struct server;
 struct domains;
 struct networks;
 struct storage;
 struct secrets;
+struct tls;
 
 /* Consoles that clients are connected to. */
 struct console_list {
 	struct list open;
 };
 
+/* Who may come, and from where. */
+struct access_config {
+	bool polkit;           /* it is asked about who connects to the unix sockets, which are open to all */
+	bool tls_sasl;         /* who comes by TLS says by SASL who it is, too */
+	const char *tls, *tcp; /* "address:port" to listen on; NULL: not */
+	const char *pki;
+	const char *name[TLS_PATTERNS_MAX]; /* patterns of the names in clients' certificates */
+	unsigned name_count;
+};
+
 struct daemon {
+	struct log_limit refusals;
+	struct access_config access;
+	struct polkit *polkit; /* NULL: it is not asked */
+	struct tls *tls;
 	struct loop *loop;
 	struct server *server;
 	struct domains *domains;

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "core/loop.h"
+#include "daemon/access/access.h"
 #include "daemon/daemon.h"
 #include "daemon/domain/domain.h"
 #include "daemon/network/network.h"
@@ -47,6 +48,12 @@ static const struct option_row {
 	{"--sockets", "DIR", offsetof(struct daemon, socket_dir), "where clients find the sockets"},
 	{"--images", "DIR", offsetof(struct daemon, images_dir),
 	 "directory of the storage pool \"default\", when it is made at the first start"},
+	{"--auth", "HOW", 0, "who may command machines: group (root and the group libvirt) or polkit (whom it allows)"},
+	{"--tls", "ADDRESS:PORT", 0, "listen for clients with certificates; libvirt's port is 16514"},
+	{"--tls-name", "PATTERN", 0, "let in those whose certificate's name matches; may be repeated"},
+	{"--tls-sasl", NULL, 0, "have clients of TLS give a name and password, too"},
+	{"--pki", "DIR", 0, "where the certificates are (/etc/pki)"},
+	{"--tcp", "ADDRESS:PORT", 0, "listen for clients with SASL that encrypts; libvirt's port is 16509"},
 	{"--procedures", NULL, 0, "print the procedures of libvirt's protocol as a table, and which are there"},
 	{"--version", NULL, 0, "print the version"},
 	{"--help", NULL, 0, "print this"},
@@ -68,6 +75,26 @@ static int set_dir(struct daemon *d, const struct option_row *o, const char *val
 	return 0;
 }
 
+static int set_access(struct access_config *a, const char *option, const char *value, struct err *e)
+{
+	if (!strcmp(option, "--tls")) {
+		a->tls = value;
+	} else if (!strcmp(option, "--tcp")) {
+		a->tcp = value;
+	} else if (!strcmp(option, "--pki")) {
+		a->pki = value;
+	} else if (!strcmp(option, "--tls-name")) {
+		if (a->name_count == COUNT_OF(a->name))
+			return err_set(e, -E2BIG, "more than %u patterns of names", a->name_count);
+		a->name[a->name_count++] = value;
+	} else {
+		if (strcmp(value, "polkit") && strcmp(value, "group"))
+			return err_set(e, -EINVAL, "--auth is group or polkit, not %s", value);
+		a->polkit = !strcmp(value, "polkit");
+	}
+	return 0;
+}
+
 static int parse(struct program *p, int argc, char **argv, struct err *e)
 {
 	p->d.session = geteuid() != 0;
@@ -78,10 +105,12 @@ static int parse(struct program *p, int argc, char **argv, struct err *e)
 		if (!o)
 			return err_set(e, -EINVAL, "unknown option %s; --help lists them", argv[n]);
 		if (o->value)
-			ret = n + 1 < argc ? set_dir(&p->d, o, argv[++n], e) :
-					     err_set(e, -EINVAL, "%s needs a value: %s", o->name, o->value);
+			ret = ++n >= argc ? err_set(e, -EINVAL, "%s needs a value: %s", o->name, o->value) :
+			      o->offset   ? set_dir(&p->d, o, argv[n], e) :
+					    set_access(&p->d.access, o->name, argv[n], e);
 		if (ret < 0)
 			return ret;
+		p->d.access.tls_sasl |= !strcmp(o->name, "--tls-sasl");
 		p->d.session |= !strcmp(o->name, "--session");
 		p->version |= !strcmp(o->name, "--version");
 		p->procedures |= !strcmp(o->name, "--procedures");
@@ -255,23 +284,18 @@ static int watch_signals(struct program *p, struct err *e)
 	return loop_fd_add(p->d.loop, p->signal_fd, LOOP_READ, on_signal, p, &p->signals, e);
 }
 
-/* On the read-write socket, who passed its owner and mode; root and the daemon's own user in any case. */
-static bool admit(void *opaque, uid_t uid, gid_t gid, pid_t pid, bool read_only)
+static enum sockets_kind sockets_kind(const struct daemon *d)
 {
-	const struct daemon *d = opaque;
-
-	return !d->session || uid == 0 || uid == geteuid();
+	return d->session ? SOCKETS_OWN : d->polkit ? SOCKETS_ALL : SOCKETS_GROUP;
 }
 
 static int start(struct program *p, struct err *e)
 {
 	struct daemon *d = &p->d;
-	const struct server_config cfg = { .admit = admit, .opaque = d };
 	const struct domain_watcher watcher = remote_watcher(d);
 	const struct network_watcher network_watcher = remote_network_watcher(d);
 	const struct storage_watcher storage_watcher = remote_storage_watcher(d);
 	const struct secret_watcher secret_watcher = remote_secret_watcher(d);
-	struct server_config own = cfg;
 	int ret = loop_create(&d->loop, NULL, e);
 
 	if (ret == 0)
@@ -280,8 +304,7 @@ static int start(struct program *p, struct err *e)
 		ret = make_places(p, e);
 	if (ret < 0)
 		return ret;
-	own.loop = d->loop;
-	ret = server_create(&d->server, &own, e);
+	ret = server_create(&d->server, &(struct server_config){ d->loop, access_admit, access_authorize, d }, e);
 	if (ret < 0)
 		return ret;
 	remote_register(d->server);
@@ -300,7 +323,10 @@ static int start(struct program *p, struct err *e)
 		ret = domains_load(d->domains, e);
 	if (ret < 0)
 		return ret;
-	return sockets_open(d->server, d->socket_dir, d->session, &p->made_sockets, e);
+	ret = access_open(d, e);
+	if (ret < 0)
+		return ret;
+	return sockets_open(d->server, d->socket_dir, sockets_kind(d), &p->made_sockets, e);
 }
 
 static void stop(struct program *p)
@@ -313,6 +339,7 @@ static void stop(struct program *p)
 	server_destroy(p->d.server);
 	storage_destroy(p->d.storage);
 	secrets_destroy(p->d.secrets);
+	access_close(&p->d);
 	loop_fd_remove(p->signals);
 	fd_close(&p->signal_fd);
 	fd_close(&p->lock_fd);

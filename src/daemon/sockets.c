@@ -57,17 +57,20 @@ static int bind_path(int fd, const char *path, struct err *e)
 }
 
 /* Root's group libvirt may command machines, as administrators know it; everybody may look. */
-static void set_access(const char *path, bool read_only)
+static void set_access(const char *path, bool read_only, enum sockets_kind kind)
 {
-	const struct group *g = getgrnam("libvirt");
+	const struct group *g = kind == SOCKETS_GROUP ? getgrnam("libvirt") : NULL;
 
+	if (kind == SOCKETS_ALL)
+		read_only = true; /* everybody may come and is asked who it is */
 	if (!read_only && g && geteuid() == 0 && chown(path, 0, g->gr_gid) < 0)
 		return;
 	if (chmod(path, read_only ? 0777 : g && geteuid() == 0 ? 0770 : 0700) < 0)
 		return; /* it stays as narrow as the umask made it */
 }
 
-static int listen_at(struct server *s, const char *dir, const char *name, bool read_only, struct err *e)
+static int listen_at(struct server *s, const char *dir, const char *name, bool read_only,
+		     enum sockets_kind kind, struct err *e)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
 	char path[PATH_MAX];
@@ -80,7 +83,7 @@ static int listen_at(struct server *s, const char *dir, const char *name, bool r
 	ret = bind_path(fd, path, e);
 	umask(old);
 	if (ret == 0) {
-		set_access(path, read_only);
+		set_access(path, read_only, kind);
 		if (listen(fd, BACKLOG) < 0)
 			ret = err_errno(e, errno, "cannot listen on %s", path);
 	}
@@ -126,7 +129,7 @@ static int take_passed(struct server *s, int fd, struct err *e)
 	return server_listen(s, own, is_read_only(own), e);
 }
 
-int sockets_open(struct server *s, const char *dir, bool session, bool *made, struct err *e)
+int sockets_open(struct server *s, const char *dir, enum sockets_kind kind, bool *made, struct err *e)
 {
 	int passed = passed_count(), ret = 0;
 
@@ -136,9 +139,9 @@ int sockets_open(struct server *s, const char *dir, bool session, bool *made, st
 	if (passed || ret < 0)
 		return ret;
 	for (unsigned n = 0; ret == 0 && n < COUNT_OF(names); n++) {
-		ret = listen_at(s, dir, names[n], false, e);
-		if (ret == 0 && !session)
-			ret = listen_at(s, dir, names[n], true, e);
+		ret = listen_at(s, dir, names[n], false, kind, e);
+		if (ret == 0 && kind != SOCKETS_OWN)
+			ret = listen_at(s, dir, names[n], true, kind, e);
 	}
 	*made = ret == 0;
 	return ret;

@@ -78,6 +78,8 @@ class Panald:
         self.directory = tempfile.TemporaryDirectory(prefix="panald-")
         self.dir = self.directory.name
         self.process = None
+        self.options = []
+        self.env = {}
         self.start()
 
     def path(self, *parts):
@@ -88,7 +90,8 @@ class Panald:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "panald"), "--config", self.path("config"), "--run", self.path("run"),
                  "--log", self.path("log"), "--sockets", self.path("sockets"), "--images",
-                 self.path("images"), *self.arguments()], stdout=log, stderr=log)
+                 self.path("images"), *self.arguments(), *self.options],
+                stdout=log, stderr=log, env={**os.environ, **self.env})
         wait_for("socket", lambda: self.process.poll() is not None or self.answers(), 20)
         expect(self.process.poll() is None, f"panald ended: {self.log()}")
 

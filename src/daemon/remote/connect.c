@@ -5,14 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2 };
-
-static int auth_list(struct call *c)
-{
-	xdr_u32(&c->out, 1);
-	xdr_i32(&c->out, 0); /* none: the socket's owner and mode decided */
-	return CALL_DONE;
-}
+enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2, FEATURE_DESCRIPTORS = 8 };
 
 /* Schemes under which we are asked for. */
 static bool known_name(const struct daemon *d, const char *name)
@@ -94,7 +87,7 @@ static int get_uri(struct call *c)
 
 static int is_secure(struct call *c)
 {
-	xdr_i32(&c->out, 1); /* a unix socket leaves no host */
+	xdr_i32(&c->out, 1); /* a unix socket leaves no host, and the others encrypt */
 	return CALL_DONE;
 }
 
@@ -103,7 +96,7 @@ static const struct {
 	int number;
 	bool keepalive;
 } features[] = {
-	{8, false},  /* descriptors */
+	{8, false},  /* descriptors; of unix sockets only */
 	{9, false},  /* strings in typed parameters */
 	{10, true},  /* keepalive */
 	{14, false}, /* events filtered here, by callback */
@@ -118,7 +111,7 @@ static int supports_feature(struct call *c)
 	for (unsigned n = 0; n < COUNT_OF(features); n++) {
 		if (features[n].number != wanted)
 			continue;
-		found = 1;
+		found = wanted != FEATURE_DESCRIPTORS || client_transport(c->client) == CLIENT_UNIX;
 		if (features[n].keepalive)
 			client_set_keepalive(c->client);
 	}
@@ -139,7 +132,6 @@ static int unregister_close(struct call *c)
 }
 
 const struct handler remote_connect[] = {
-	{"AUTH_LIST", auth_list},
 	{"CONNECT_OPEN", connect_open},
 	{"CONNECT_CLOSE", connect_close},
 	{"CONNECT_GET_TYPE", get_type},

@@ -4,6 +4,7 @@
 void remote_register(struct server *s)
 {
 	server_handle(s, remote_connect, remote_connect_count);
+	server_handle(s, remote_auth, remote_auth_count);
 	server_handle(s, remote_node, remote_node_count);
 	server_handle(s, remote_caps, remote_caps_count);
 	server_handle(s, remote_events, remote_events_count);

@@ -16,6 +16,8 @@ enum {
 
 extern const struct handler remote_connect[];
 extern const unsigned remote_connect_count;
+extern const struct handler remote_auth[];
+extern const unsigned remote_auth_count;
 extern const struct handler remote_node[];
 extern const unsigned remote_node_count;
 extern const struct handler remote_caps[];

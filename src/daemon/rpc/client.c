@@ -7,6 +7,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,18 +46,33 @@ static int send_fd(struct client *c, int fd)
 	return sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
+static ssize_t send_bytes(struct client *c, const void *data, size_t len)
+{
+	ssize_t sent = c->wire ? c->wire->ops->send(c->wire, data, len) :
+				 send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return c->wire || sent >= 0 ? sent : -errno;
+}
+
+static ssize_t recv_bytes(struct client *c, void *data, size_t len)
+{
+	ssize_t got = c->wire ? c->wire->ops->recv(c->wire, data, len) : recv(c->fd, data, len, MSG_DONTWAIT);
+
+	return c->wire || got >= 0 ? got : -errno;
+}
+
 /* 0: all of it went; -EAGAIN: the peer does not take more now; else it is gone. */
 static int send_chunk(struct client *c, struct chunk *ch)
 {
 	int ret;
 
 	while (ch->at < ch->len) {
-		ssize_t sent = send(c->fd, ch->data + ch->at, ch->len - ch->at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t sent = send_bytes(c, ch->data + ch->at, ch->len - ch->at);
 
-		if (sent < 0 && errno == EINTR)
+		if (sent == -EINTR)
 			continue;
 		if (sent < 0)
-			return -errno;
+			return (int)sent;
 		ch->at += (size_t)sent;
 		c->output -= (size_t)sent;
 	}
@@ -68,7 +85,7 @@ static int send_chunk(struct client *c, struct chunk *ch)
 	return 0;
 }
 
-/* Sends what goes; false when the peer is gone. */
+/* Sends what goes; false when the peer is gone, or has been told that it is refused. */
 static bool flush(struct client *c)
 {
 	while (!list_empty(&c->chunks)) {
@@ -81,7 +98,11 @@ static bool flush(struct client *c)
 			return false;
 		chunk_free(ch);
 	}
-	return true;
+	if (c->wire_next) {
+		c->wire = c->wire_next;
+		c->wire_next = NULL;
+	}
+	return !c->refused;
 }
 
 void client_send(struct client *c, const struct packet *p, const void *payload, size_t len, const int *fds,
@@ -90,7 +111,7 @@ void client_send(struct client *c, const struct packet *p, const void *payload, 
 	size_t counted = p->type == PACKET_REPLY_FDS ? 4 : 0;
 	struct chunk *ch = c->dead ? NULL : malloc(sizeof(*ch) + PACKET_HEAD + counted + len);
 
-	if (!ch || c->output + len > CLIENT_OUTPUT_MAX) {
+	if (!ch || c->output + len > CLIENT_OUTPUT_MAX || (fd_count && c->transport != CLIENT_UNIX)) {
 		for (unsigned n = 0; n < fd_count; n++)
 			close(fds[n]);
 		free(ch);
@@ -119,14 +140,22 @@ void client_send(struct client *c, const struct packet *p, const void *payload, 
 
 static bool may_read(const struct client *c)
 {
-	return !c->closing && !c->holds && c->call_count < CLIENT_CALLS_MAX && c->output < CLIENT_OUTPUT_PAUSE;
+	return !c->closing && !c->greeting && !c->wire_next && !c->holds && c->call_count < CLIENT_CALLS_MAX &&
+	       c->output < CLIENT_OUTPUT_PAUSE;
 }
 
 void client_update(struct client *c)
 {
-	if (!c->dead)
-		loop_fd_events(c->io, (may_read(c) || c->closing ? LOOP_READ : 0u) |
-					      (list_empty(&c->chunks) ? 0u : LOOP_WRITE));
+	if (c->dead)
+		return;
+	if (c->greeting) {
+		loop_fd_events(c->io, c->greeting_writes ? LOOP_WRITE : LOOP_READ);
+		return;
+	}
+	loop_fd_events(c->io, (may_read(c) || c->closing ? LOOP_READ : 0u) |
+				      (list_empty(&c->chunks) ? 0u : LOOP_WRITE));
+	if (c->wire && may_read(c) && c->wire->ops->pending(c->wire))
+		timer_arm(&c->kick, server_now(c->server));
 }
 
 /* The place for the next bytes of the packet, as much as is wanted, grown as bytes come and not by what is promised. */
@@ -181,7 +210,7 @@ static bool fds_announced(struct client *c)
 	if (c->size < PACKET_HEAD + 4 || load_be32(c->body + 12) != PACKET_CALL_FDS)
 		return true;
 	count = load_be32(c->body + 24);
-	if (count > CLIENT_FDS_MAX)
+	if (count > CLIENT_FDS_MAX || (count && c->transport != CLIENT_UNIX))
 		return false;
 	c->fds_wanted = count;
 	return true;
@@ -228,8 +257,8 @@ static int read_some(struct client *c)
 	}
 	if (!to)
 		return -1;
-	got = recv(c->fd, to, want, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	got = recv_bytes(c, to, want);
+	if (got == -EAGAIN || got == -EINTR)
 		return 0;
 	if (got <= 0)
 		return -1;
@@ -257,12 +286,27 @@ static bool read_packets(struct client *c)
 	return ret >= 0;
 }
 
+/* False when the peer is refused or gone. */
+static bool greet(struct client *c)
+{
+	int ret;
+
+	c->greeting_writes = false;
+	ret = c->wire->ops->greet(c->wire, &c->greeting_writes);
+	c->greeting = ret == -EAGAIN;
+	return ret == 0 || ret == -EAGAIN;
+}
+
 static void on_io(void *opaque, int fd, unsigned events)
 {
 	struct client *c = opaque;
 	bool ok = true;
 
-	if (events & LOOP_WRITE)
+	if (c->greeting) {
+		ok = greet(c);
+		events = 0;
+	}
+	if (ok && (events & LOOP_WRITE))
 		ok = flush(c);
 	if (ok && (events & (LOOP_READ | LOOP_HANGUP)))
 		ok = may_read(c) ? read_packets(c) : !c->closing && !(events & LOOP_HANGUP);
@@ -277,6 +321,13 @@ static void on_io(void *opaque, int fd, unsigned events)
 	client_update(c);
 }
 
+static void on_kick(void *opaque)
+{
+	struct client *c = opaque;
+
+	on_io(c, c->fd, LOOP_READ);
+}
+
 /* ---- life ---- */
 
 static void read_credentials(struct client *c)
@@ -287,16 +338,63 @@ static void read_credentials(struct client *c)
 	c->pid = -1;
 	c->uid = (uid_t)-1;
 	c->gid = (gid_t)-1;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+	if (c->transport != CLIENT_UNIX || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return;
 	c->pid = cred.pid;
 	c->uid = cred.uid;
 	c->gid = cred.gid;
 }
 
-int client_create(struct server *s, int fd, bool read_only, struct err *e)
+/* Who it must say it is, before anything is served. */
+static void ask_who(struct client *c, const struct listener *l)
+{
+	const struct server_config *cfg = &c->server->cfg;
+	enum admittance how = ADMIT_YES;
+
+	if (c->transport == CLIENT_UNIX && cfg->admit)
+		how = cfg->admit(cfg->opaque, c->uid, c->gid, c->pid, c->read_only);
+	c->auth = l->sasl ? AUTH_SASL : how == ADMIT_POLKIT ? AUTH_POLKIT : AUTH_NONE;
+	c->admitted = c->known = how == ADMIT_YES && c->auth == AUTH_NONE;
+}
+
+static void wires_free(struct client *c)
+{
+	struct wire *wire[] = {c->wire, c->wire_next};
+
+	c->wire = c->wire_next = NULL;
+	for (unsigned n = 0; n < COUNT_OF(wire); n++)
+		if (wire[n])
+			wire[n]->ops->free(wire[n]);
+	sasl_destroy(c->sasl);
+	c->sasl = NULL;
+}
+
+static void set_network(int fd)
+{
+	static const int on = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
+		return; /* only slower */
+}
+
+static int begin_wire(struct client *c, const struct listener *l, struct err *e)
+{
+	int ret;
+
+	if (c->transport != CLIENT_UNIX)
+		set_network(c->fd);
+	if (!l->tls)
+		return 0;
+	ret = tls_accept(l->tls, c->fd, &c->wire, e);
+	c->greeting = ret == 0;
+	return ret;
+}
+
+int client_create(const struct listener *l, int fd, struct err *e)
 {
 	struct client *c = calloc(1, sizeof(*c));
+	struct server *s = l->server;
 	int ret;
 
 	if (!c) {
@@ -305,17 +403,21 @@ int client_create(struct server *s, int fd, bool read_only, struct err *e)
 	}
 	c->server = s;
 	c->fd = fd;
-	c->read_only = read_only;
+	c->transport = l->transport;
+	c->read_only = l->read_only;
 	c->since_ns = c->heard_ns = server_now(s);
 	list_init(&c->chunks);
 	list_init(&c->calls);
 	list_init(&c->streams);
 	list_init(&c->watches);
 	read_credentials(c);
-	c->admitted = !s->cfg.admit || s->cfg.admit(s->cfg.opaque, c->uid, c->gid, c->pid, read_only);
-	c->known = c->admitted;
-	ret = loop_fd_add(s->cfg.loop, fd, LOOP_READ, on_io, c, &c->io, e);
+	ask_who(c, l);
+	timer_init(&c->kick, loop_timers(s->cfg.loop), on_kick, c);
+	ret = begin_wire(c, l, e);
+	if (ret == 0)
+		ret = loop_fd_add(s->cfg.loop, fd, LOOP_READ, on_io, c, &c->io, e);
 	if (ret < 0) {
+		wires_free(c);
 		close(fd);
 		free(c);
 		return ret;
@@ -343,7 +445,9 @@ void client_drop(struct client *c)
 	c->fd_count = 0;
 	free(c->body);
 	c->body = NULL;
+	timer_cancel(&c->kick);
 	loop_fd_remove(c->io);
+	wires_free(c);
 	fd_close(&c->fd);
 	list_remove(&c->node);
 	list_add_tail(&c->server->dead, &c->node);
@@ -382,9 +486,51 @@ void client_tick(struct client *c, int64_t now_ns)
 		ping(c);
 }
 
+/* ---- what the handlers ask and say ---- */
+
 bool client_read_only(const struct client *c)
 {
-	return c->read_only;
+	return c->read_only || c->limited;
+}
+
+enum client_transport client_transport(const struct client *c)
+{
+	return c->transport;
+}
+
+enum client_auth client_auth(const struct client *c)
+{
+	return c->admitted ? AUTH_NONE : c->auth;
+}
+
+void client_admit(struct client *c, bool limited)
+{
+	c->admitted = c->known = true;
+	c->limited = limited;
+}
+
+int client_sasl(struct client *c, struct sasl **out, struct err *e)
+{
+	int ret = 0;
+
+	if (!c->sasl)
+		ret = sasl_create(&c->sasl, c->fd, c->transport == CLIENT_TLS ? tls_strength(c->wire) : 0, e);
+	*out = c->sasl;
+	return ret;
+}
+
+int client_admit_sasl(struct client *c, struct err *e)
+{
+	int ret = sasl_layer(c->sasl, c->fd, &c->wire_next, e);
+
+	if (ret == 0)
+		client_admit(c, false);
+	return ret;
+}
+
+void client_refuse(struct client *c)
+{
+	c->closing = c->refused = true;
 }
 
 bool client_peer(const struct client *c, uid_t *uid, gid_t *gid, pid_t *pid)

@@ -106,13 +106,15 @@ bool call_unknown_flags(struct call *c, unsigned n, uint32_t known)
 
 /* ---- from packet to call ---- */
 
+enum { AUTH_FIRST = 66, AUTH_LAST = 70 }; /* all that is served to who has not said who it is */
+
 static int refuse(struct client *c, const struct proc *p, struct fault *f)
 {
 	char name[64];
 
 	if (p->access == PROC_EVENT)
 		return fault_set(f, FAULT_RPC, FROM_RPC, "unknown procedure: %u", p->number);
-	if (p->access != PROC_ANY && !c->admitted)
+	if (!c->admitted && !(p->number >= AUTH_FIRST && p->number <= AUTH_LAST))
 		return fault_set(f, FAULT_RPC, FROM_RPC, "authentication required");
 	if (p->access != PROC_ANY && !c->open && p->number != 1)
 		return fault_set(f, FAULT_INTERNAL, FROM_RPC, "connection not open");
@@ -159,7 +161,11 @@ static bool run_call(struct client *c, const struct packet *head, const struct p
 	call->payload = body;
 	if (values_decode(&call->args, p->args, body + at, len - at, &e) < 0)
 		ret = fault_set(&call->fault, FAULT_RPC, FROM_RPC, "%s", e.text);
+	else if (c->limited && p->access == PROC_WRITE)
+		ret = c->server->cfg.authorize(call);
 	else
+		ret = CALL_DONE;
+	if (ret == CALL_DONE)
 		ret = c->server->handler[p->number](call);
 	if (ret != CALL_LATER)
 		call_end(call, ret);

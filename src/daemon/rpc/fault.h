@@ -59,6 +59,7 @@ enum fault_domain {
 	FROM_SNAPSHOT = 35,
 	FROM_STREAMS = 38,
 	FROM_AUTH = 46,
+	FROM_ACCESS = 55,
 };
 
 struct fault {

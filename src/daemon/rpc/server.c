@@ -2,6 +2,7 @@
 #include "daemon/rpc/server_priv.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,14 +12,6 @@
 #include <unistd.h>
 
 static const int64_t TICK_NS = INT64_C(1000000000);
-
-struct listener {
-	struct list node;
-	struct server *server;
-	int fd;
-	bool read_only;
-	struct loop_fd *io;
-};
 
 int64_t server_now(const struct server *s)
 {
@@ -108,25 +101,27 @@ static void on_connect(void *opaque, int fd, unsigned events)
 {
 	struct listener *l = opaque;
 	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct err e = { 0 };
 
 	if (peer < 0)
 		return;
 	if (!has_room(l->server, peer))
 		close(peer);
-	else if (client_create(l->server, peer, l->read_only, NULL) < 0)
-		return;
+	else if (client_create(l, peer, &e) < 0)
+		log_limited(&l->server->troubles, LOG_WARNING, "a client cannot be served: %s", e.text);
 }
 
-int server_listen(struct server *s, int fd, bool read_only, struct err *e)
+static int listen_by(struct server *s, const struct listener *wanted, struct err *e)
 {
 	struct listener *l = calloc(1, sizeof(*l));
-	int ret;
+	int fd = wanted->fd, ret;
 
 	if (!l) {
 		close(fd);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	*l = (struct listener){ .server = s, .fd = fd, .read_only = read_only };
+	*l = *wanted;
+	l->server = s;
 	ret = fd_set_nonblock(fd, true);
 	if (ret < 0)
 		err_errno(e, -ret, "cannot use a listening socket");
@@ -139,6 +134,18 @@ int server_listen(struct server *s, int fd, bool read_only, struct err *e)
 	}
 	list_add_tail(&s->listeners, &l->node);
 	return 0;
+}
+
+int server_listen(struct server *s, int fd, bool read_only, struct err *e)
+{
+	return listen_by(s, &(struct listener){ .fd = fd, .read_only = read_only, .transport = CLIENT_UNIX }, e);
+}
+
+int server_listen_network(struct server *s, int fd, struct tls *tls, bool sasl, struct err *e)
+{
+	const struct listener l = { .fd = fd, .transport = tls ? CLIENT_TLS : CLIENT_TCP, .tls = tls, .sasl = sasl };
+
+	return listen_by(s, &l, e);
 }
 
 unsigned server_clients(const struct server *s)

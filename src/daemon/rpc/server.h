@@ -34,7 +34,9 @@ enum {
 };
 
 struct loop;
+struct sasl;
 struct server;
+struct tls;
 struct client;
 struct stream;
 
@@ -85,7 +87,21 @@ bool call_unknown_flags(struct call *c, unsigned n, uint32_t known);
 
 /* ---- clients ---- */
 
+/* Of one that came by a socket for readers, wished it so, or may change only what it is asked about each time. */
 bool client_read_only(const struct client *c);
+enum client_transport { CLIENT_UNIX, CLIENT_TLS, CLIENT_TCP };
+enum client_transport client_transport(const struct client *c);
+/* How the client is to say who it is; the numbers are the protocol's. AUTH_NONE: it need not, or it has. */
+enum client_auth { AUTH_NONE, AUTH_SASL, AUTH_POLKIT };
+enum client_auth client_auth(const struct client *c);
+/* The client is let in. limited: it may read; each call that changes something is asked about (server_config). */
+void client_admit(struct client *c, bool limited);
+/* The SASL session of a client that must say who it is that way; it is the client's. */
+int client_sasl(struct client *c, struct sasl **out, struct err *e) ATTR_MUST_USE;
+/* By SASL the client is let in, and what follows the answer to this call goes through SASL's layer. */
+int client_admit_sasl(struct client *c, struct err *e) ATTR_MUST_USE;
+/* It is not: the connection ends with the answer. */
+void client_refuse(struct client *c);
 /* The process at the other end as the kernel names it: false for other than unix sockets. */
 bool client_peer(const struct client *c, uid_t *uid, gid_t *gid, pid_t *pid);
 /* read_only: by its own wish, whatever the socket allows. Closed, it goes once it has read its answers. */
@@ -138,10 +154,15 @@ void watch_send(struct server *s, enum watch_kind kind, int event, const char *p
 
 /* ---- server ---- */
 
+enum admittance { ADMIT_NO, ADMIT_YES, ADMIT_POLKIT };
+
 struct server_config {
 	struct loop *loop;
-	/* Who may come over a socket with these credentials: false refuses every call. NULL: all. */
-	bool (*admit)(void *opaque, uid_t uid, gid_t gid, pid_t pid, bool read_only);
+	/* Who may come over a unix socket with these credentials; ADMIT_NO refuses every call. NULL: all. */
+	enum admittance (*admit)(void *opaque, uid_t uid, gid_t gid, pid_t pid, bool read_only);
+	/* Whether a limited client may have this call, which changes something: CALL_DONE, CALL_FAILED with the fault
+	 * set, or CALL_LATER; then call_again or call_end follows. */
+	int (*authorize)(struct call *call);
 	void *opaque; /* of calls and of admit */
 };
 
@@ -152,6 +173,8 @@ void server_destroy(struct server *s);
 void server_handle(struct server *s, const struct handler *table, unsigned count);
 /* Takes over a listening socket. */
 int server_listen(struct server *s, int fd, bool read_only, struct err *e) ATTR_MUST_USE;
+/* The same for one of the network. tls NULL: without; sasl: clients say who they are by it. */
+int server_listen_network(struct server *s, int fd, struct tls *tls, bool sasl, struct err *e) ATTR_MUST_USE;
 unsigned server_clients(const struct server *s);
 bool server_has(const struct server *s, const struct proc *p);
 

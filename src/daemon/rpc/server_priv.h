@@ -3,10 +3,13 @@
 #ifndef PANAL_DAEMON_RPC_SERVER_PRIV_H
 #define PANAL_DAEMON_RPC_SERVER_PRIV_H
 
+#include "base/log.h"
 #include "core/clock.h"
 #include "core/loop.h"
 #include "daemon/rpc/packet.h"
+#include "daemon/rpc/sasl.h"
 #include "daemon/rpc/server.h"
+#include "daemon/rpc/tls.h"
 
 /* What waits to be sent: a packet, and descriptors that follow it, each with a byte of its own. */
 struct chunk {
@@ -30,7 +33,14 @@ struct client {
 	struct server *server;
 	int fd;
 	struct loop_fd *io;
-	bool read_only, admitted, known, open, closing, dead;
+	enum client_transport transport;
+	enum client_auth auth;
+	struct wire *wire;      /* NULL: the packets are the socket's bytes */
+	struct wire *wire_next; /* from the end of the present output on */
+	struct sasl *sasl;
+	struct timer kick; /* bytes are in the wire that no poll tells of */
+	bool greeting, greeting_writes;
+	bool read_only, limited, admitted, known, open, closing, refused, dead;
 	bool keepalive, close_callback;
 	uid_t uid;
 	gid_t gid;
@@ -66,19 +76,32 @@ struct stream {
 	bool held, starved, deferred;
 };
 
+/* A listening socket, and what its clients are. */
+struct listener {
+	struct list node;
+	struct server *server;
+	int fd;
+	bool read_only;
+	enum client_transport transport;
+	struct tls *tls;
+	bool sasl;
+	struct loop_fd *io;
+};
+
 struct server {
 	struct server_config cfg;
 	struct list listeners, clients;
 	struct list dead; /* clients whose memory goes with the next tick */
 	unsigned client_count;
 	struct timer tick;
+	struct log_limit troubles;
 	int (*handler[PROC_COUNT + 1])(struct call *call);
 };
 
 int64_t server_now(const struct server *s);
 
 /* client.c */
-int client_create(struct server *s, int fd, bool read_only, struct err *e) ATTR_MUST_USE;
+int client_create(const struct listener *l, int fd, struct err *e) ATTR_MUST_USE;
 /* Takes the client out of everything; its memory stays until server_reap. */
 void client_drop(struct client *c);
 void client_free(struct client *c);
