@@ -28,6 +28,9 @@ static inline void irq_pulse(const struct irq *q)
 /* Where MSI messages go. addr and data as the PCI capability holds them (SDM 3A 11.11). Any thread. */
 struct msi_sink {
 	void (*send)(void *opaque, uint64_t addr, uint32_t data);
+	/* Makes an eventfd raise this message, or undoes it: interrupt controllers in the kernel. Negative errno when
+	 * there is no room or the message cannot be had so; NULL: never. Any thread. */
+	int (*bind)(void *opaque, int event_fd, uint64_t addr, uint32_t data, bool add);
 	void *opaque;
 };
 

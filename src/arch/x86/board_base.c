@@ -103,11 +103,20 @@ static void kernel_msi(void *opaque, uint64_t addr, uint32_t data)
 	vm->accel->msi(vm, addr, data);
 }
 
+static int kernel_bind(void *opaque, int event_fd, uint64_t addr, uint32_t data, bool add)
+{
+	struct vm *vm = opaque;
+
+	return vm->accel->irqfd_msi(vm, event_fd, addr, data, add);
+}
+
 static void use_kernel_irqchip(struct board *b)
 {
 	for (int n = 0; n < GSI_COUNT; n++)
 		b->gsi.ioapic[n] = (struct irq){ .set = kernel_line, .opaque = b->vm, .n = n };
 	b->msi = (struct msi_sink){ .send = kernel_msi, .opaque = b->vm };
+	if (vm_accel_caps(b->vm)->irqfd)
+		b->msi.bind = kernel_bind;
 }
 
 static int add_irqchip(struct board *b, struct pvclock *pvclock, struct err *e)

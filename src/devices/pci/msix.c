@@ -2,6 +2,7 @@
 #include "devices/pci/msix.h"
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "core/irq.h"
 #include "core/region.h"
 #include "devices/pci/pci.h"
@@ -20,6 +21,40 @@ static uint8_t *entry_of(struct msix *m, unsigned vector)
 	return &m->table[vector * MSIX_ENTRY];
 }
 
+static void unbind(struct msix *m, struct msix_wire *w)
+{
+	const struct msi_sink *sink = &m->sink;
+	if (w->bound)
+		sink->bind(sink->opaque, w->fd, w->addr, w->data, false);
+	w->bound = w->known = false;
+}
+
+static void bind(struct msix *m, struct msix_wire *w, uint64_t addr, uint32_t data)
+{
+	const struct msi_sink *sink = &m->sink;
+	struct err e;
+	unbind(m, w);
+	if (w->fd < 0)
+		w->fd = fd_event(&e); /* without one the message is sent, as where binding fails */
+	w->known = true;
+	w->addr = addr;
+	w->data = data;
+	w->bound = w->fd >= 0 && sink->bind(sink->opaque, w->fd, addr, data, true) == 0;
+}
+
+/* By the vector's eventfd, which is bound at the first message and when the guest has changed it. lock is held. */
+static void send(struct msix *m, unsigned vector, uint64_t addr, uint32_t data)
+{
+	const struct msi_sink *sink = &m->sink;
+	struct msix_wire *w = &m->wire[vector];
+	if (sink->bind && (!w->known || w->addr != addr || w->data != data))
+		bind(m, w, addr, data);
+	if (w->bound)
+		fd_event_signal(w->fd);
+	else
+		msi_send(sink, addr, data);
+}
+
 /* lock is held */
 static void deliver(struct msix *m, unsigned vector)
 {
@@ -29,7 +64,7 @@ static void deliver(struct msix *m, unsigned vector)
 		return;
 	}
 	m->pending &= ~(UINT64_C(1) << vector);
-	msi_send(pci_msi_sink(m->dev), load_le64(entry + ENTRY_ADDR), load_le32(entry + ENTRY_DATA));
+	send(m, vector, load_le64(entry + ENTRY_ADDR), load_le32(entry + ENTRY_DATA));
 }
 
 /* lock is held */
@@ -110,7 +145,10 @@ void msix_init(struct msix *m, struct pci_dev *dev, unsigned bar, unsigned count
 	assert(count >= 1 && count <= MSIX_MAX && bar < PCI_BARS);
 	pthread_mutex_init(&m->lock, NULL);
 	m->dev = dev;
+	m->sink = *pci_msi_sink(dev);
 	m->count = count;
+	for (unsigned v = 0; v < MSIX_MAX; v++)
+		m->wire[v] = (struct msix_wire){.fd = -1};
 	m->cap = pci_cap_add(dev, PCI_CAP_MSIX, CAP_LEN);
 	uint8_t cap[CAP_LEN - 2];
 	store_le16(cap + CAP_CONTROL - 2, count - 1);
@@ -125,8 +163,13 @@ void msix_init(struct msix *m, struct pci_dev *dev, unsigned bar, unsigned count
 
 void msix_destroy(struct msix *m)
 {
-	if (m->dev)
+	if (m->dev) {
+		for (unsigned v = 0; v < m->count; v++) {
+			unbind(m, &m->wire[v]);
+			fd_close(&m->wire[v].fd);
+		}
 		pthread_mutex_destroy(&m->lock);
+	}
 	m->dev = NULL;
 }
 
@@ -136,6 +179,8 @@ void msix_reset(struct msix *m)
 	memset(m->table, 0, sizeof(m->table));
 	for (unsigned v = 0; v < m->count; v++)
 		store_le32(entry_of(m, v) + ENTRY_CONTROL, ENTRY_MASKED);
+	for (unsigned v = 0; v < m->count; v++)
+		unbind(m, &m->wire[v]);
 	m->pending = 0;
 	pthread_mutex_unlock(&m->lock);
 	control_changed(m);

@@ -4,23 +4,35 @@
 #define PANAL_DEVICES_PCI_MSIX_H
 
 #include "base/err.h"
+#include "core/irq.h"
 #include <pthread.h>
 
 struct pci_dev;
 
 enum { MSIX_MAX = 64, MSIX_ENTRY = 16, MSIX_BAR_SIZE = 4096 };
 
+/* A vector's eventfd, where messages can be bound to one (msi_sink.bind). */
+struct msix_wire {
+	int fd;         /* -1: none yet */
+	bool known;     /* addr and data were tried */
+	bool bound;     /* the signal raises them; else they are sent one by one */
+	uint64_t addr;
+	uint32_t data;
+};
+
 struct msix {
 	/* constant after msix_init */
 	struct pci_dev *dev;
+	struct msi_sink sink;
 	unsigned count;
 	unsigned cap; /* offset in configuration space */
 
-	/* lock: a leaf; messages are sent with it held */
+	/* lock: messages are sent, and bound, with it held; the accelerator's lock comes after it */
 	pthread_mutex_t lock;
 	bool enabled, masked; /* copies of the control word */
 	uint8_t table[MSIX_MAX * MSIX_ENTRY];
 	uint64_t pending; /* one bit a vector */
+	struct msix_wire wire[MSIX_MAX];
 };
 
 /* Adds the capability and takes BAR number bar. 1 to MSIX_MAX vectors. The function is attached, nothing runs. */

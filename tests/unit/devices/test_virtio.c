@@ -10,13 +10,18 @@
 
 #include <cmocka.h>
 
-static void rng_up(struct vd *d, bool mmio)
+static void rng_make(struct vd *d)
 {
-	vd_up(d, mmio);
 	struct virtio_rng_config cfg = {.place = vd_place(d)};
 	cfg.place.id = "rng0";
 	assert_int_equal(virtio_rng_create(d->rig.vm, &cfg, NULL), 0);
 	vd_find(d);
+}
+
+static void rng_up(struct vd *d, bool mmio)
+{
+	vd_up(d, mmio);
+	rng_make(d);
 }
 
 static bool all_zero(struct vd *d, uint64_t gpa, unsigned len)
@@ -144,6 +149,54 @@ static void test_interrupts(void **state)
 	assert_int_equal(vd_take(&d, 0, NULL), 0);
 	assert_int_equal(d.messages, 2);
 	vd_down(&d);
+}
+
+/* One buffer of 16 bytes through queue 0. */
+static void one_more(struct vd *d, uint64_t buf)
+{
+	vd_offer(d, 0, 0, (struct vd_buf[]){{buf, 16, true}}, 1);
+	assert_int_equal(vd_take(d, 0, NULL), 0);
+}
+
+/* Interrupt controllers in the kernel: a vector's messages go by its eventfd, and follow what the guest writes. */
+static void test_bound_messages(void **state)
+{
+	struct vd d;
+	vd_up_bound(&d);
+	rng_make(&d);
+	vd_start(&d, 0, 1);
+	vd_enable_msix(&d);
+	uint64_t buf = vd_alloc(&d, 64);
+	assert_int_equal(d.binds, 0); /* nothing before the first message */
+	one_more(&d, buf);
+	assert_int_equal(vd_signals(&d, 0x41), 1);
+	one_more(&d, buf);
+	one_more(&d, buf);
+	assert_int_equal(vd_signals(&d, 0x41), 2);
+	assert_int_equal(d.binds, 1);
+	/* Masked: it waits, and comes once. */
+	rig_store(&d.rig, d.msix + 16 + 12, 4, 1);
+	one_more(&d, buf);
+	one_more(&d, buf);
+	assert_int_equal(vd_signals(&d, 0x41), 0);
+	/* Another vector meanwhile: the eventfd raises that one then. */
+	rig_store(&d.rig, d.msix + 16 + 8, 4, 0x61);
+	rig_store(&d.rig, d.msix + 16 + 12, 4, 0);
+	assert_int_equal(vd_signals(&d, 0x41), -1);
+	assert_int_equal(vd_signals(&d, 0x61), 1);
+	assert_int_equal(d.messages, 0);
+	/* No room for another: messages are sent one by one, and nobody asks again for each. */
+	d.bind_refused = true;
+	rig_store(&d.rig, d.msix + 16 + 8, 4, 0x62);
+	one_more(&d, buf);
+	one_more(&d, buf);
+	assert_int_equal(d.messages, 2);
+	assert_int_equal(d.last_data, 0x62);
+	assert_int_equal(d.binds, 3);
+	assert_int_equal(vd_signals(&d, 0x61), -1);
+	vd_down(&d);
+	for (unsigned i = 0; i < VD_QUEUES; i++)
+		assert_int_equal(d.bound[i].fd, 0);
 }
 
 static void test_status_machine(void **state)
@@ -398,7 +451,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_space),  cmocka_unit_test(test_bar_moves),
 		cmocka_unit_test(test_rng_pci),       cmocka_unit_test(test_rng_mmio),
-		cmocka_unit_test(test_interrupts),    cmocka_unit_test(test_status_machine),
+		cmocka_unit_test(test_interrupts),    cmocka_unit_test(test_bound_messages),
+		cmocka_unit_test(test_status_machine),
 		cmocka_unit_test(test_broken_queues), cmocka_unit_test(test_bad_rings),
 		cmocka_unit_test(test_indirect),      cmocka_unit_test(test_config_access),
 		cmocka_unit_test(test_saved_pci),     cmocka_unit_test(test_saved_mmio),

@@ -2,8 +2,10 @@
 #include "vdriver.h"
 
 #include "base/bytes.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define CHECK(what)                                                                                     \
 	do {                                                                                            \
@@ -20,17 +22,55 @@ static void message(void *opaque, uint64_t addr, uint32_t data)
 	d->last_data = data;
 }
 
-void vd_up(struct vd *d, bool mmio)
+static int bind_message(void *opaque, int event_fd, uint64_t addr, uint32_t data, bool add)
+{
+	struct vd *d = opaque;
+	struct vd_bound want = add ? (struct vd_bound){0} : (struct vd_bound){event_fd, addr, data};
+	d->binds += add;
+	if (add && d->bind_refused)
+		return -ENOSPC;
+	for (unsigned i = 0; i < VD_QUEUES; i++) {
+		struct vd_bound *b = &d->bound[i];
+		if (b->fd != want.fd || b->addr != want.addr || b->data != want.data)
+			continue;
+		*b = add ? (struct vd_bound){event_fd, addr, data} : (struct vd_bound){0};
+		return 0;
+	}
+	CHECK(add); /* what is undone was bound */
+	return -ENOSPC;
+}
+
+int vd_signals(const struct vd *d, uint32_t data)
+{
+	uint64_t count = 0;
+	for (unsigned i = 0; i < VD_QUEUES; i++)
+		if (d->bound[i].fd && d->bound[i].data == data)
+			return read(d->bound[i].fd, &count, sizeof(count)) == sizeof(count) ? (int)count : 0;
+	return -1;
+}
+
+static void up(struct vd *d, bool mmio, bool bound)
 {
 	memset(d, 0, sizeof(*d));
 	rig_up(&d->rig, 0);
 	d->mmio = mmio;
 	d->heap = 0x10000;
 	CHECK(gmem_add_ram(d->rig.vm->mem, 0, VD_RAM, "ram", false, NULL) == 0);
-	struct pci_host_config cfg = {.ecam_addr = VD_ECAM, .ecam_buses = 1, .msi = {message, d}};
+	struct pci_host_config cfg = {.ecam_addr = VD_ECAM, .ecam_buses = 1};
+	cfg.msi = (struct msi_sink){.send = message, .bind = bound ? bind_message : NULL, .opaque = d};
 	for (unsigned i = 0; i < 4; i++)
 		cfg.intx[i] = rig_wire(&d->line[i]);
 	CHECK(pci_host_create(d->rig.vm, &cfg, &d->bus, NULL) == 0);
+}
+
+void vd_up(struct vd *d, bool mmio)
+{
+	up(d, mmio, false);
+}
+
+void vd_up_bound(struct vd *d)
+{
+	up(d, false, true);
 }
 
 struct virtio_place vd_place(struct vd *d)

@@ -22,6 +22,14 @@ struct vd {
 	struct wire line[4], mmio_line;
 	unsigned messages;
 	uint32_t last_data; /* of the last message */
+	/* with vd_up_bound: the eventfds that raise messages, as a kernel's interrupt controller has them */
+	struct vd_bound {
+		int fd; /* 0: free */
+		uint64_t addr;
+		uint32_t data;
+	} bound[VD_QUEUES];
+	unsigned binds;    /* tries */
+	bool bind_refused; /* the next are refused */
 	uint64_t common, isr, device, notify; /* addresses of the structures */
 	uint64_t msix;                        /* address of the table */
 	uint64_t heap;                        /* next free guest memory */
@@ -36,6 +44,10 @@ struct vd_buf {
 };
 
 void vd_up(struct vd *d, bool mmio);
+/* With a message sink that binds messages to eventfds. */
+void vd_up_bound(struct vd *d);
+/* Signals that came on the eventfd of the message with this data, taken; -1: no such message is bound. */
+int vd_signals(const struct vd *d, uint32_t data);
 struct virtio_place vd_place(struct vd *d);
 /* After the device was made: places BARs, finds structures, lets the machine run. */
 void vd_find(struct vd *d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The KVM accelerator on the host's /dev/kvm with guests of a few instructions. */
 #include "kvm_guest.h"
+#include "accel/kvm/kvm.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/kvm.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -536,6 +539,28 @@ static void test_pause_resume(void **unused)
 }
 
 /* With the kernel's controllers HLT stays inside KVM_RUN; a pause still gets through. */
+/* Whether a signal on the eventfd asks the local APIC in the kernel for this vector. */
+static bool irqfd_arrives(struct guest *g, int fd, unsigned vector)
+{
+	enum { APIC_SPURIOUS = 0xf0, APIC_ENABLED = 1 << 8, APIC_REQUEST = 0x200 };
+	struct kvm_cpu *k = kvm_cpu_of(g->vm->vcpu[0]);
+	struct kvm_lapic_state lapic;
+	uint64_t one = 1;
+	uint32_t value;
+	assert_int_equal(ioctl(k->fd, KVM_GET_LAPIC, &lapic), 0);
+	value = APIC_ENABLED | 0xff;
+	memcpy(lapic.regs + APIC_SPURIOUS, &value, sizeof(value));
+	assert_int_equal(ioctl(k->fd, KVM_SET_LAPIC, &lapic), 0);
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+	for (unsigned n = 0; n < 100; n++, nap_ms(10)) { /* the kernel may leave it to a worker */
+		assert_int_equal(ioctl(k->fd, KVM_GET_LAPIC, &lapic), 0);
+		memcpy(&value, lapic.regs + APIC_REQUEST + vector / 32 * 16, sizeof(value));
+		if (value >> vector % 32 & 1)
+			return true;
+	}
+	return false;
+}
+
 static void test_kernel_irqchip(void **unused)
 {
 	struct guest g;
@@ -559,6 +584,7 @@ static void test_kernel_irqchip(void **unused)
 	int fd = eventfd(0, EFD_CLOEXEC);
 	if (vm_accel_caps(g.vm)->irqfd) {
 		assert_int_equal(accel_kvm.irqfd_msi(g.vm, fd, 0xfee00000, 0x31, true), 0);
+		assert_true(irqfd_arrives(&g, fd, 0x31));
 		assert_int_equal(accel_kvm.irqfd_msi(g.vm, fd, 0xfee00000, 0x31, false), 0);
 		assert_int_equal(accel_kvm.irqfd_msi(g.vm, fd, 0xfee00000, 0x31, false), -ENOENT);
 	}
