@@ -296,8 +296,10 @@ static void fn_cli(struct soft_cpu *c, const struct insn *i)
 static void fn_sti(struct soft_cpu *c, const struct insn *i)
 {
 	check_iopl(c);
-	if (!(c->s.rflags & X86_FLAG_IF))
+	if (!(c->s.rflags & X86_FLAG_IF)) {
 		c->s.ev.sti_shadow = true;
+		c->shadow_rip = insn_next_rip(c, i);
+	}
 	c->s.rflags |= X86_FLAG_IF;
 	c->end_block = true;
 }

@@ -79,6 +79,7 @@ struct soft_cpu {
 	void *thunk_state; /* thunk.c's per-vCPU data */
 
 	uint64_t dr6_pending; /* debug traps due after the instruction under way (DR6 bits): event_after_insn */
+	uint64_t shadow_rip;  /* the instruction that s.ev.sti_shadow covers: run_shadow */
 	bool step_skip;       /* the instruction under way takes no single-step trap (INT n, SYSCALL) */
 
 	/* the translator's part (xlate.c); NULL: everything is interpreted */

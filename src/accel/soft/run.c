@@ -40,7 +40,27 @@ void run_block(struct soft_cpu *c, struct block *b, unsigned n)
 	c->s.rip = c->next_rip;
 }
 
-/* From block to block until one ends in an instruction after which events are looked at, or attention is asked. */
+void run_shadow(struct soft_cpu *c)
+{
+	if (unlikely(c->s.ev.sti_shadow) && c->s.rip != c->shadow_rip)
+		c->s.ev.sti_shadow = false;
+}
+
+/* An interrupt that comes from now on is seen by whoever goes on, and waits for the end of a shadow in the loop. */
+bool run_events_due(struct soft_cpu *c)
+{
+	const struct soft_vcpu *p = soft_vcpu_of(c);
+	const struct x86_events *ev = &c->s.ev;
+	const struct soft_options *o = &c->sv->options;
+	if (atomic_load_explicit(&c->v->attention, memory_order_relaxed) || p->rmw_host || c->dr6_pending ||
+	    c->s.mp != X86_MP_RUNNABLE || c->mode & (MODE_TF | MODE_BREAK | MODE_DEBUG))
+		return true;
+	if (ev->movss_shadow || ev->nmi_pending || ev->triple_fault || ev->exception_pending || ev->interrupt_pending)
+		return true;
+	return (p->intr_maybe && c->s.rflags & X86_FLAG_IF) || o->each_block || o->inject || p->user;
+}
+
+/* From block to block until events are to be looked at. */
 void run_chain(struct soft_cpu *c)
 {
 	const _Atomic unsigned *attention = &c->v->attention;
@@ -80,8 +100,10 @@ void run_chain(struct soft_cpu *c)
 		c->instructions += b->count;
 		c->interpreted += b->count;
 		c->s.rip = c->next_rip;
-		if (unlikely(c->end_block || b->system || each || atomic_load_explicit(attention, memory_order_relaxed)))
+		if (unlikely(each || atomic_load_explicit(attention, memory_order_relaxed)) ||
+		    (unlikely(c->end_block || b->system) && run_events_due(c)))
 			return;
+		c->end_block = false;
 		struct block **link = &b->link[c->s.rip != fall];
 		next = *link;
 		if (likely(next && block_fresh(c, next, c->s.rip))) {
@@ -309,6 +331,7 @@ static bool run_events(struct soft_cpu *c, enum vcpu_exit *out)
 		take_injected(c);
 		return true;
 	}
+	run_shadow(c);
 	if (unlikely(ev->sti_shadow || ev->movss_shadow)) {
 		ev->sti_shadow = ev->movss_shadow = false;
 		if (unlikely(c->mode & MODE_DEBUG))
@@ -535,6 +558,7 @@ void soft_vcpu_loaded(struct soft_vcpu *p)
 	cpu_update_features(&p->c);
 	mmu_flush_all(&p->c);
 	cpu_update_mode(&p->c);
+	p->c.shadow_rip = p->c.s.rip;
 	p->intr_maybe = true;
 }
 
@@ -562,6 +586,7 @@ static int accel_get_state(struct vcpu *v, struct x86_state *s, struct err *e)
 {
 	struct soft_vcpu *p = v->accel_data;
 	thunk_fpu_sync(&p->c);
+	run_shadow(&p->c);
 	*s = p->c.s;
 	tsc_enter(&p->c);
 	s->tsc = tsc_now(&p->c);

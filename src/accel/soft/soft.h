@@ -188,6 +188,10 @@ bool debug_stop_due(struct soft_cpu *c);
 void run_block(struct soft_cpu *c, struct block *b, unsigned n);
 /* Runs from block to block until events are to be looked at. */
 void run_chain(struct soft_cpu *c);
+/* s.rip is exact or at the end of a block that changed what the loop looks at. False: the loop would find nothing to do. */
+bool run_events_due(struct soft_cpu *c);
+/* s.rip is exact: STI's shadow goes when its instruction is through, of which nobody was told. */
+void run_shadow(struct soft_cpu *c);
 /* After a fault: s.rip and the counters are made exact. */
 void run_fault_state(struct soft_cpu *c);
 

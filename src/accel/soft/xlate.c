@@ -270,9 +270,6 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 		c->instructions -= xb->count - number - 1u;
 		c->s.rip = number + 1u == xb->b->count ? c->next_rip : insn_next_rip(c, &xb->b->insn[number]);
 		return XLATE_LEAVE;
-	case XEXIT_END:
-		c->s.rip = c->next_rip;
-		return xb->b->system ? XLATE_LEAVE : XLATE_NEXT;
 	default:
 		c->s.rip = xb->rip;
 		return XLATE_NEXT;

@@ -825,6 +825,9 @@ void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *x
 	c->next_rip = xb->b->len + xb->rip;
 	c->cur = i;
 	i->fn(c, i);
+	/* What a block of the next address needs its entry checks, so a system block's end is no reason to leave by itself. */
+	if (xb->b->system && i == &xb->b->insn[xb->b->count - 1])
+		c->end_block = run_events_due(c);
 	c->x_of = c->s.rflags >> 11 & 1;
 }
 
@@ -954,9 +957,7 @@ static void gen_end(struct gen *g)
 		return;
 	commit(g, g->count);
 	g->loaded = 0;
-	if (last->kind == XK_HELPER && g->count == g->xb->b->count && g->xb->b->system) {
-		leave(g, XEXIT_END, 0);
-	} else if (last->kind == XK_HELPER && g->count == g->xb->b->count) {
+	if (last->kind == XK_HELPER && g->count == g->xb->b->count) {
 		x_load(g->t, HOST_R14, AT(next_rip));
 		indirect_exit(g);
 	} else {

@@ -69,7 +69,7 @@ static inline size_t xslot_at(const struct xlate *x, const struct xblock *xb, un
 enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100 };
 
 /* What translated code returns: a reason, and in the upper half a number. */
-enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_END };
+enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID };
 
 /* ---- xlate_emit.c: bytes of host code ---- */
 struct xtext {
