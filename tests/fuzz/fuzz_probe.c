@@ -12,9 +12,8 @@ static void check_text(const char *text, size_t room)
 {
 	if (strnlen(text, room) >= room)
 		__builtin_trap();
-	for (; *text; text++)
-		if ((uint8_t)*text < ' ' || *text == 0x7f)
-			__builtin_trap();
+	if (!probe_is_text(text))
+		__builtin_trap();
 }
 
 static void one(const uint8_t *data, size_t size)

@@ -273,42 +273,6 @@ static int get_memory_stats(struct call *c)
 	return CALL_DONE;
 }
 
-static const struct domdef_disk *find_disk(const struct domain *d, const char *name)
-{
-	for (unsigned n = 0; n < d->def->disks.n; n++) {
-		const struct domdef_disk *k = d->def->disks.v[n];
-
-		if ((k->target && !strcmp(k->target, name)) || (k->source.file && !strcmp(k->source.file, name)))
-			return k;
-	}
-	return NULL;
-}
-
-/* A file's size; a guest's disk in another format is larger than that, which only its header tells. */
-static int get_block_info(struct call *c)
-{
-	struct domain *d = remote_domain(c, 0);
-	const struct domdef_disk *k = d ? find_disk(d, call_s(c, 1)) : NULL;
-	const char *path = k ? (k->source.file ? k->source.file : k->source.dev) : NULL;
-	struct stat st;
-
-	if (!d || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
-	if (!k)
-		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
-				 "invalid path %s not assigned to domain", call_s(c, 1));
-	if (!path || stat(path, &st) < 0)
-		return fault_set(&c->fault, FAULT_SYSTEM, FROM_STORAGE, "cannot look at the image %s",
-				 path ? path : "");
-	if (k->format && strcmp(k->format, "raw"))
-		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_STORAGE,
-				 "the capacity of a disk of format %s is not read yet", k->format);
-	xdr_u64(&c->out, (uint64_t)st.st_blocks * 512);
-	xdr_u64(&c->out, (uint64_t)st.st_size);
-	xdr_u64(&c->out, (uint64_t)st.st_size);
-	return CALL_DONE;
-}
-
 static int get_job_stats(struct call *c)
 {
 	struct domain *d = remote_domain(c, 0);
@@ -332,7 +296,6 @@ static int abort_job(struct call *c)
 const struct handler remote_stats[] = {
 	{"DOMAIN_GET_CPU_STATS", get_cpu_stats},
 	{"DOMAIN_MEMORY_STATS", get_memory_stats},
-	{"DOMAIN_GET_BLOCK_INFO", get_block_info},
 	{"DOMAIN_GET_JOB_STATS", get_job_stats},
 	{"DOMAIN_ABORT_JOB", abort_job},
 	{"CONNECT_GET_ALL_DOMAIN_STATS", get_all},

@@ -115,13 +115,11 @@ static void finish(struct stream *s)
 		stream_end(s, NULL);
 }
 
+/* It waits for an answer, and to have aborted is no failure. */
 static void aborted(struct stream *s)
 {
-	struct fault f;
-
 	s->ops->gone(s->opaque);
-	fault_set(&f, FAULT_RPC, FROM_STREAMS, "stream aborted at client request");
-	stream_abort(s, &f);
+	stream_end(s, NULL);
 }
 
 /* What comes for a stream that has ended was under way when it did, and is no error. */

@@ -39,17 +39,48 @@ static const struct magic {
 	{"luks", 0, 6, "LUKS\xba\xbe"},
 };
 
-/* A name out of the header: cut off at what is no text. False: it is not inside, or not one. */
+/* How many bytes the UTF-8 character has that begins here; 0: it is none. Longer forms than needed, halves of pairs and
+ * what is beyond Unicode are none (RFC 3629). */
+static unsigned utf8(const uint8_t *p)
+{
+	unsigned len = p[0] < 0x80                   ? 1
+		       : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		       : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		       : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						     : 0;
+
+	for (unsigned n = 1; n < len; n++)
+		if ((p[n] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+	    (p[0] == 0xf4 && p[1] > 0x8f) || (p[0] == 0xef && p[1] == 0xbf && p[2] > 0xbd))
+		return 0;
+	return len;
+}
+
+bool probe_is_text(const char *text)
+{
+	for (const char *p = text; *p;) {
+		unsigned len = utf8((const uint8_t *)p);
+
+		if (!len || (uint8_t)*p < ' ' || *p == 0x7f)
+			return false;
+		p += len;
+	}
+	return true;
+}
+
+/* A name out of the header. False: it is not inside, or not one. */
 static bool take_name(char *out, size_t room, const uint8_t *data, size_t len, uint64_t at, uint32_t size)
 {
 	if (!size || size >= room || !range_inside(at, size, len))
 		return false;
-	for (uint32_t n = 0; n < size; n++)
-		if (data[at + n] < ' ' || data[at + n] == 0x7f)
-			return false;
 	memcpy(out, data + at, size);
 	out[size] = 0;
-	return true;
+	if (strlen(out) == size && probe_is_text(out))
+		return true;
+	out[0] = 0;
+	return false;
 }
 
 static void extensions(struct probe *p, const uint8_t *data, size_t len, uint64_t at)

@@ -18,6 +18,8 @@ struct probe {
 	char backing_format[16];
 };
 
+/* Whether the text is UTF-8 without control characters, so that XML can carry it. */
+bool probe_is_text(const char *text);
 /* From the file's first len bytes. */
 void probe_bytes(struct probe *p, const uint8_t *data, size_t len);
 /* 0 or a negative errno. Blocking. */

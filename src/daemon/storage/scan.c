@@ -155,10 +155,7 @@ static bool is_shown(const char *name)
 {
 	if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, "lost+found") || aside_is_name(name))
 		return false;
-	for (const char *p = name; *p; p++)
-		if ((uint8_t)*p < ' ' || *p == 0x7f)
-			return false;
-	return true;
+	return probe_is_text(name);
 }
 
 /* What cannot be read, or went meanwhile, is not shown; a directory that cannot be read is an error. */
