@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ struct gmem {
 	struct gmem_block block[GMEM_BLOCK_MAX];
 	unsigned count;
 	struct gmem_watch watch;
+	struct gmem_card_watch card_watch[GMEM_CARD_WATCHES];
+	unsigned card_watches;
 	_Atomic bool logging;
 };
 
@@ -113,8 +116,39 @@ int gmem_add_card(struct gmem *gm, uint64_t size, const char *name, uint8_t **ho
 	if (ret < 0)
 		return ret;
 	gm->block[gm->count - 1].card = true;
+	atomic_store(&gm->block[gm->count - 1].card_at, GMEM_NOWHERE);
 	*host = gm->block[gm->count - 1].host;
 	return 0;
+}
+
+void gmem_card_place(struct gmem *gm, const uint8_t *host, uint64_t gpa)
+{
+	for (unsigned n = 0; n < gm->count; n++) {
+		if (!gm->block[n].card || gm->block[n].host != host)
+			continue;
+		atomic_store(&gm->block[n].card_at, gpa);
+		for (unsigned w = 0; w < gm->card_watches; w++)
+			gm->card_watch[w].placed(gm->card_watch[w].opaque, n);
+	}
+}
+
+/* One load of the place, which may change meanwhile: the result is inside the block in any case. */
+uint64_t gmem_card_address(const struct gmem *gm, uint64_t gpa)
+{
+	for (unsigned n = 0; n < gm->count; n++) {
+		struct gmem_block *b = (struct gmem_block *)&gm->block[n]; /* Clang 14 loads no const atomics */
+		uint64_t off = b->card ? gpa - atomic_load(&b->card_at) : b->size;
+
+		if (gpa < GMEM_NOWHERE && off < b->size)
+			return b->gpa + off;
+	}
+	return gpa;
+}
+
+void gmem_watch_cards(struct gmem *gm, const struct gmem_card_watch *watch)
+{
+	assert(gm->card_watches < GMEM_CARD_WATCHES);
+	gm->card_watch[gm->card_watches++] = *watch;
 }
 
 unsigned gmem_block_count(const struct gmem *gm)

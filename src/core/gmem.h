@@ -24,7 +24,8 @@ struct gmem_block {
 	uint8_t *host;
 	int fd; /* memfd, offset 0 */
 	char name[32];
-	bool card; /* memory of a card: no part of the guest's RAM, and it moves (gmem_place) */
+	bool card; /* memory of a card: no part of the guest's RAM; gmem_card_place shows it elsewhere */
+	_Atomic uint64_t card_at;
 	bool rom; /* the guest's stores do not change it: they go to the region there, if any */
 	/* One byte a page, GMEM_FLAG_*; set and cleared atomically. */
 	_Atomic uint8_t *page_flags;
@@ -58,6 +59,20 @@ int gmem_load_rom(struct gmem *gm, uint64_t gpa, const void *buf, uint64_t len) 
 /* Adds memory of a card, which lies nowhere at first: its host address, zero-filled. Errors as gmem_add_ram's. */
 #define GMEM_NOWHERE (UINT64_C(1) << 60) /* addresses from here on are out of every processor's reach */
 int gmem_add_card(struct gmem *gm, uint64_t size, const char *name, uint8_t **host, struct err *e) ATTR_MUST_USE;
+
+/* The guest sees the card's memory at gpa from now on, page aligned; GMEM_NOWHERE: nowhere. The block itself stays
+ * where it is: accelerators that map the place do so as a second view of it, and those that do not leave accesses to
+ * the card's region, which reaches the same bytes. RAM goes before it. Any thread, one at a time for a card. */
+void gmem_card_place(struct gmem *gm, const uint8_t *host, uint64_t gpa);
+/* An address in such a view as the address in its block; any other as it is. Any thread. */
+uint64_t gmem_card_address(const struct gmem *gm, uint64_t gpa);
+/* Who maps views: called after each gmem_card_place, on its thread. */
+struct gmem_card_watch {
+	void (*placed)(void *opaque, unsigned block);
+	void *opaque;
+};
+enum { GMEM_CARD_WATCHES = 2 };
+void gmem_watch_cards(struct gmem *gm, const struct gmem_card_watch *watch); /* before vCPUs run */
 
 unsigned gmem_block_count(const struct gmem *gm);
 const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);

@@ -11,17 +11,27 @@
 static int slot_set(struct kvm_machine *m, unsigned n, uint32_t flags)
 {
 	const struct gmem_block *b = gmem_block(m->vm->mem, n);
+	uint64_t gpa = b->card ? atomic_load(&((struct gmem_block *)b)->card_at) : b->gpa;
 	struct kvm_userspace_memory_region slot = {
 		.slot = n,
 		/* Where KVM has no read-only memory the guest can spoil its firmware, until the next reset. */
 		.flags = flags | (b->rom && m->offer.readonly_mem ? KVM_MEM_READONLY : 0),
-		.guest_phys_addr = b->gpa,
-		.memory_size = b->gpa < GMEM_NOWHERE ? b->size : 0,
+		.guest_phys_addr = gpa < GMEM_NOWHERE ? gpa : 0,
+		.memory_size = gpa < GMEM_NOWHERE ? b->size : 0,
 		.userspace_addr = (uintptr_t)b->host,
 	};
-	if (b->gpa >= GMEM_NOWHERE)
-		slot.guest_phys_addr = 0;
 	return ioctl(m->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
+}
+
+/* A view of a card's memory. Where it cannot be, over RAM for one, its region answers. */
+static void card_placed(void *opaque, unsigned n)
+{
+	struct kvm_machine *m = opaque;
+	const struct gmem_block *b = gmem_block(m->vm->mem, n);
+	uint64_t gpa = atomic_load(&((struct gmem_block *)b)->card_at);
+	if (slot_set(m, n, m->dirty_log ? KVM_MEM_LOG_DIRTY_PAGES : 0) < 0 && gpa < GMEM_NOWHERE)
+		log_limited(&m->log_limit, LOG_INFO, "KVM does not map '%s' at %#llx: accesses are slow", b->name,
+			    (unsigned long long)gpa);
 }
 
 int kvm_mem_prepare(struct kvm_machine *m, struct err *e)
@@ -30,9 +40,10 @@ int kvm_mem_prepare(struct kvm_machine *m, struct err *e)
 	if (m->offer.nr_memslots && (int)count > m->offer.nr_memslots)
 		return err_set(e, -ENOSPC, "the machine has %u memory blocks, this kernel's KVM takes %d", count,
 			       m->offer.nr_memslots);
+	gmem_watch_cards(m->vm->mem, &(struct gmem_card_watch){ card_placed, m });
 	for (unsigned n = 0; n < count; n++) {
 		const struct gmem_block *b = gmem_block(m->vm->mem, n);
-		int r = slot_set(m, n, 0);
+		int r = b->card ? 0 : slot_set(m, n, 0);
 		if (r < 0)
 			return err_errno(e, -r, "KVM refuses guest memory '%s' (%llu MiB at %#llx)", b->name,
 			                 (unsigned long long)(b->size >> 20), (unsigned long long)b->gpa);

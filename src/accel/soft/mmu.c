@@ -93,6 +93,10 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	c->tlb.misses++;
 	translate(c, lin, kind, who, &w);
 	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	if (!r && kind != TLB_EXEC) { /* a card's memory: its block lies where no address reaches, and stays there */
+		w.gpa = gmem_card_address(c->sv->mem, w.gpa);
+		r = ram_find(c->sv, w.gpa);
+	}
 	if (!r || (r->rom && kind == TLB_WRITE))
 		return (struct place){ .gpa = w.gpa };
 	uint8_t *host = r->host + (w.gpa - r->gpa);

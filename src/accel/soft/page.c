@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pages that hold decoded code: who may write there unseen, and what a store does to the decoded blocks. */
+#include "accel/soft/mmu.h"
 #include "accel/soft/soft.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -127,6 +128,10 @@ void page_ack(struct soft_cpu *c)
 	/* The bit first: a call that comes after it sets the bit again. */
 	atomic_fetch_and(&c->v->attention, ~SOFT_ATT_ACK);
 	uint64_t epoch = atomic_load(&c->sv->epoch);
+	uint64_t moved = atomic_load(&c->sv->cards_moved);
+	if (moved != soft_vcpu_of(c)->cards_seen)
+		mmu_flush_all(c);
+	soft_vcpu_of(c)->cards_seen = moved;
 	mmu_drop_writers(c);
 	atomic_store(&soft_vcpu_of(c)->ack_epoch, epoch);
 }

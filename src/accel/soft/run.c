@@ -494,6 +494,16 @@ static int accel_vm_create(struct vm *vm, const char *options, struct accel_caps
 	return 0;
 }
 
+/* Every vCPU forgets what it knows of the old place, at its next look at attention. */
+static void card_placed(void *opaque, unsigned block)
+{
+	struct soft_vm *sv = opaque;
+	atomic_fetch_add(&sv->cards_moved, 1);
+	atomic_fetch_add(&sv->epoch, 1);
+	for (unsigned n = 0; n < sv->vm->vcpu_count; n++)
+		atomic_fetch_or(&sv->vm->vcpu[n]->attention, SOFT_ATT_ACK);
+}
+
 static int accel_vm_prepare(struct vm *vm, struct err *e)
 {
 	struct soft_vm *sv = vm->accel_data;
@@ -502,6 +512,7 @@ static int accel_vm_prepare(struct vm *vm, struct err *e)
 	if (r < 0)
 		return r;
 	gmem_set_watch(vm->mem, &sv->watch);
+	gmem_watch_cards(vm->mem, &(struct gmem_card_watch){ card_placed, sv });
 	return 0;
 }
 

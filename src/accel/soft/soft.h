@@ -48,6 +48,7 @@ struct soft_vm {
 	struct soft_ram ram[GMEM_BLOCK_MAX];
 	unsigned ram_count;
 	struct gmem_watch watch;
+	_Atomic uint64_t cards_moved; /* how often a card's memory came to lie elsewhere */
 	_Atomic uint64_t epoch;    /* calls for write translations so far */
 	_Atomic bool dirty_log;    /* no write translations are cached */
 	pthread_mutex_t bus_lock;  /* split and MMIO locked accesses */
@@ -66,6 +67,7 @@ struct soft_vcpu {
 	struct soft_cpu c;
 	struct block_cache *blocks;
 	_Atomic bool active;        /* between entering and leaving guest code */
+	uint64_t cards_seen; /* of soft_vm's cards_moved: the TLB knows of them */
 	_Atomic uint64_t ack_epoch; /* write translations called in up to here are gone */
 	const struct soft_user *user; /* who else runs user code, or NULL */
 	bool bus_locked;

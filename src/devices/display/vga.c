@@ -95,7 +95,7 @@ static const struct region_ops registers_ops = {
 	.read = registers_read, .write = registers_write, .width_min = 1, .width_max = 4,
 };
 
-/* ---- BAR 0, where no memory is mapped ---- */
+/* ---- BAR 0: as memory where the accelerator maps it, else by access ---- */
 
 static uint64_t memory_read(void *opaque, uint64_t off, unsigned width)
 {
@@ -111,6 +111,13 @@ static void memory_write(void *opaque, uint64_t off, unsigned width, uint64_t va
 
 	store_le64(bytes, value);
 	memcpy(((struct vga *)opaque)->mem + off, bytes, width);
+}
+
+static void memory_moved(void *opaque, uint64_t addr, bool mapped)
+{
+	struct vga *v = opaque;
+
+	gmem_card_place(v->vm->mem, v->mem, mapped ? addr : GMEM_NOWHERE);
 }
 
 static const struct region_ops memory_ops = { .read = memory_read, .write = memory_write };
@@ -202,7 +209,8 @@ static int attach_pci(struct vga *v, struct err *e)
 	const struct pci_ident id = { .vendor = VENDOR, .device = DEVICE, .revision = REVISION,
 				      .class_code = v->cfg.plain ? CLASS_OTHER : CLASS_VGA,
 				      .subsystem_vendor = SUBSYSTEM_VENDOR, .subsystem = SUBSYSTEM };
-	const struct pci_bar memory = { .size = VGA_MEMORY, .prefetch = true, .ops = &memory_ops, .opaque = v };
+	const struct pci_bar memory = { .size = VGA_MEMORY, .prefetch = true, .ops = &memory_ops, .opaque = v,
+					.moved = memory_moved };
 	const struct pci_bar registers = { .size = REGISTERS_SIZE, .ops = &registers_ops, .opaque = v,
 					   .lock = &v->lock };
 	int ret = pci_dev_attach(&v->pci, v->cfg.bus, v->cfg.slot, 0, v->cfg.plain ? "bochs-display" : "vga", &id, e);

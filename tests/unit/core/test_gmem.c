@@ -136,9 +136,39 @@ static void test_rom(void **state)
 	gmem_destroy(gm);
 }
 
+static void note_place(void *opaque, unsigned block)
+{
+	*(unsigned *)opaque += 100 + block;
+}
+
+static void test_cards(void **state)
+{
+	struct gmem *gm;
+	uint8_t *a, *b;
+	unsigned placed = 0;
+	assert_int_equal(gmem_create(&gm, NULL), 0);
+	assert_int_equal(gmem_add_ram(gm, 0, 1 << 20, "ram", false, NULL), 0);
+	assert_int_equal(gmem_add_card(gm, 1 << 16, "a", &a, NULL), 0);
+	assert_int_equal(gmem_add_card(gm, 1 << 16, "b", &b, NULL), 0);
+	gmem_watch_cards(gm, &(struct gmem_card_watch){note_place, &placed});
+	assert_true(gmem_total(gm) == 1 << 20);
+	assert_true(gmem_card_address(gm, 0xd0000000) == 0xd0000000);
+	gmem_card_place(gm, b, 0xd0000000);
+	assert_int_equal(placed, 102);
+	assert_ptr_equal(gmem_at(gm, gmem_card_address(gm, 0xd0001234), 4), b + 0x1234);
+	assert_ptr_equal(gmem_at(gm, gmem_card_address(gm, 0xd000ffff), 1), b + 0xffff);
+	assert_true(gmem_card_address(gm, 0xd0010000) == 0xd0010000);
+	assert_true(gmem_card_address(gm, 0xcfffffff) == 0xcfffffff);
+	assert_null(gmem_at(gm, 0xd0001234, 4));
+	gmem_card_place(gm, b, GMEM_NOWHERE);
+	assert_true(gmem_card_address(gm, 0xd0001234) == 0xd0001234);
+	gmem_destroy(gm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cards),
 		cmocka_unit_test(test_bounds), cmocka_unit_test(test_across_blocks), cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_dirty), cmocka_unit_test(test_rom),
 	};
