@@ -18,9 +18,19 @@ static double millions(const struct accel_speed *s)
 static const struct accel_ops *fastest(char why[ACCEL_WHY_MAX])
 {
 	struct accel_speed kvm = { 0 }, soft = { 0 };
+	const struct accel_ops *by_kvm;
 	struct err e = { 0 };
 	if (accel_kvm.usable(&e) < 0) {
 		snprintf(why, ACCEL_WHY_MAX, "soft, because KVM cannot be used (%s)", e.text);
+		return &accel_soft;
+	}
+	/* A KVM that runs user code alone leaves the kernel to the soft CPU, and each way from one to the other takes
+	 * longer than tens of thousands of instructions here: systems do not go that long without a system call. */
+	if (kvm_choose(NULL, &by_kvm, &e) < 0 || by_kvm != &accel_kvm) {
+		snprintf(why, ACCEL_WHY_MAX, "soft, because %s",
+			 e.text[0] ? e.text :
+				     "a guest's system calls do not reach its kernel in this host's KVM, and user code alone "
+				     "is no gain");
 		return &accel_soft;
 	}
 	if (accel_bench(&accel_kvm, NULL, &kvm, &e) < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Choosing an accelerator by name and by measurement. */
 #include "accel/bench.h"
+#include "accel/kvm/kvm_user.h"
 #include "accel/select.h"
 #include "core/accel.h"
 
@@ -50,6 +51,12 @@ static void test_auto(void **unused)
 	assert_non_null(a);
 	assert_true(now_ms() - begin < 10000); /* some 20 ms where nothing else runs */
 	assert_int_equal(accel_select(NULL, &a, &options, why, &e), 0);
+	/* Where KVM would run user code alone, it is not taken. */
+	const struct accel_ops *by_kvm;
+	if (accel_kvm.usable(&e) == 0 && kvm_choose(NULL, &by_kvm, &e) == 0 && by_kvm != &accel_kvm) {
+		assert_ptr_equal(a, &accel_soft);
+		assert_non_null(strstr(why, "do not reach its kernel"));
+	}
 }
 
 static void test_bench(void **unused)
