@@ -29,8 +29,8 @@ static const struct accel_ops *fastest(char why[ACCEL_WHY_MAX])
 	if (kvm_choose(NULL, &by_kvm, &e) < 0 || by_kvm != &accel_kvm) {
 		snprintf(why, ACCEL_WHY_MAX, "soft, because %s",
 			 e.text[0] ? e.text :
-				     "a guest's system calls do not reach its kernel in this host's KVM, and user code alone "
-				     "is no gain");
+				     "a guest's system calls do not reach its kernel in this host's KVM, and user code "
+				     "alone is no gain");
 		return &accel_soft;
 	}
 	if (accel_bench(&accel_kvm, NULL, &kvm, &e) < 0) {
