@@ -305,7 +305,9 @@ static bool block_fill(struct soft_cpu *c, struct block *b, const uint8_t *host)
 	b->mode = c->mode;
 	b->page_gen = &page->gen;
 	b->gen = b->once ? gen - 1 : gen;
-	if (b->count > b->capacity) {
+	/* Translated code and what left it still know the instructions that were here. */
+	if (b->count > b->capacity || b->translated) {
+		b->translated = false;
 		b->insn = &bc->insn[bc->insn_count];
 		bc->insn_count += b->count;
 		b->capacity = b->count;
@@ -317,13 +319,19 @@ static bool block_fill(struct soft_cpu *c, struct block *b, const uint8_t *host)
 	return true;
 }
 
+struct block *block_known(struct soft_cpu *c, const uint8_t *host)
+{
+	struct block *b = soft_vcpu_of(c)->blocks->hash[hash_host(host, c->mode)];
+	while (b && (b->host != host || b->mode != c->mode))
+		b = b->chain;
+	return b;
+}
+
 static struct block *block_at(struct soft_cpu *c, const uint8_t *host)
 {
 	struct block_cache *bc = soft_vcpu_of(c)->blocks;
 	unsigned h = hash_host(host, c->mode);
-	struct block *b = bc->hash[h];
-	while (b && (b->host != host || b->mode != c->mode))
-		b = b->chain;
+	struct block *b = block_known(c, host);
 	if (b && b->gen == atomic_load(b->page_gen))
 		return b;
 	if (b && bc->insn_count + BLOCK_INSNS > INSN_MAX)
@@ -339,6 +347,14 @@ static struct block *block_at(struct soft_cpu *c, const uint8_t *host)
 		return b;
 	}
 	return block_fill(c, b, host) ? b : NULL;
+}
+
+struct block *block_ahead(struct soft_cpu *c, const uint8_t *host)
+{
+	const struct block_cache *bc = soft_vcpu_of(c)->blocks;
+	if (bc->block_count == BLOCK_MAX || bc->insn_count + 2 * BLOCK_INSNS > INSN_MAX)
+		return NULL;
+	return block_at(c, host);
 }
 
 struct block *block_find_once(struct soft_cpu *c)

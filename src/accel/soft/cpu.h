@@ -39,6 +39,7 @@ enum {
 	MODE_TF = 1 << 7,        /* single step: blocks of one instruction */
 	MODE_BREAK = 1 << 8,     /* DR7 has an enabled breakpoint: slow checks */
 	MODE_FLAT = 1 << 9,      /* outside 64-bit code: CS, SS, DS, ES are base 0, limit 4 GiB, usable, DS/ES/SS writable */
+	MODE_SEEN = 1 << 10,     /* user code whose accesses are checked for alignment */
 	MODE_DEBUG = 1 << 12,    /* a debugger waits for something: debug.c */
 };
 
@@ -90,6 +91,11 @@ struct soft_cpu {
 	uint8_t x_vec_live;    /* enum xvec_level; only while translated code runs */
 	uint8_t x_x87;         /* x87 instructions may run; only while translated code runs, until C is called */
 	uint32_t x_host_mxcsr; /* what C runs with */
+	uint64_t x_linear;     /* an address or value that an instruction keeps for a moment */
+	uint64_t x_host_gs;    /* base of GS outside of the run loop */
+	/* The page of the stack that blocks check their stack accesses against: its linear address and what makes it the
+	 * host's. Its write translation was in the TLB when C was called last, or looked up since. */
+	uint64_t x_stack_page, x_stack_addend, x_stack_bad; /* bad: all ones when there is none, else 0 */
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 
 	uint64_t instructions; /* retired */

@@ -71,7 +71,12 @@ void mmu_update_who(struct soft_cpu *c)
 	bool see_all = c->mode & MODE_BREAK;
 	if (c->cpl == 3) {
 		who = TLB_USER;
-		see_all |= (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC); /* alignment is checked */
+		bool aligned = (c->s.cr0 & X86_CR0_AM) && (c->s.rflags & X86_FLAG_AC); /* alignment is checked */
+		see_all |= aligned;
+		if (aligned != !!(c->mode & MODE_SEEN)) {
+			c->mode ^= MODE_SEEN;
+			c->end_block = true;
+		}
 	} else if ((c->s.cr4 & X86_CR4_SMAP) && !(c->s.rflags & X86_FLAG_AC)) {
 		who = TLB_SUPER_SMAP;
 	}

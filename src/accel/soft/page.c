@@ -28,11 +28,24 @@ static uint64_t line_mask(uint64_t off, uint64_t len)
 	return (UINT64_MAX << first) & (UINT64_MAX >> (63 - last));
 }
 
+/* Before they enter translated code again, all vCPUs look whether it is still that of its page. */
+static void tell_all(struct soft_vm *sv, struct soft_cpu *c)
+{
+	const struct vm *vm = sv->vm;
+	if (!sv->options.hot)
+		return;
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		if (vm->vcpu[n])
+			atomic_fetch_or(&vm->vcpu[n]->attention, SOFT_ATT_CODE);
+	if (c)
+		atomic_fetch_or(&c->v->attention, SOFT_ATT_CODE);
+}
+
 /*
  * The order matters against page_watch_code on another thread: there the generation is read first and the marks are
  * set afterwards, here the marks are cleared before the generation advances. So whoever loses a mark is stale.
  */
-static bool code_hit(struct soft_ram *r, uint64_t page, uint64_t off, uint64_t len)
+static bool code_hit(struct soft_vm *sv, struct soft_cpu *c, struct soft_ram *r, uint64_t page, uint64_t off, uint64_t len)
 {
 	struct code_page *p = &r->pages[page];
 	if (!(atomic_load(&p->lines) & line_mask(off, len)))
@@ -40,6 +53,7 @@ static bool code_hit(struct soft_ram *r, uint64_t page, uint64_t off, uint64_t l
 	atomic_store(&p->lines, 0);
 	atomic_fetch_and(&r->flags[page], (uint8_t)~GMEM_FLAG_CODE);
 	atomic_fetch_add(&p->gen, 1);
+	tell_all(sv, c);
 	return true;
 }
 
@@ -51,7 +65,7 @@ void page_written(struct soft_vm *sv, struct soft_cpu *c, struct soft_ram *r, ui
 		uint8_t f = atomic_load(&r->flags[page]);
 		if (unlikely(f & GMEM_FLAG_CLEAN))
 			atomic_fetch_and(&r->flags[page], (uint8_t)~GMEM_FLAG_CLEAN);
-		if (unlikely(f & GMEM_FLAG_CODE) && !sv->foreign && code_hit(r, page, in, n) && c)
+		if (unlikely(f & GMEM_FLAG_CODE) && !sv->foreign && code_hit(sv, c, r, page, in, n) && c)
 			c->end_block = true;
 		off += n;
 	}

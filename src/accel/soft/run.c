@@ -198,6 +198,8 @@ static bool take_attention(struct soft_cpu *c, enum vcpu_exit *out)
 	unsigned att = atomic_load(&c->v->attention);
 	if (att & SOFT_ATT_ACK)
 		page_ack(c);
+	if (att & SOFT_ATT_CODE)
+		xlate_look(c);
 	if (att & VCPU_ATT_SMI)
 		atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_SMI);
 	if (att & VCPU_ATT_STOP) {
@@ -407,7 +409,9 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	if (p->user && p->user->tsc_fixed)
 		tsc_set_offset(c, p->user->tsc_offset - c->tsc_machine);
 	c->in_guest = true;
+	xlate_thread_in(c);
 	enum vcpu_exit out = run_frame(c);
+	xlate_thread_out(c);
 	thunk_fpu_sync(c); /* the state may be read from another thread now, and the FPU is this one's */
 	c->in_guest = false;
 	atomic_store(&p->active, false);

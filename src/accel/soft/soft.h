@@ -60,6 +60,8 @@ struct soft_vm {
 
 /* An accelerator-private attention bit: page_ack is due. */
 #define SOFT_ATT_ACK (1u << 31)
+/* Another: a page was written that code was decoded from; translations of it are to be cut off before they are entered. */
+#define SOFT_ATT_CODE (1u << 30)
 
 struct block;
 struct block_cache;
@@ -123,6 +125,7 @@ struct block {
 	uint8_t capacity;
 	bool system;              /* the last one wants the run loop to look at events */
 	bool once;                /* not to be found again */
+	bool translated;          /* a translation points to its instructions */
 	uint16_t len;             /* bytes */
 	struct insn *insn;
 	struct block *link[2];    /* the blocks that followed last: after falling through, after a jump */
@@ -141,6 +144,10 @@ void block_cache_destroy(struct block_cache *bc);
 struct block *block_find(struct soft_cpu *c);
 /* One instruction at s.rip, decoded now and not kept. */
 struct block *block_find_once(struct soft_cpu *c);
+/* The one whose first byte lies at host, if it is decoded, in the present mode; it may be stale. */
+struct block *block_known(struct soft_cpu *c, const uint8_t *host);
+/* The same, decoded if need be; NULL: it cannot be, or not without dropping others. */
+struct block *block_ahead(struct soft_cpu *c, const uint8_t *host);
 uint64_t block_flushes(const struct soft_cpu *c);
 static inline bool block_fresh(const struct soft_cpu *c, const struct block *b, uint64_t rip)
 {

@@ -186,7 +186,9 @@ static void run(struct soft_step *p, struct x86_state *s, struct soft_step_resul
 		soft_vcpu_loaded(p->cpu);
 	p->result = r;
 	c->in_guest = true;
+	xlate_thread_in(c);
 	step_frame(p);
+	xlate_thread_out(c);
 	c->in_guest = false;
 	thunk_fpu_sync(c);
 	c->s.tsc = tsc_now(c);

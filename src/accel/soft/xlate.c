@@ -12,55 +12,17 @@
 #include <sys/mman.h>
 
 enum {
-	BLOCK_BYTES = 16 << 10, /* more than the code of one block */
-	SLOT_BYTES = XLATE_BLOCK_MAX * 2 * sizeof(struct xslot),
-	STUB_BYTES = 4096,
 	HEAT_NEVER = UINT16_MAX,
-	REWRITES_MAX = 64,      /* generations of a page after which its blocks stay interpreted */
+	REWRITES_MAX = 64, /* generations of a page after which its blocks stay interpreted */
 };
 
 /* ---- life ---- */
-
-__attribute__((target("general-regs-only"))) static uint32_t refill(struct soft_cpu *c, uint64_t lin, uint32_t what)
-{
-	unsigned size = what & XREFILL_SIZE;
-	return (lin & 0xfff) + size <= 4096 && mmu_refill(c, lin, what & XREFILL_WRITE);
-}
-
-/* R14: a linear address, R15: XREFILL_*. R15 is 0 afterwards when the access is the interpreter's. Keeps all registers but
- * R15 and the flags; what it calls knows of no vector registers (walk.h). */
-static void stub_refill(struct xlate *x, struct xtext *t)
-{
-	static const uint8_t save[] = { 0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53 };
-	static const uint8_t call[] = { 0xff, 0xd0, 0x41, 0x89, 0xc7 }; /* call rax; mov r15d, eax */
-	static const uint8_t restore[] = { 0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58, 0xc3 };
-	x->refill = x_rx(t);
-	x_bytes(t, save, sizeof(save));
-	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
-	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
-	x_rr(t, false, 0x89, HOST_R15, HOST_RDX);
-	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)refill);
-	x_bytes(t, call, sizeof(call));
-	x_bytes(t, restore, sizeof(restore));
-}
-
-/* enter(c, code): saves what the host's ABI wants kept; leave: puts it back and returns EAX. */
 static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 {
-	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08,
-		                        0x48, 0x89, 0xfd, 0xff, 0xe6 }; /* push ...; sub rsp, 8; mov rbp, rdi; jmp rsi */
-	static const uint8_t restore[] = { 0x48, 0x83, 0xc4, 0x08, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,
-		                           0xc3 };
-	memcpy(x->mem.rw + SLOT_BYTES, save, sizeof(save));
-	memcpy(x->mem.rw + SLOT_BYTES + 32, restore, sizeof(restore));
-	x->enter = (uint32_t (*)(struct soft_cpu *, const uint8_t *))(uintptr_t)(x->mem.rx + SLOT_BYTES);
-	x->leave = x->mem.rx + SLOT_BYTES + 32;
-	uint8_t *at = x->mem.rw + SLOT_BYTES + 64;
-	struct xtext t = { at, at + STUB_BYTES - 64, x->mem.rx - x->mem.rw, false };
-	stub_refill(x, &t);
-	xvec_stubs(c, x, &t);
-	assert(!t.overflow);
-	x->base = x->used = SLOT_BYTES + STUB_BYTES;
+	uint8_t *at = x->mem.rw + XLATE_SLOT_BYTES;
+	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false };
+	xframe_stubs(c, x, &t);
+	x->base = x->used = XLATE_SLOT_BYTES + XLATE_STUB_BYTES;
 }
 
 /* Do shifts by a constant and multiplications leave flags that depend on those before? */
@@ -100,7 +62,9 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->block = p == MAP_FAILED ? NULL : p;
 	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
-	int r = x->block ? memory(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
+	int r = xlink_create(x, e);
+	if (r == 0)
+		r = x->block ? memory(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
 	if (r < 0) {
 		xlate_destroy(x);
 		return r;
@@ -124,6 +88,7 @@ void xlate_destroy(struct xlate *x)
 	if (!x)
 		return;
 	codemem_destroy(&x->mem);
+	xlink_destroy(x);
 	if (x->block)
 		munmap(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
 	if (x->sight)
@@ -137,7 +102,7 @@ void xlate_flush(struct xlate *x)
 	x->hash[0].rip = XHASH_EMPTY;
 	x->used = x->base;
 	x->block_count = 0;
-	x->from = NULL;
+	xlink_reset(x);
 	x->epoch++;
 	x->stats.flushes++;
 	if (x->sight)
@@ -161,17 +126,25 @@ static bool matches(const struct xlate *x, const struct xblock *xb, const struct
 	       xb->host == b->host && xb->mode == b->mode;
 }
 
-static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
+static bool full(const struct xlate *x)
 {
-	if (x->block_count == XLATE_BLOCK_MAX || x->limit - x->used < BLOCK_BYTES)
-		xlate_flush(x);
+	return x->block_count == XLATE_BLOCK_MAX || x->exit_count + XEXITS_OF_BLOCK > XLATE_EXIT_MAX ||
+	       x->limit - x->used < XLATE_BLOCK_BYTES;
+}
+
+/* The translation of b, at rip; NULL: it cannot be, or not now. */
+static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xblock *of)
+{
 	struct xblock *xb = &x->block[x->block_count];
 	uint8_t *at = x->mem.rw + x->used;
-	struct xtext t = { at, at + BLOCK_BYTES, x->mem.rx - x->mem.rw, false };
-	*xb = (struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode, .gen = b->gen, .epoch = x->epoch };
+	struct xtext t = { at, at + XLATE_BLOCK_BYTES, x->mem.rx - x->mem.rw, false };
+	*xb = *of;
 	if (!xlate_generate(c, x, xb, &t)) {
 		xb->code = NULL;
-		b->heat = HEAT_NEVER;
+		return NULL;
+	}
+	if (!xlink_add(x, xb)) {
+		xlate_flush(x);
 		return NULL;
 	}
 	x->block_count++;
@@ -181,33 +154,55 @@ static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct bloc
 	if (x->sight)
 		xlate_sight_add(x->sight, x, x->mem.rx + (at - x->mem.rw), (size_t)(t.p - at), xb->rip);
 	x->stats.blocks++;
+	for (unsigned n = 0; n < xb->parts; n++)
+		xb->part[n].b->translated = true;
 	return xb;
+}
+
+static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
+{
+	if (full(x))
+		xlate_flush(x);
+	uint64_t flushes = x->stats.flushes;
+	struct xblock *xb = make(c, x, &(struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode,
+							 .gen = b->gen, .epoch = x->epoch });
+	if (!xb && flushes == x->stats.flushes)
+		b->heat = HEAT_NEVER;
+	return xb;
+}
+
+/* The version of xb that its exit wants, which checks each access to the stack; false: not now. */
+static bool make_plain(struct soft_cpu *c, struct xlate *x, const struct xblock *xb, unsigned exit)
+{
+	if (full(x) || !xb->code)
+		return false;
+	struct xblock *plain = make(c, x, &(struct xblock){ .b = xb->b, .rip = xb->rip, .host = xb->host, .mode = xb->mode,
+							    .gen = xb->gen, .epoch = xb->epoch, .plain = true });
+	if (plain)
+		xlink_join(x, exit, plain);
+	return plain;
 }
 
 /* The exit that led here goes straight to xb from now on. */
 static void link_from(struct xlate *x, struct xblock *xb)
 {
-	struct xblock *from = x->from;
-	if (!from)
+	if (!x->from)
 		return;
-	x->from = NULL;
-	if (from->epoch != x->epoch || from->mode != xb->mode || from->target[x->from_exit] != xb->rip)
+	unsigned n = x->from - 1;
+	const struct xexit *e = &x->exit[n];
+	const struct xblock *from = &x->block[e->from];
+	x->from = 0;
+	if (!from->code || from->mode != xb->mode || e->target != xb->rip ||
+	    (!e->cross && ((uintptr_t)from->host ^ (uintptr_t)xb->host) >> 12))
 		return;
-	bool same_page = (from->rip ^ xb->rip) >> 12 == 0 && ((uintptr_t)from->host ^ (uintptr_t)xb->host) >> 12 == 0;
-	if (same_page && from->gen != xb->gen)
-		return;
-	/* Whoever goes round and round must go back somewhere, and be seen there; the page was fresh at from's entry. */
-	const uint8_t *near = xb->rip > from->rip && !xb->b->once ? xb->fast : xb->near;
-	size_t at = xslot_at(x, from, x->from_exit);
-	atomic_signal_fence(memory_order_seq_cst);
-	((struct xslot *)(void *)(x->mem.rw + at))->to = same_page ? near : xb->code;
+	xlink_join(x, n, xb);
 }
 
 static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b, struct xblock *xb)
 {
 	unsigned h = xhash_of(xb->rip);
 	b->x = xb;
-	xb->map_gen = c->tlb.map_gen;
+	*(volatile uint32_t *)xb->map_gen = c->tlb.map_gen;
 	if (unlikely(x->each_block))
 		return xb;
 	x->hash[h] = (struct xhash){ xb->rip, xb->code };
@@ -215,36 +210,83 @@ static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b
 	return xb;
 }
 
+void xlate_look(struct soft_cpu *c)
+{
+	atomic_fetch_and(&c->v->attention, ~SOFT_ATT_CODE);
+	if (c->xlate)
+		xlink_look(c->xlate);
+}
+
 struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 {
 	struct xlate *x = c->xlate;
+	if (unlikely(atomic_load_explicit(&c->v->attention, memory_order_relaxed) & SOFT_ATT_CODE))
+		xlate_look(c);
 	struct xblock *xb = b->x;
 	if (likely(xb && matches(x, xb, b)))
 		return found(c, x, b, xb);
-	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK)) != MODE_CODE64 || (b->once && !b->second.host) || b->gen > REWRITES_MAX ||
+	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK | MODE_SEEN)) != MODE_CODE64 || (b->once && !b->second.host) || b->gen > REWRITES_MAX ||
 	    b->heat == HEAT_NEVER)
 		goto none;
 	if (++b->heat < x->hot)
 		goto none;
 	b->heat = 0;
-	struct xblock *from = x->from;
 	xb = translate(c, x, b);
-	if (x->from != from)
-		x->from = NULL;
 	if (xb)
 		return found(c, x, b, xb);
 none:
-	x->from = NULL;
+	x->from = 0;
 	return NULL;
 }
 
 /* ---- running ---- */
+/* Which decoded block instruction n of xb is in, and where that starts. */
+static const struct xpart *part_of(const struct xblock *xb, unsigned n, uint64_t *rip)
+{
+	const struct xpart *p = &xb->part[xb->parts - 1];
+	while (p->first > n)
+		p--;
+	*rip = xb->rip + (uint64_t)(p->b->host - xb->host);
+	return p;
+}
+
+/* The interpreter goes on at instruction n, with exact state. */
+static enum xlate_result bail(struct soft_cpu *c, const struct xblock *xb, unsigned n, struct block **b, unsigned *at)
+{
+	const struct xpart *p = part_of(xb, n, &c->s.rip);
+	c->xlate->stats.bails++;
+	c->instructions += p->first;
+	c->instructions -= xb->count;
+	if (unlikely(p->b->gen != xb->gen)) {
+		c->s.rip += p->b->insn[n - p->first].off;
+		return XLATE_NEXT;
+	}
+	*b = p->b;
+	*at = n - p->first;
+	return XLATE_AT;
+}
+
+/* The handler of instruction n asked for the end of the block; next_rip is its own when the decoded block ends there. */
+static enum xlate_result mid(struct soft_cpu *c, const struct xblock *xb, unsigned n)
+{
+	uint64_t rip;
+	const struct xpart *p = part_of(xb, n, &rip);
+	const struct insn *i = &p->b->insn[n - p->first];
+	c->instructions -= xb->count - n - 1u;
+	c->s.rip = n - p->first + 1u == p->b->count ? c->next_rip : rip + i->off + i->len;
+	if (run_events_due(c))
+		return XLATE_LEAVE;
+	c->end_block = false;
+	return XLATE_NEXT;
+}
+
 enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block **b, unsigned *at)
 {
 	struct xlate *x = c->xlate;
 	x->stats.entries++;
 	c->x_of = c->s.rflags >> 11 & 1;
 	c->x_x87 = 0;
+	xframe_stack(c);
 	uint32_t exit = x->enter(c, xb->code);
 	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
 	c->cur = NULL;
@@ -252,25 +294,24 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	xb = c->x_cur;
 	switch (exit & 0xff) {
 	case XEXIT_LINK:
-		c->s.rip = xb->target[number];
-		x->from = xb;
-		x->from_exit = number;
+		c->s.rip = x->exit[number].target;
+		x->from = number + 1;
 		return XLATE_NEXT;
 	case XEXIT_INDIRECT:
 		c->s.rip = c->next_rip;
 		return XLATE_NEXT;
-	case XEXIT_BAIL:
-		x->stats.bails++;
-		c->instructions -= xb->count;
-		c->s.rip = xb->rip;
-		*b = xb->b;
-		*at = number;
-		return XLATE_AT;
-	case XEXIT_MID:
-		c->instructions -= xb->count - number - 1u;
-		c->s.rip = number + 1u == xb->b->count ? c->next_rip : insn_next_rip(c, &xb->b->insn[number]);
-		return XLATE_LEAVE;
+	case XEXIT_BAIL: return bail(c, xb, number, b, at);
+	case XEXIT_PLAIN:
+		if (make_plain(c, x, xb, number)) {
+			c->instructions -= xb->count;
+			c->s.rip = xb->rip;
+			return XLATE_NEXT;
+		}
+		return bail(c, xb, 0, b, at);
+	case XEXIT_MID: return mid(c, xb, number);
 	default:
+		if (number) /* they were counted already */
+			c->instructions -= xb->count;
 		c->s.rip = xb->rip;
 		return XLATE_NEXT;
 	}

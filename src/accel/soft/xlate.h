@@ -33,6 +33,9 @@ const struct xlate_stats *xlate_stats(const struct xlate *x);
 /* Bytes of code memory that were ever written: what the host has spent on it. */
 uint64_t xlate_code_bytes(const struct xlate *x);
 
+/* After SOFT_ATT_CODE: what was made of pages that were written since goes. Clears the bit. */
+void xlate_look(struct soft_cpu *c);
+
 /* The translation of b, which is fresh and at s.rip; counts the visit and translates when due. NULL: interpret it. */
 struct xblock *xlate_block(struct soft_cpu *c, struct block *b);
 
@@ -43,5 +46,9 @@ enum xlate_result {
 };
 /* Runs x and what is chained to it; faults of handlers leave by c->fault_jmp. */
 enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *x, struct block **b, unsigned *at);
+
+/* Around all of the above on a vCPU's thread: the base of GS is the vCPU's, and then what it was. No translator: nothing. */
+void xlate_thread_in(struct soft_cpu *c);
+void xlate_thread_out(struct soft_cpu *c);
 
 #endif

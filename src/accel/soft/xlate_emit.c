@@ -4,14 +4,6 @@
 
 #include <string.h>
 
-void x_byte(struct xtext *t, unsigned v)
-{
-	if (t->p < t->end)
-		*t->p++ = (uint8_t)v;
-	else
-		t->overflow = true;
-}
-
 void x_bytes(struct xtext *t, const uint8_t *bytes, unsigned len)
 {
 	for (unsigned n = 0; n < len; n++)
@@ -20,8 +12,12 @@ void x_bytes(struct xtext *t, const uint8_t *bytes, unsigned len)
 
 void x_u32(struct xtext *t, uint32_t v)
 {
-	for (unsigned n = 0; n < 4; n++)
-		x_byte(t, v >> 8 * n & 0xff);
+	if (t->end - t->p < 4) {
+		t->overflow = true;
+		return;
+	}
+	memcpy(t->p, &v, 4);
+	t->p += 4;
 }
 
 void x_u64(struct xtext *t, uint64_t v)
@@ -51,21 +47,41 @@ static bool is_disp8(int32_t disp)
 	return disp >= -128 && disp <= 127;
 }
 
-void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base, int32_t disp)
+void x_operand(struct xtext *t, unsigned reg, const struct xaddr *a)
 {
-	unsigned mod = disp == 0 && (base & 7) != 5 ? 0 : is_disp8(disp) ? 1 : 2;
-	opcode(t, wide, op, reg, 0, base);
-	x_byte(t, mod << 6 | (reg & 7) << 3 | (base & 7));
-	if ((base & 7) == 4)
-		x_byte(t, 0x24);
+	unsigned mod = a->disp == 0 && (a->base & 7) != 5 ? 0 : is_disp8(a->disp) ? 1 : 2;
+	bool sib = a->index != HOST_NONE || (a->base & 7) == 4;
+	x_byte(t, mod << 6 | (reg & 7) << 3 | (sib ? 4 : a->base & 7));
+	if (sib)
+		x_byte(t, (a->index != HOST_NONE ? a->index & 7u : 4) << 3 | (a->base & 7));
 	if (mod == 1)
-		x_byte(t, (uint8_t)disp);
+		x_byte(t, (uint8_t)a->disp);
 	else if (mod == 2)
-		x_u32(t, (uint32_t)disp);
+		x_u32(t, (uint32_t)a->disp);
 }
 
-void x_load(struct xtext *t, unsigned reg, size_t off) { x_mem(t, true, 0x8b, reg, HOST_CPU, (int32_t)off); }
-void x_store(struct xtext *t, unsigned reg, size_t off) { x_mem(t, true, 0x89, reg, HOST_CPU, (int32_t)off); }
+void x_at(struct xtext *t, bool wide, unsigned op, unsigned reg, const struct xaddr *a)
+{
+	opcode(t, wide, op, reg, a->index != HOST_NONE ? a->index : 0, a->base);
+	x_operand(t, reg, a);
+}
+
+void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base, int32_t disp)
+{
+	x_at(t, wide, op, reg, &(struct xaddr){ (uint8_t)base, HOST_NONE, disp });
+}
+
+void x_gs(struct xtext *t, bool wide, unsigned op, unsigned reg, size_t off)
+{
+	x_byte(t, 0x65);
+	opcode(t, wide, op, reg, 0, 0);
+	x_byte(t, (reg & 7) << 3 | 4);
+	x_byte(t, 0x25);
+	x_u32(t, (uint32_t)off);
+}
+
+void x_load(struct xtext *t, unsigned reg, size_t off) { x_gs(t, true, 0x8b, reg, off); }
+void x_store(struct xtext *t, unsigned reg, size_t off) { x_gs(t, true, 0x89, reg, off); }
 
 void x_imm(struct xtext *t, unsigned reg, uint64_t v)
 {
@@ -112,7 +128,26 @@ void x_lea_index(struct xtext *t, unsigned reg, unsigned base, unsigned index, u
 
 void x_jmp(struct xtext *t, const uint8_t *to_rx)
 {
+	ptrdiff_t near = to_rx - (x_rx(t) + 2);
+	if (near >= -128 && near <= 127) {
+		x_byte(t, 0xeb);
+		x_byte(t, (uint8_t)near);
+		return;
+	}
 	x_byte(t, 0xe9);
+	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+}
+
+void x_call(struct xtext *t, const uint8_t *to_rx)
+{
+	x_byte(t, 0xe8);
+	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+}
+
+void x_jcc_to(struct xtext *t, unsigned cc, const uint8_t *to_rx)
+{
+	x_byte(t, 0x0f);
+	x_byte(t, 0x80 | cc);
 	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
 }
 

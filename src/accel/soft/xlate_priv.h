@@ -7,22 +7,49 @@
 #include "accel/soft/xlate.h"
 
 /* ---- a translated block ---- */
+enum { XPARTS = 6 }; /* decoded blocks that one may be made of */
+
 struct xblock {
 	struct block *b;
-	uint64_t rip, fall;      /* of its first byte; after its last */
+	uint64_t rip;
 	const uint8_t *host;     /* where the first byte lies */
-	const uint8_t *code;     /* entry that checks everything; NULL: not translatable */
-	const uint8_t *near;     /* entry for those who come from the same page */
-	const uint8_t *fast;     /* for those who come from before it in that page: it checks nothing */
-	uint32_t map_gen;        /* under which rip led to host */
+	const uint8_t *code;     /* entry that checks mode and mapping, flags saved; NULL: not translatable, or gone */
+	const uint8_t *mapped;   /* checks the mapping alone */
+	const uint8_t *saved;    /* checks nothing: flags saved */
+	const uint8_t *loaded;   /* checks nothing: flags in the host's */
 	uint32_t mode, gen, epoch;
-	uint64_t target[2];      /* where its direct exits go */
-	uint8_t count;           /* instructions of it, at most those of b */
+	const struct tlb_entry *exec; /* where the TLB shows the page for execution: this page, with this addend */
+	uint64_t page, addend;
+	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last */
+	bool plain;              /* the version without a check of the stack at its start; entered from the other only */
+	uint32_t in;             /* exits that lead here: a list of numbers + 1 */
+	uint32_t next;           /* in the same page: number + 1 */
+	uint8_t count, parts;    /* instructions; decoded blocks */
+	struct xpart {
+		struct block *b;
+		uint8_t first; /* of its instructions, counted over all parts */
+	} part[XPARTS];
 };
 
-/* Direct exits jump through these; until they are linked they lead to the exit's own stub. */
-struct xslot {
-	const uint8_t *to;
+/* Where the guest's flags are: in the host's, saved in RAX (LAHF, SETO AL), or both. 0: nowhere, because they are
+ * written before anybody can see them. */
+enum xform { XFORM_NONE, XFORM_HOST = 1, XFORM_SAVED = 2 };
+
+/* A direct exit. It jumps through a slot of code memory, which leads to the exit's own stub until it is linked. */
+struct xexit {
+	uint64_t target;
+	const uint8_t *stub;
+	uint32_t from;    /* block number */
+	uint32_t next;    /* of those that lead to the same block: number + 1 */
+	uint8_t form;     /* enum xform bits there */
+	bool cross;       /* into another page: the mapping is to be checked there */
+	bool plain;       /* to the version of its own block that checks each access to the stack */
+};
+
+/* A page that translated blocks were made of, and its generation then. */
+struct xpage {
+	const _Atomic uint32_t *page_gen;
+	uint32_t gen, first; /* block number + 1 */
 };
 
 struct xhash {
@@ -30,7 +57,9 @@ struct xhash {
 	const uint8_t *code;
 };
 #define XHASH_EMPTY (UINT64_C(1) << 63)
-enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS };
+enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS, XLATE_EXIT_MAX = 1 << 20, XLATE_PAGE_BITS = 14,
+       XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS,
+       XEXITS_OF_BLOCK = 1024 /* more than those of one block */ };
 
 struct xlate {
 	struct codemem mem;
@@ -38,38 +67,60 @@ struct xlate {
 	size_t limit, peak; /* what may be used, what ever was */
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
-	const uint8_t *refill;
-	const uint8_t *leave;
-	const uint8_t *vec_load, *x87_load, *help; /* xlate_vec.c: to be called; help: xlate_help without live registers */
+	const uint8_t *refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help; /* xlate_frame.c */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
 	uint32_t epoch;
 	struct xblock *block; /* XLATE_BLOCK_MAX */
-	unsigned block_count;
+	struct xexit *exit;   /* XLATE_EXIT_MAX */
+	struct xpage *page;   /* XLATE_PAGE_MAX */
+	uint16_t *page_at;    /* hashed by page_gen: number + 1 */
+	unsigned block_count, exit_count, page_count;
 	struct xhash hash[XHASH_SIZE];
-	/* a direct exit that was taken and may be linked to what is entered next */
-	struct xblock *from;
-	unsigned from_exit;
+	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
 	bool shift_writes_all; /* shifts by a constant and multiplications leave no flag as it was on this host */
 	struct xlate_stats stats;
 };
 
 static inline unsigned xhash_of(uint64_t rip)
 {
-	return (unsigned)rip & (XHASH_SIZE - 1);
+	return (unsigned)(rip ^ rip >> 14) & (XHASH_SIZE - 1);
 }
 
-/* The slot of a direct exit of block number n: at the start of code memory, written through mem.rw only. */
-static inline size_t xslot_at(const struct xlate *x, const struct xblock *xb, unsigned exit)
+/* What is at the start of code memory, written through mem.rw only: the exits' slots, then the generations of the
+ * mapping under which each block's address was last found to lead to its host address. */
+static inline size_t xslot_at(unsigned exit)
 {
-	return ((size_t)(xb - x->block) * 2 + exit) * sizeof(struct xslot);
+	return exit * sizeof(uint64_t);
 }
+static inline size_t xmap_gen_at(const struct xlate *x, const struct xblock *xb)
+{
+	return XLATE_EXIT_MAX * sizeof(uint64_t) + (size_t)(xb - x->block) * sizeof(uint32_t);
+}
+enum { XLATE_SLOT_BYTES = XLATE_EXIT_MAX * 8 + XLATE_BLOCK_MAX * 4, XLATE_STUB_BYTES = 8192,
+       XLATE_BLOCK_BYTES = 48 << 10 /* more than the code of one block */ };
 
-/* What the stub `refill` is told: the access's size and whether it writes. */
-enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100 };
+/* ---- xlate_link.c: exits, blocks by page ---- */
+/* -ENOMEM. */
+int xlink_create(struct xlate *x, struct err *e) ATTR_MUST_USE;
+void xlink_destroy(struct xlate *x);
+void xlink_reset(struct xlate *x);
+/* A new exit of xb; its stub and slot are to be set. There is room for XEXITS_OF_BLOCK when xlate_generate is called. */
+unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross);
+/* The same for an exit to the plain version of xb. */
+unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb);
+/* Exit `from` leads straight to xb from now on. */
+void xlink_join(struct xlate *x, unsigned from, struct xblock *xb);
+/* xb is among those of its page; false: no room. */
+bool xlink_add(struct xlate *x, struct xblock *xb);
+/* Pages were written: what was made of them goes. */
+void xlink_look(struct xlate *x);
 
-/* What translated code returns: a reason, and in the upper half a number. */
-enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID };
+/* What the stub `refill` is told: the access's size, whether it writes, and above that the number of the instruction. */
+enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100, XREFILL_SHIFT = 16 };
+
+/* What translated code returns: a reason, and above it a number. */
+enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_PLAIN };
 
 /* ---- xlate_emit.c: bytes of host code ---- */
 struct xtext {
@@ -78,23 +129,41 @@ struct xtext {
 	bool overflow;
 };
 enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RBX, HOST_RSP, HOST_RBP, HOST_RSI, HOST_RDI,
-       HOST_R8, HOST_R9, HOST_R10, HOST_R11, HOST_R12, HOST_R13, HOST_R14, HOST_R15 };
-/* RBP holds the struct soft_cpu; R13, R14 and R15 are free between instructions of the guest. */
-enum { HOST_CPU = HOST_RBP };
+       HOST_R8, HOST_R9, HOST_R10, HOST_R11, HOST_R12, HOST_R13, HOST_R14, HOST_R15, HOST_NONE = 0xff };
 
-void x_byte(struct xtext *t, unsigned v);
+/* A memory operand: base + index + disp. */
+struct xaddr {
+	uint8_t base, index; /* index may be HOST_NONE */
+	int32_t disp;
+};
+
+static inline void x_byte(struct xtext *t, unsigned v)
+{
+	if (t->p < t->end)
+		*t->p++ = (uint8_t)v;
+	else
+		t->overflow = true;
+}
 void x_bytes(struct xtext *t, const uint8_t *bytes, unsigned len);
+#define X_PUT(t, ...) x_bytes((t), (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 void x_u32(struct xtext *t, uint32_t v);
 void x_u64(struct xtext *t, uint64_t v);
 void x_rr(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned rm);             /* op r/m, r */
 /* op [base+disp], r */
 void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base, int32_t disp);
+/* op [a], r */
+void x_at(struct xtext *t, bool wide, unsigned op, unsigned reg, const struct xaddr *a);
+void x_operand(struct xtext *t, unsigned reg, const struct xaddr *a); /* ModRM, SIB and displacement; no REX */
+/* op gs:[off], r: a place in struct soft_cpu */
+void x_gs(struct xtext *t, bool wide, unsigned op, unsigned reg, size_t off);
 void x_load(struct xtext *t, unsigned reg, size_t off);  /* 64 bits of struct soft_cpu */
 void x_store(struct xtext *t, unsigned reg, size_t off);
 void x_imm(struct xtext *t, unsigned reg, uint64_t v);   /* the shortest MOV */
 void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp);
 void x_lea_index(struct xtext *t, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp);
 void x_jmp(struct xtext *t, const uint8_t *to_rx);
+void x_call(struct xtext *t, const uint8_t *to_rx);
+void x_jcc_to(struct xtext *t, unsigned cc, const uint8_t *to_rx);
 uint8_t *x_jcc(struct xtext *t, unsigned cc);            /* forward; returns what x_here wants */
 uint8_t *x_jmp_forward(struct xtext *t);
 void x_here(struct xtext *t, uint8_t *from);
@@ -115,14 +184,15 @@ struct xinsn {
 	enum xflags flags;
 	uint32_t reads, writes; /* guest registers, a bit each */
 	bool loads, stores;     /* memory, through the TLB */
-	bool commit;            /* the state must be whole before it */
 	bool on_stack;          /* its access is covered by the block's check of the stack */
-	bool live;              /* flags before it are needed by somebody */
+	uint32_t regs;          /* guest registers that are operands themselves, not parts of an address */
+	enum xfollow { XFOLLOW_NONE, XFOLLOW_NEXT, XFOLLOW_TARGET } follow; /* a branch: the block goes on behind it, there */
+	bool swap;              /* RAX is an operand that no field names, or AH is one */
+	uint64_t rip;
 	uint16_t vec_reads, vec_writes; /* vector registers */
 	uint8_t level;          /* enum xvec_level that it needs */
 	uint8_t align;          /* its memory operand must be aligned so; 0: not */
 	bool x87, fip;          /* needs the x87 registers; is remembered as the last x87 instruction */
-	bool changes;           /* it may not be executed twice: it overwrites what was read since the last whole point */
 };
 /* i and its bytes -> in. */
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes,
@@ -131,22 +201,37 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 /* ---- xlate_vec.c: what thunks carry for the interpreter ---- */
 /* What x_vec_live says: nothing is in the host's registers; XMM and MXCSR may be used; AVX too. */
 enum xvec_level { XVEC_NONE, XVEC_SSE, XVEC_AVX };
-/* Fixed stubs: sets x->vec_load and x->help, and x->leave to one that saves before it goes to the present one. */
-void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
+/* Saves the vector registers and MXCSR if they are live; keeps R14, R15 and general registers, but not the flags. */
+void xvec_save_stub(struct soft_cpu *c, struct xtext *t);
+/* A function that loads them when it may, with all general registers a C function's to clobber; EAX: what x_vec_live is
+ * then. */
+void xvec_load_stub(struct soft_cpu *c, struct xtext *t);
 /* in holds the decoded instruction -> the rest of it. False: left to the handler. */
 bool xvec_scan(struct soft_cpu *c, struct xinsn *in);
-/* The instruction with the host's registers for the guest's general ones, its memory operand at [R14]. */
-void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host);
+/* The instruction with the host's registers for the guest's general ones, its memory operand at a. */
+void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host, const struct xaddr *a);
 
 /* ---- xlate_vec_x87.c ---- */
-void xvec_x87_stub(struct xtext *t);
+/* May x87 and MMX instructions run? Then the registers are in the host's FPU. */
+unsigned xvec_x87_may(struct soft_cpu *c);
 bool xvec_x87_scan(struct xinsn *in);
-void xvec_x87_encode(struct xtext *t, const struct xinsn *in);
+void xvec_x87_encode(struct xtext *t, const struct xinsn *in, const struct xaddr *a);
+
+/* ---- xlate_frame.c: the frame that all translated code runs in ---- */
+/* The host register that holds a guest register; HOST_NONE: it is in struct soft_cpu. RAX holds the flags when these
+ * are saved, R14 and R15 are free between instructions of the guest, GS is based at struct soft_cpu. */
+extern const uint8_t xframe_host[X86_GPR_COUNT];
+enum { XFRAME_RAX = HOST_R8, XFRAME_RSP = HOST_R9 };
+#define XFRAME_GPR(g) (offsetof(struct soft_cpu, s.gpr) + 8 * (size_t)(g))
+#define XFRAME_AT(field) offsetof(struct soft_cpu, field)
+void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
+/* The stack's page as the block's checks find it: looked up anew. */
+void xframe_stack(struct soft_cpu *c);
+/* What generated code calls for an instruction that the interpreter executes. */
+void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb);
 
 /* ---- xlate_gen.c ---- */
 /* Writes the code of xb; false: nothing of it can be translated. t->overflow: no room. */
 bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t);
-/* What generated code calls for an instruction that the interpreter executes. */
-void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb);
 
 #endif

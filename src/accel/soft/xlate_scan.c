@@ -266,17 +266,54 @@ static bool scan_known(struct soft_cpu *c, const struct xlate *x, struct xinsn *
 	}
 }
 
+/* AL, AX, EAX or RAX as the operand that the opcode stands for: xlate_copy.c has another encoding for these. */
+static bool accumulator(const struct xinsn *in)
+{
+	unsigned op = in->zi.opcode;
+	return in->kind == XK_COPY && in->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+	       ((op < 0x40 && (op & 6) == 4) || (op & 0xfe) == 0xa8 || (op & 0xf8) == 0x90 ||
+	        in->zi.mnemonic == ZYDIS_MNEMONIC_CDQE || in->zi.mnemonic == ZYDIS_MNEMONIC_CWDE);
+}
+
+/* Operands that are guest registers; false: more of them are in memory than there are scratch registers. */
+static bool frame_fits(struct xinsn *in)
+{
+	unsigned in_memory = 0;
+	bool high = false;
+	if (in->kind != XK_COPY && in->kind != XK_VEC)
+		return true;
+	for (unsigned n = 0; n < in->zi.operand_count; n++) {
+		const ZydisDecodedOperand *o = &in->op[n];
+		unsigned r = o->type == ZYDIS_OPERAND_TYPE_REGISTER ? gpr_of(o->reg.value) : REG_NONE;
+		if (r == REG_NONE)
+			continue;
+		bool named = o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG || o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM ||
+			     o->encoding == ZYDIS_OPERAND_ENCODING_OPCODE || o->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD;
+		high |= r >= REG_AH;
+		if (r == REG_AH || (r == X86_RAX && !named && !accumulator(in)))
+			in->swap = true;
+		in->regs |= 1u << (r >= REG_AH ? r - REG_AH : r);
+	}
+	/* Beside AH to BH no register may need a REX prefix. */
+	in->swap |= high && in->regs & 1u << X86_RAX;
+	for (unsigned r = 0; r < X86_GPR_COUNT; r++)
+		in_memory += (in->regs >> r & 1) && xframe_host[r] == HOST_NONE;
+	return in_memory <= (in->mem ? 1 : 2);
+}
+
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes, struct xinsn *in)
 {
 	in->i = i;
 	in->bytes = bytes;
 	in->mem = NULL;
 	in->reads = in->writes = 0;
-	in->loads = in->stores = in->commit = in->live = in->on_stack = in->changes = in->x87 = in->fip = false;
+	in->loads = in->stores = in->on_stack = in->x87 = in->fip = in->swap = false;
+	in->regs = 0;
+	in->follow = XFOLLOW_NONE;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	const ZydisDecoder *d = &c->sv->decoder[3];
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
-	    (scan_known(c, x, in) || xvec_scan(c, in)))
+	    (scan_known(c, x, in) || xvec_scan(c, in)) && frame_fits(in))
 		return;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	in->x87 = in->fip = false;
@@ -285,4 +322,5 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->mem = NULL;
 	in->reads = in->writes = 0;
 	in->loads = in->stores = false;
+	in->regs = 0;
 }

@@ -11,16 +11,10 @@
 #include <emmintrin.h>
 #include <stddef.h>
 
-enum { NONE = 0xff, MXCSR_MASKS = 0x1f80, UPPER_ZERO = 4 };
+enum { MXCSR_MASKS = 0x1f80, UPPER_ZERO = 4 };
 
 #define AT(field) offsetof(struct soft_cpu, field)
-#define PUT(t, ...) put((t), sizeof((const uint8_t[]){ __VA_ARGS__ }), (const uint8_t[]){ __VA_ARGS__ })
-
-static void put(struct xtext *t, unsigned n, const uint8_t *byte)
-{
-	for (unsigned k = 0; k < n; k++)
-		x_byte(t, byte[k]);
-}
+#define PUT(t, ...) X_PUT(t, __VA_ARGS__)
 
 /* ---- live registers: what the stubs ask and do ---- */
 static bool upper_zero(const struct soft_cpu *c)
@@ -56,6 +50,7 @@ static unsigned host_width(const struct soft_cpu *c)
 static void move_all(struct xtext *t, unsigned width, unsigned op)
 {
 	for (unsigned n = 0; n < 16; n++) {
+		x_byte(t, 0x65);
 		if (width == WIDTH_ZMM)
 			PUT(t, 0x62, n < 8 ? 0xf1 : 0x71, 0x7c, 0x48);
 		else if (width == WIDTH_YMM)
@@ -64,44 +59,38 @@ static void move_all(struct xtext *t, unsigned width, unsigned op)
 			PUT(t, 0x0f);
 		else
 			PUT(t, 0x44, 0x0f);
-		PUT(t, op, 0x85 | (n & 7) << 3);
+		PUT(t, op, 4 | (n & 7) << 3, 0x25);
 		x_u32(t, (uint32_t)(AT(s.fpu.zmm) + 64 * n));
 	}
 }
 
 static void move_mxcsr(struct xtext *t, bool load, size_t at)
 {
-	PUT(t, 0x0f, 0xae, 0x85 | (load ? 2 : 3) << 3);
+	PUT(t, 0x65, 0x0f, 0xae, 4 | (load ? 2 : 3) << 3, 0x25);
 	x_u32(t, (uint32_t)at);
 }
 
-static void live_is_zero(struct xtext *t)
+void xvec_save_stub(struct soft_cpu *c, struct xtext *t)
 {
-	x_mem(t, false, 0x80, 7, HOST_CPU, (int32_t)AT(x_vec_live)); /* cmp byte [live], 0 */
-	x_byte(t, 0);
-}
-
-/* Keeps EAX, RSI and RDX. */
-static void stub_save(struct xtext *t, unsigned width)
-{
+	unsigned width = host_width(c);
 	move_all(t, width, 0x29);
 	move_mxcsr(t, false, AT(s.fpu.mxcsr));
 	move_mxcsr(t, true, AT(x_host_mxcsr));
 	if (width != WIDTH_XMM)
 		PUT(t, 0xc5, 0xf8, 0x77); /* vzeroupper */
-	x_mem(t, false, 0xc6, 0, HOST_CPU, (int32_t)AT(x_vec_live));
+	x_gs(t, false, 0xc6, 0, AT(x_vec_live));
 	x_byte(t, 0);
 	x_byte(t, 0xc3);
 }
 
-/* Returns in EAX what x_vec_live is then. */
-static void stub_load(struct xtext *t, unsigned width)
+void xvec_load_stub(struct soft_cpu *c, struct xtext *t)
 {
-	x_mem(t, false, 0x0fb6, HOST_RAX, HOST_CPU, (int32_t)AT(x_vec_live));
+	unsigned width = host_width(c);
+	x_gs(t, false, 0x0fb6, HOST_RAX, AT(x_vec_live));
 	PUT(t, 0x85, 0xc0); /* test eax, eax */
 	uint8_t *live = x_jcc(t, 5);
 	PUT(t, 0x48, 0x83, 0xec, 8); /* sub rsp, 8 */
-	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
+	x_imm(t, HOST_RDI, (uint64_t)(uintptr_t)c);
 	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)may_load);
 	PUT(t, 0xff, 0xd0, 0x48, 0x83, 0xc4, 8, 0x85, 0xc0); /* call rax; add rsp, 8; test eax, eax */
 	uint8_t *refused = x_jcc(t, 4);
@@ -116,41 +105,10 @@ static void stub_load(struct xtext *t, unsigned width)
 	x_here(t, loaded);
 	move_mxcsr(t, true, AT(s.fpu.mxcsr));
 	PUT(t, 0x83, 0xe0, 3); /* and eax, 3 */
-	x_mem(t, false, 0x88, HOST_RAX, HOST_CPU, (int32_t)AT(x_vec_live));
+	x_gs(t, false, 0x88, HOST_RAX, AT(x_vec_live));
 	x_here(t, live);
 	x_here(t, refused);
 	x_byte(t, 0xc3);
-}
-
-static void save_if_live(struct xtext *t, const uint8_t *save)
-{
-	live_is_zero(t);
-	uint8_t *clean = x_jcc(t, 4);
-	x_byte(t, 0xe8); /* call save */
-	x_u32(t, (uint32_t)(save - (x_rx(t) + 4)));
-	x_here(t, clean);
-}
-
-void xvec_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
-{
-	unsigned width = host_width(c);
-	const uint8_t *restore = x->leave, *save = x_rx(t);
-	stub_save(t, width);
-	x->vec_load = x_rx(t);
-	stub_load(t, width);
-	x->leave = x_rx(t);
-	save_if_live(t, save);
-	x_jmp(t, restore);
-	x->x87_load = x_rx(t);
-	save_if_live(t, save);
-	xvec_x87_stub(t);
-	x->help = x_rx(t);
-	save_if_live(t, save);
-	x_mem(t, false, 0xc6, 0, HOST_CPU, (int32_t)AT(x_x87));
-	x_byte(t, 0);
-	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
-	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)xlate_help);
-	PUT(t, 0xff, 0xe0); /* jmp rax */
 }
 
 /* ---- what is carried ---- */
@@ -313,6 +271,8 @@ bool xvec_scan(struct soft_cpu *c, struct xinsn *in)
 /* ---- code ---- */
 struct form {
 	unsigned reg, rm, vvvv;
+	unsigned base, index; /* high bits of the address's registers, 0 without one: REX.B (or of rm) and REX.X */
+	const struct xaddr *a;
 	bool rex8;
 };
 
@@ -323,7 +283,7 @@ static bool is_gpr(ZydisRegister r)
 	       k == ZYDIS_REGCLASS_GPR64;
 }
 
-static struct form form_of(const struct xinsn *in, const uint8_t *host)
+static struct form form_of(const struct xinsn *in, const uint8_t *host, const struct xaddr *a)
 {
 	struct form f = { .reg = in->zi.raw.modrm.reg, .rm = in->zi.raw.modrm.rm };
 	for (unsigned n = 0; n < in->zi.operand_count; n++) {
@@ -340,8 +300,9 @@ static struct form form_of(const struct xinsn *in, const uint8_t *host)
 		default: break;
 		}
 	}
-	if (in->mem)
-		f.rm = HOST_R14;
+	f.a = in->mem ? a : NULL;
+	f.base = (f.a ? a->base : f.rm) >> 3;
+	f.index = f.a && a->index != HOST_NONE ? a->index >> 3 : 0;
 	return f;
 }
 
@@ -351,7 +312,10 @@ static void put_operands(struct xtext *t, const struct xinsn *in, const struct f
 	const ZydisDecodedInstruction *zi = &in->zi;
 	if (!(zi->attributes & ZYDIS_ATTRIB_HAS_MODRM))
 		return;
-	x_byte(t, (in->mem ? 0 : 0xc0) | (f->reg & 7) << 3 | (f->rm & 7));
+	if (f->a)
+		x_operand(t, f->reg, f->a);
+	else
+		x_byte(t, 0xc0 | (f->reg & 7) << 3 | (f->rm & 7));
 	unsigned at = zi->raw.modrm.offset + 1u + (zi->attributes & ZYDIS_ATTRIB_HAS_SIB ? 1 : 0) + zi->raw.disp.size / 8u;
 	for (; at < zi->length; at++)
 		x_byte(t, in->bytes[at]);
@@ -367,7 +331,8 @@ static void put_legacy(struct xtext *t, const struct xinsn *in, const struct for
 	for (unsigned n = 0; n < zi->raw.prefix_count; n++)
 		if (zi->raw.prefixes[n].type == ZYDIS_PREFIX_TYPE_MANDATORY && !(size16 && zi->raw.prefixes[n].value == 0x66))
 			x_byte(t, zi->raw.prefixes[n].value);
-	unsigned rex = (zi->attributes & ZYDIS_ATTRIB_HAS_REX && zi->raw.rex.W ? 8u : 0) | (f->reg & 8) >> 1 | f->rm >> 3;
+	unsigned rex = (zi->attributes & ZYDIS_ATTRIB_HAS_REX && zi->raw.rex.W ? 8u : 0) | (f->reg & 8) >> 1 | f->index << 1 |
+		       f->base;
 	if (rex || f->rex8)
 		x_byte(t, 0x40 | rex);
 	if (zi->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT && escape)
@@ -385,18 +350,18 @@ static void put_vex(struct xtext *t, const struct xinsn *in, const struct form *
 	const uint8_t *v = in->bytes + in->zi.raw.vex.offset;
 	bool three = v[0] == 0xc4, escape = true;
 	unsigned map = three ? v[1] & 0x1fu : 1, w = three ? v[2] & 0x80u : 0, lpp = v[three ? 2 : 1] & 7u;
-	PUT(t, 0xc4, (f->reg & 8 ? 0 : 0x80) | 0x40 | (f->rm & 8 ? 0 : 0x20) | map, w | (~f->vvvv & 15) << 3 | lpp,
+	PUT(t, 0xc4, (f->reg & 8 ? 0 : 0x80) | (f->index ? 0 : 0x40) | (f->base ? 0 : 0x20) | map, w | (~f->vvvv & 15) << 3 | lpp,
 	    thunk_plain_opcode(&in->zi, &escape));
 	put_operands(t, in, f);
 }
 
-void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host)
+void xvec_encode(struct xtext *t, const struct xinsn *in, const uint8_t *host, const struct xaddr *a)
 {
 	if (thunk_is_x87(&in->zi)) {
-		xvec_x87_encode(t, in);
+		xvec_x87_encode(t, in, a);
 		return;
 	}
-	struct form f = form_of(in, host);
+	struct form f = form_of(in, host, a);
 	if (in->zi.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
 		put_vex(t, in, &f);
 	else

@@ -13,8 +13,7 @@
 
 enum { FSW_ES = 1 << 7, FCW_MASKS = 0x3f };
 
-/* May x87 and MMX instructions run? Then the registers are in the host's FPU. */
-static unsigned may_use(struct soft_cpu *c)
+unsigned xvec_x87_may(struct soft_cpu *c)
 {
 	const struct x86_fpu *f = &c->s.fpu;
 	if (c->s.cr0 & (X86_CR0_EM | X86_CR0_TS) || f->fsw & FSW_ES || (f->fcw & FCW_MASKS) != FCW_MASKS)
@@ -22,16 +21,6 @@ static unsigned may_use(struct soft_cpu *c)
 	thunk_x87_use(c);
 	c->x_x87 = 1;
 	return 1;
-}
-
-/* Calls may_use; the vector registers are saved already, because loading the FPU overwrites them. */
-void xvec_x87_stub(struct xtext *t)
-{
-	static const uint8_t call[] = { 0x48, 0x83, 0xec, 8, 0xff, 0xd0, 0x48, 0x83, 0xc4, 8, 0xc3 };
-	x_rr(t, true, 0x89, HOST_CPU, HOST_RDI);
-	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)may_use);
-	for (unsigned n = 0; n < sizeof(call); n++) /* sub rsp, 8; call rax; add rsp, 8; ret */
-		x_byte(t, call[n]);
 }
 
 static bool is_control(ZydisMnemonic m)
@@ -73,11 +62,15 @@ bool xvec_x87_scan(struct xinsn *in)
 	return true;
 }
 
-void xvec_x87_encode(struct xtext *t, const struct xinsn *in)
+void xvec_x87_encode(struct xtext *t, const struct xinsn *in, const struct xaddr *a)
 {
 	unsigned modrm = in->bytes[in->zi.raw.modrm.offset];
-	if (in->mem)
-		x_byte(t, 0x41); /* REX.B: R14 */
+	unsigned rex = !in->mem ? 0 : a->base >> 3 | (a->index != HOST_NONE ? a->index >> 3 << 1 : 0);
+	if (rex)
+		x_byte(t, 0x40 | rex);
 	x_byte(t, in->zi.opcode);
-	x_byte(t, in->mem ? (modrm & 0x38) | (HOST_R14 & 7) : modrm);
+	if (in->mem)
+		x_operand(t, modrm >> 3 & 7, a);
+	else
+		x_byte(t, modrm);
 }

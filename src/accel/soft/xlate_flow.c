@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Branches of translated code, and how it is left. */
+#include "accel/soft/xlate_gen.h"
+#include "core/vcpu.h"
+
+#define AT(field) XFRAME_AT(field)
+
+static uint64_t next_rip(const struct xinsn *in)
+{
+	return in->rip + in->i->len;
+}
+
+/* ---- leaving by a direct branch ---- */
+static void jump_slot(struct xgen *g, unsigned exit)
+{
+	X_PUT(g->t, 0xff, 0x25); /* jmp [rip + slot] */
+	x_u32(g->t, (uint32_t)(g->x->mem.rx + xslot_at(exit) - (x_rx(g->t) + 4)));
+}
+
+/* What the slot leads to until it is linked; flags are saved. */
+static void put_stub(struct xgen *g, unsigned exit, unsigned reason, const uint8_t *leave)
+{
+	x_imm(g->t, HOST_R15, (uint64_t)exit << 8 | reason);
+	x_jmp(g->t, leave);
+}
+
+/* Through the slot, which leads to the exit's stub behind the block first. Into another page the flags go saved, since
+ * the mapping is checked there. */
+void xflow_direct(struct xgen *g, uint64_t target)
+{
+	unsigned before = g->flags;
+	uint64_t fip = g->fip;
+	bool counted = g->counted, cross = g->xb->b->second.host || (g->xb->rip ^ target) >> 12;
+	if (cross)
+		xgen_flags_lose(g);
+	xgen_count(g);
+	xgen_fip(g);
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, cross);
+	jump_slot(g, exit);
+	xgen_cold(g, XCOLD_LINK, NULL, exit);
+	g->flags = before;
+	g->counted = counted;
+	g->fip = fip;
+}
+
+static void set_stub(struct xgen *g, unsigned exit)
+{
+	const uint8_t *stub = x_rx(g->t);
+	g->x->exit[exit].stub = stub;
+	*(const uint8_t *volatile *)(void *)(g->x->mem.rw + xslot_at(exit)) = stub;
+}
+
+static void cold_link(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	set_stub(g, k->n);
+	if (!(k->flags & XFORM_SAVED))
+		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
+	put_stub(g, k->n, XEXIT_LINK, leave);
+}
+
+/* Flags stay. */
+static void count_by(struct xgen *g, int32_t n)
+{
+	if (!n)
+		return;
+	x_load(g->t, HOST_R15, AT(instructions));
+	x_lea(g->t, HOST_R15, HOST_R15, n);
+	x_store(g->t, HOST_R15, AT(instructions));
+}
+
+static void cold_side(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	bool cross = (g->xb->rip ^ k->lin) >> 12, save = !(k->flags & XFORM_SAVED);
+	if (cross && save)
+		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
+	count_by(g, (int32_t)k->n - (k->counted ? g->xb->count : 0));
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit(g->x, g->xb, k->lin, cross ? XFORM_SAVED : k->flags, cross);
+	jump_slot(g, exit);
+	set_stub(g, exit);
+	if (!cross && save)
+		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0);
+	put_stub(g, exit, XEXIT_LINK, leave);
+}
+
+/* ---- and by an indirect one ---- */
+void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
+{
+	struct xtext *t = g->t;
+	xgen_flags_lose(g);
+	xgen_count(g);
+	xgen_fip(g);
+	x_load(t, HOST_R15, AT(v));
+	x_mem(t, false, 0x83, 7, HOST_R15, (int32_t)offsetof(struct vcpu, attention)); /* cmp dword [attention], 0 */
+	x_byte(t, 0);
+	struct xcold *k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
+	k->disp = disp;
+	x_rr(t, true, 0x89, HOST_R14, HOST_R15); /* as xhash_of */
+	X_PUT(t, 0x49, 0xc1, 0xef, 14);                       /* shr r15, 14 */
+	x_rr(t, false, 0x31, HOST_R14, HOST_R15);
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, XHASH_SIZE - 1); /* and r15d */
+	X_PUT(t, 0x41, 0xc1, 0xe7, 4);                        /* shl r15d, 4 */
+	x_gs(t, true, 0x03, HOST_R15, AT(x_hash));
+	x_mem(t, true, 0x3b, HOST_R14, HOST_R15, 0);
+	k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
+	k->disp = disp;
+	if (disp)
+		x_lea(t, XFRAME_RSP, XFRAME_RSP, disp);
+	X_PUT(t, 0x41, 0xff, 0x67, 8); /* jmp [r15 + 8] */
+	g->stack_in_r15 = false;
+}
+
+/* What is in the table is canonical. */
+static void check_canonical(struct xgen *g, unsigned n)
+{
+	struct xtext *t = g->t;
+	x_rr(t, true, 0x89, HOST_R14, HOST_R15);
+	X_PUT(t, 0x49, 0xc1, 0xe7, 16); /* shl r15, 16 */
+	X_PUT(t, 0x49, 0xc1, 0xff, 16); /* sar r15, 16 */
+	x_rr(t, true, 0x39, HOST_R14, HOST_R15);
+	xgen_cold(g, XCOLD_BAIL, x_jcc(t, 5), n);
+	g->stack_in_r15 = false;
+}
+
+static void cold_indirect(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	struct xtext *t = g->t;
+	if (k->n < g->count)
+		check_canonical(g, k->n);
+	if (k->disp)
+		x_lea(t, XFRAME_RSP, XFRAME_RSP, k->disp);
+	x_store(t, HOST_R14, AT(next_rip));
+	x_imm(t, HOST_R15, XEXIT_INDIRECT);
+	x_jmp(t, leave);
+}
+
+/* ---- the rest of what lies behind a block ---- */
+static void cold_bail(struct xgen *g, unsigned n, const uint8_t *leave)
+{
+	x_imm(g->t, HOST_R15, (uint64_t)n << 8 | XEXIT_BAIL);
+	x_jmp(g->t, leave);
+}
+
+static void cold_miss(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	xmem_linear(g, &k->place);
+	x_imm(g->t, HOST_R15, k->n << XREFILL_SHIFT | k->what);
+	x_call(g->t, g->x->refill);
+	x_jcc_to(g->t, 4, k->retry);
+	x_jmp(g->t, leave);
+}
+
+/* Another page of the stack, or a place where two of them are needed: that is for the block's plain version. */
+static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	struct xtext *t = g->t;
+	x_lea(t, HOST_R14, XFRAME_RSP, k->disp);
+	x_rr(t, false, 0x89, HOST_R14, HOST_R15);
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, 0xfff);           /* and r15d, 4095 */
+	X_PUT(t, 0x41, 0x81, 0xff); x_u32(t, 4096 - k->what);  /* cmp r15d, room */
+	uint8_t *crosses = x_jcc(t, 7);
+	x_call(t, g->x->stack_refill);
+	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
+	x_jcc_to(t, 5, k->retry);
+	x_here(t, crosses);
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit_plain(g->x, g->xb);
+	jump_slot(g, exit);
+	set_stub(g, exit);
+	put_stub(g, exit, XEXIT_PLAIN, leave);
+}
+
+static void cold_vectors(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	struct xtext *t = g->t;
+	x_call(t, k->what ? g->x->vec_load : g->x->x87_load);
+	X_PUT(t, 0x41, 0x80, 0xff, k->what ? k->what : 1); /* cmp r15b, level */
+	x_jcc_to(t, 3, k->retry);
+	cold_bail(g, k->n, leave);
+}
+
+void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	if (k->from)
+		x_here(g->t, k->from);
+	g->fip = k->fip;
+	xgen_fip(g);
+	switch (k->kind) {
+	case XCOLD_NONE: break;
+	case XCOLD_MISS: cold_miss(g, k, leave); break;
+	case XCOLD_BAIL: cold_bail(g, k->n, leave); break;
+	case XCOLD_LEAVE:
+		x_imm(g->t, HOST_R15, k->what);
+		x_jmp(g->t, leave);
+		break;
+	case XCOLD_SIDE: cold_side(g, k, leave); break;
+	case XCOLD_LINK: cold_link(g, k, leave); break;
+	case XCOLD_INDIRECT: cold_indirect(g, k, leave); break;
+	case XCOLD_VECTORS: cold_vectors(g, k, leave); break;
+	case XCOLD_REMAP:
+		x_imm(g->t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
+		x_call(g->t, g->x->remap);
+		x_jmp(g->t, k->retry);
+		break;
+	case XCOLD_STACK: cold_stack(g, k, leave); break;
+	}
+}
+
+/* ---- branches ---- */
+static void jcc(struct xgen *g, unsigned n)
+{
+	const struct xinsn *in = &g->in[n];
+	xgen_flags_load(g);
+	if (in->follow) {
+		bool next = in->follow == XFOLLOW_NEXT;
+		struct xcold *k = xgen_cold(g, XCOLD_SIDE, x_jcc(g->t, in->i->sub ^ (next ? 0 : 1)), n + 1);
+		k->lin = next_rip(in) + (next ? in->i->imm : 0);
+		return;
+	}
+	uint8_t *taken = x_jcc(g->t, in->i->sub);
+	xflow_direct(g, next_rip(in));
+	x_here(g->t, taken);
+	xflow_direct(g, next_rip(in) + in->i->imm);
+}
+
+static void push_return(struct xgen *g, unsigned n)
+{
+	const struct xinsn *in = &g->in[n];
+	uint64_t rip = next_rip(in);
+	struct xaddr a = xmem_stack(g, n, -8, true);
+	if ((uint64_t)(int32_t)rip == rip) {
+		x_at(g->t, true, 0xc7, 0, &a);
+		x_u32(g->t, (uint32_t)rip);
+	} else {
+		x_imm(g->t, HOST_R14, rip);
+		x_at(g->t, true, 0x89, HOST_R14, &a);
+	}
+	x_lea(g->t, XFRAME_RSP, XFRAME_RSP, -8);
+}
+
+/* The target of an indirect branch into R14. */
+static void target(struct xgen *g, unsigned n)
+{
+	const struct xinsn *in = &g->in[n];
+	const struct insn *i = in->i;
+	if (i->rm == REG_NONE) {
+		struct xplace p = xmem_place(g, in);
+		struct xaddr a = xmem_at(g, n, &p, 8, false, false);
+		x_at(g->t, true, 0x8b, HOST_R14, &a);
+	} else if (xframe_host[i->rm] == HOST_NONE) {
+		x_load(g->t, HOST_R14, XFRAME_GPR(i->rm));
+	} else {
+		x_rr(g->t, true, 0x89, xframe_host[i->rm], HOST_R14);
+	}
+}
+
+static void call_rm(struct xgen *g, unsigned n)
+{
+	target(g, n);
+	xgen_flags_lose(g);
+	check_canonical(g, n);
+	x_store(g->t, HOST_R14, AT(next_rip));
+	push_return(g, n);
+	x_load(g->t, HOST_R14, AT(next_rip));
+	xflow_indirect(g, g->count, 0);
+}
+
+static void ret(struct xgen *g, unsigned n)
+{
+	struct xaddr a = xmem_stack(g, n, 0, false);
+	x_at(g->t, true, 0x8b, HOST_R14, &a);
+	xflow_indirect(g, n, 8 + (int32_t)g->in[n].i->imm);
+}
+
+void xflow_branch(struct xgen *g, unsigned n)
+{
+	const struct xinsn *in = &g->in[n];
+	switch (in->kind) {
+	case XK_JCC: jcc(g, n); break;
+	case XK_CALL:
+		push_return(g, n);
+		if (!in->follow)
+			xflow_direct(g, next_rip(in) + in->i->imm);
+		break;
+	case XK_CALL_RM: call_rm(g, n); break;
+	case XK_JMP_RM:
+		target(g, n);
+		xflow_indirect(g, n, 0);
+		break;
+	case XK_RET: ret(g, n); break;
+	default:
+		if (!in->follow)
+			xflow_direct(g, next_rip(in) + in->i->imm);
+		break;
+	}
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The frame that all translated code runs in: which host register holds which guest register, and the fixed code that
+ * enters it, leaves it, and calls C from it.
+ */
+#include "accel/soft/xlate_priv.h"
+
+#include <asm/prctl.h>
+#include <assert.h>
+#include <elf.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AT(field) XFRAME_AT(field)
+
+/* R8 to R11 are what compilers use least, and lose at every call. */
+const uint8_t xframe_host[X86_GPR_COUNT] = {
+	[X86_RAX] = XFRAME_RAX, [X86_RCX] = HOST_RCX, [X86_RDX] = HOST_RDX, [X86_RBX] = HOST_RBX,
+	[X86_RSP] = XFRAME_RSP, [X86_RBP] = HOST_RBP, [X86_RSI] = HOST_RSI, [X86_RDI] = HOST_RDI,
+	[X86_R8] = HOST_NONE,   [X86_R9] = HOST_NONE, [X86_R10] = HOST_NONE, [X86_R11] = HOST_NONE,
+	[X86_R12] = HOST_R12,   [X86_R13] = HOST_R13, [X86_R14] = HOST_R10, [X86_R15] = HOST_R11,
+};
+
+/* ---- the base of GS: struct soft_cpu while the thread runs its vCPU; glibc leaves GS alone ---- */
+enum { HWCAP2_FSGSBASE = 1 << 1 };
+
+static uint64_t gs_get(void)
+{
+	uint64_t v = 0;
+	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+		asm volatile(".byte 0xf3, 0x48, 0x0f, 0xae, 0xc8" : "=a"(v)); /* rdgsbase rax */
+	else
+		syscall(SYS_arch_prctl, ARCH_GET_GS, &v);
+	return v;
+}
+
+static void gs_set(uint64_t v)
+{
+	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+		asm volatile(".byte 0xf3, 0x48, 0x0f, 0xae, 0xd8" : : "a"(v)); /* wrgsbase rax */
+	else
+		syscall(SYS_arch_prctl, ARCH_SET_GS, v);
+}
+
+void xlate_thread_in(struct soft_cpu *c)
+{
+	if (!c->xlate)
+		return;
+	c->x_host_gs = gs_get();
+	gs_set((uint64_t)(uintptr_t)c);
+}
+
+void xlate_thread_out(struct soft_cpu *c)
+{
+	if (c->xlate)
+		gs_set(c->x_host_gs);
+}
+
+/* ---- what the stubs call ---- */
+void xframe_stack(struct soft_cpu *c)
+{
+	uint64_t sp = c->s.gpr[X86_RSP], page = sp & ~UINT64_C(0xfff);
+	const struct tlb_entry *e = &c->tlb.wr[tlb_slot(sp)];
+	c->x_stack_bad = e->tag == page ? 0 : UINT64_MAX;
+	c->x_stack_page = page;
+	c->x_stack_addend = e->addend;
+}
+
+__attribute__((target("general-regs-only"))) static uint32_t refill(struct soft_cpu *c, uint64_t lin, uint32_t what)
+{
+	unsigned size = what & XREFILL_SIZE;
+	return (lin & 0xfff) + size <= 4096 && mmu_refill(c, lin, what & XREFILL_WRITE);
+}
+
+void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb)
+{
+	unsigned n = xb->parts - 1u;
+	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
+	c->xlate->stats.helps++;
+	while (n && (i < xb->part[n].b->insn || i >= xb->part[n].b->insn + xb->part[n].b->count))
+		n--;
+	const struct block *b = xb->part[n].b;
+	c->block_rip = xb->rip + (uint64_t)(b->host - xb->host);
+	c->next_rip = b->len + c->block_rip;
+	c->cur = i;
+	i->fn(c, i);
+	/* What a block of the next address needs its entry checks, so a system block's end is no reason to leave by itself. */
+	if (b->system && i == &b->insn[b->count - 1])
+		c->end_block = run_events_due(c);
+	c->x_of = c->s.rflags >> 11 & 1;
+	xframe_stack(c);
+}
+
+/* ---- code ---- */
+static void moves(struct xtext *t, unsigned op)
+{
+	for (unsigned g = 0; g < X86_GPR_COUNT; g++)
+		if (xframe_host[g] != HOST_NONE)
+			x_gs(t, true, op, xframe_host[g], XFRAME_GPR(g));
+}
+
+/* Guest registers and flags to struct soft_cpu. */
+static void store_all(struct xtext *t)
+{
+	moves(t, 0x89);
+	x_gs(t, false, 0x88, 4 /* ah */, AT(s.rflags));
+	x_gs(t, false, 0x88, 0 /* al */, AT(x_of));
+}
+
+static void load_all(struct xtext *t)
+{
+	x_gs(t, false, 0x8a, 0, AT(x_of));
+	x_gs(t, false, 0x8a, 4, AT(s.rflags));
+	moves(t, 0x8b);
+}
+
+static void call_c(struct soft_cpu *c, struct xtext *t, const void *fn)
+{
+	x_imm(t, HOST_RDI, (uint64_t)(uintptr_t)c);
+	x_imm(t, HOST_RAX, (uint64_t)(uintptr_t)fn);
+	X_PUT(t, 0xff, 0xd0); /* call rax */
+}
+
+/* What C may overwrite and the guest has values in; with the return address a multiple of 16 bytes. */
+static void push_all(struct xtext *t)
+{
+	X_PUT(t, 0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53);
+}
+
+static void pop_all(struct xtext *t)
+{
+	X_PUT(t, 0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58);
+}
+
+static uint8_t *if_vectors(struct xtext *t, unsigned cc)
+{
+	x_gs(t, false, 0x80, 7, AT(x_vec_live)); /* cmp byte gs:[live], 0 */
+	x_byte(t, 0);
+	return x_jcc(t, cc);
+}
+
+/* enter(c, code): keeps what the host's ABI wants kept. */
+static void stub_enter(struct xlate *x, struct xtext *t)
+{
+	x->enter = (uint32_t (*)(struct soft_cpu *, const uint8_t *))(uintptr_t)x_rx(t);
+	/* push rbx, rbp, r12 to r15; sub rsp, 8; mov r14, rsi */
+	X_PUT(t, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 8, 0x49, 0x89, 0xf6);
+	load_all(t);
+	X_PUT(t, 0x41, 0xff, 0xe6); /* jmp r14 */
+}
+
+/* R14: the block that is left; R15: what enter returns. */
+static void stub_leave(struct xlate *x, struct xtext *t, const uint8_t *save)
+{
+	x->leave = x_rx(t);
+	store_all(t);
+	x_store(t, HOST_R14, AT(x_cur));
+	uint8_t *dead = if_vectors(t, 4);
+	x_call(t, save);
+	x_here(t, dead);
+	/* mov eax, r15d; add rsp, 8; pop r15 to r12, rbp, rbx; ret */
+	X_PUT(t, 0x44, 0x89, 0xf8, 0x48, 0x83, 0xc4, 8, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3);
+}
+
+/* To be called; R14: struct insn, R15: struct xblock. */
+static void stub_help(struct soft_cpu *c, struct xlate *x, struct xtext *t, const uint8_t *save)
+{
+	x->help = x_rx(t);
+	X_PUT(t, 0x48, 0x83, 0xec, 8); /* sub rsp, 8 */
+	store_all(t);
+	uint8_t *dead = if_vectors(t, 4);
+	x_call(t, save);
+	x_here(t, dead);
+	x_gs(t, false, 0xc6, 0, AT(x_x87)); /* mov byte gs:[x_x87], 0 */
+	x_byte(t, 0);
+	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
+	x_rr(t, true, 0x89, HOST_R15, HOST_RDX);
+	call_c(c, t, (const void *)(uintptr_t)xlate_help);
+	load_all(t);
+	X_PUT(t, 0x48, 0x83, 0xc4, 8, 0xc3); /* add rsp, 8; ret */
+}
+
+/* EAX: what refill returned -> R15: 0, or the reason to leave. */
+static void refilled(struct xtext *t)
+{
+	X_PUT(t, 0x41, 0xc1, 0xef, XREFILL_SHIFT - 8);    /* shr r15d: n << 8 and some of what is below */
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, 0xffffff00); /* and r15d */
+	X_PUT(t, 0x41, 0x83, 0xcf, XEXIT_BAIL);           /* or r15d */
+	X_PUT(t, 0x83, 0xf8, 1);                          /* cmp eax, 1 */
+	X_PUT(t, 0x19, 0xc0);                             /* sbb eax, eax: all ones when it was 0 */
+	x_rr(t, false, 0x21, HOST_RAX, HOST_R15);
+}
+
+/* To be called; R14: a linear address, R15: XREFILL_*. ZF afterwards when the TLB has it now; else R15 is the reason to
+ * leave. Keeps the other guest registers; what it calls knows of no vector registers (walk.h). */
+static void stub_refill(struct soft_cpu *c, struct xlate *x, struct xtext *t)
+{
+	x->refill = x_rx(t);
+	push_all(t);
+	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
+	x_rr(t, false, 0x89, HOST_R15, HOST_RDX);
+	call_c(c, t, (const void *)(uintptr_t)refill);
+	refilled(t);
+	pop_all(t);
+	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
+	x_byte(t, 0xc3);
+}
+
+/* To be called; R14: struct xblock, whose page the TLB showed at its place under another generation of the mapping. Where
+ * it does again that is the present one's; else the block is left. */
+static void stub_remap(struct xlate *x, struct xtext *t)
+{
+	x->remap = x_rx(t);
+	x_byte(t, 0x51); /* push rcx */
+	x_mem(t, true, 0x8b, HOST_R15, HOST_R14, (int32_t)offsetof(struct xblock, exec));
+	x_mem(t, true, 0x8b, HOST_RCX, HOST_R14, (int32_t)offsetof(struct xblock, page));
+	x_mem(t, true, 0x3b, HOST_RCX, HOST_R15, (int32_t)offsetof(struct tlb_entry, tag));
+	uint8_t *other = x_jcc(t, 5);
+	x_mem(t, true, 0x8b, HOST_RCX, HOST_R14, (int32_t)offsetof(struct xblock, addend));
+	x_mem(t, true, 0x3b, HOST_RCX, HOST_R15, (int32_t)offsetof(struct tlb_entry, addend));
+	uint8_t *another = x_jcc(t, 5);
+	x_byte(t, 0x59);
+	x_mem(t, true, 0x8b, HOST_R14, HOST_R14, (int32_t)offsetof(struct xblock, map_gen));
+	x_gs(t, false, 0x8b, HOST_R15, AT(tlb.map_gen));
+	x_mem(t, false, 0x89, HOST_R15, HOST_R14, 0);
+	x_byte(t, 0xc3);
+	x_here(t, other);
+	x_here(t, another);
+	X_PUT(t, 0x59, 0x48, 0x83, 0xc4, 8); /* pop rcx; add rsp, 8 */
+	x_imm(t, HOST_R15, XEXIT_STALE);
+	x_jmp(t, x->leave);
+}
+
+/* To be called; R14: a linear address of the stack. R15 is 0 afterwards when the TLB does not show its page. */
+static void stub_stack_refill(struct xlate *x, struct xtext *t)
+{
+	x->stack_refill = x_rx(t);
+	x_rr(t, false, 0x89, HOST_R14, HOST_R15);
+	X_PUT(t, 0x41, 0xc1, 0xef, 8);                                    /* shr r15d, 8 */
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, (TLB_SIZE - 1) << 4);        /* and r15d, slot << 4 */
+	x_gs(t, true, 0x03, HOST_R15, AT(tlb.wr));
+	X_PUT(t, 0x49, 0x81, 0xe6); x_u32(t, 0xfffff000);                 /* and r14, -4096 */
+	x_mem(t, true, 0x3b, HOST_R14, HOST_R15, 0);
+	uint8_t *missing = x_jcc(t, 5);
+	x_store(t, HOST_R14, AT(x_stack_page));
+	x_mem(t, true, 0x8b, HOST_R15, HOST_R15, 8);
+	x_store(t, HOST_R15, AT(x_stack_addend));
+	x_gs(t, true, 0xc7, 0, AT(x_stack_bad));
+	x_u32(t, 0);
+	x_imm(t, HOST_R15, 1);
+	x_byte(t, 0xc3);
+	x_here(t, missing);
+	X_PUT(t, 0x45, 0x31, 0xff, 0xc3); /* xor r15d, r15d; ret */
+}
+
+/* To be called; R15: what x_vec_live is then. */
+static void stub_vec_load(struct xlate *x, struct xtext *t, const uint8_t *load)
+{
+	x->vec_load = x_rx(t);
+	push_all(t);
+	x_call(t, load);
+	x_rr(t, false, 0x89, HOST_RAX, HOST_R15);
+	pop_all(t);
+	x_byte(t, 0xc3);
+}
+
+/* To be called; R15: may they be used? Loading the FPU overwrites the vector registers, so these are saved before. */
+static void stub_x87_load(struct soft_cpu *c, struct xlate *x, struct xtext *t, const uint8_t *save)
+{
+	x->x87_load = x_rx(t);
+	push_all(t);
+	uint8_t *dead = if_vectors(t, 4);
+	x_call(t, save);
+	x_here(t, dead);
+	call_c(c, t, (const void *)(uintptr_t)xvec_x87_may);
+	x_rr(t, false, 0x89, HOST_RAX, HOST_R15);
+	pop_all(t);
+	x_byte(t, 0xc3);
+}
+
+void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
+{
+	const uint8_t *save = x_rx(t);
+	xvec_save_stub(c, t);
+	const uint8_t *load = x_rx(t);
+	xvec_load_stub(c, t);
+	stub_enter(x, t);
+	stub_leave(x, t, save);
+	stub_help(c, x, t, save);
+	stub_refill(c, x, t);
+	stub_stack_refill(x, t);
+	stub_remap(x, t);
+	stub_vec_load(x, t, load);
+	stub_x87_load(c, x, t, save);
+	assert(!t->overflow);
+}

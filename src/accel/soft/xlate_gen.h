@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The generation of one block, in several files. Guest state is in the frame's registers (xlate_frame.c) all the time.
+ * An instruction changes nothing before its last check, so wherever it is left to the interpreter the state is exact.
+ */
+#ifndef PANAL_ACCEL_SOFT_XLATE_GEN_H
+#define PANAL_ACCEL_SOFT_XLATE_GEN_H
+
+#include "accel/soft/xlate_priv.h"
+
+#include <stddef.h>
+
+enum { XINSNS = 64, XCOLDS = 1024 };
+
+/* What lies behind the block: seldom executed. */
+enum xcold_kind {
+	XCOLD_NONE,
+	XCOLD_MISS,     /* fill the TLB, try again */
+	XCOLD_BAIL,     /* to the interpreter, at instruction n */
+	XCOLD_LEAVE,    /* to the loop: what = XEXIT_* | number << 8 */
+	XCOLD_SIDE,     /* an exit in the middle, to lin, after n instructions */
+	XCOLD_LINK,     /* exit number n, not linked yet */
+	XCOLD_INDIRECT, /* target in R14 was not found, or attention is asked; disp: what RET adds to RSP */
+	XCOLD_VECTORS,  /* load them; what: level, 0 for x87 */
+	XCOLD_REMAP,    /* the mapping changed: is the block where it was? */
+	XCOLD_STACK,    /* look for the stack's page; retry: where it is known; disp: its lowest byte */
+};
+
+/* An address of the guest's, before translation. */
+struct xplace {
+	uint8_t base, index, scale, seg; /* guest registers or REG_NONE; seg: X86_FS, X86_GS, else nothing is added */
+	bool known;                      /* lin is the address */
+	int32_t disp;
+	uint64_t lin;
+};
+
+struct xcold {
+	enum xcold_kind kind;
+	uint8_t *from;        /* the jump that leads here; NULL: text alone */
+	const uint8_t *retry;
+	unsigned n, what;
+	struct xplace place;
+	int32_t disp;
+	uint64_t fip;         /* of x87, not stored yet; 0: none */
+	uint64_t lin;
+	unsigned flags;
+	bool counted;
+};
+
+struct xgen {
+	struct soft_cpu *c;
+	struct xlate *x;
+	struct xblock *xb;
+	struct xtext *t;
+	struct xinsn in[XINSNS];
+	unsigned count;
+	unsigned flags;       /* enum xform bits: where the flags are now */
+	bool counted;         /* the block's instructions are added up already */
+	bool stack;           /* this version's stack accesses are checked */
+	bool stack_in_r15;    /* R15 is x_stack_addend */
+	bool failed;
+	bool poll;            /* the block may jump back */
+	unsigned vectors;     /* level of the vector registers that was asked for; x87 too */
+	bool x87;
+	uint64_t fip;
+	struct xcold cold[XCOLDS];
+	unsigned cold_count;
+};
+
+/* ---- xlate_gen.c ---- */
+struct xcold *xgen_cold(struct xgen *g, enum xcold_kind kind, uint8_t *from, unsigned n);
+/* Flags: into the host's; out of harm's way, since the host's are about to be lost. */
+void xgen_flags_load(struct xgen *g);
+void xgen_flags_lose(struct xgen *g);
+void xgen_flags_before(struct xgen *g, const struct xinsn *in);
+void xgen_flags_after(struct xgen *g, const struct xinsn *in);
+void xgen_count(struct xgen *g); /* adds up the block's instructions, once */
+void xgen_fip(struct xgen *g);   /* stores what is not stored yet */
+
+/* ---- xlate_mem.c ---- */
+struct xplace xmem_place(const struct xgen *g, const struct xinsn *in);
+/* The linear address into R14; R15 may be used. Flags stay. */
+void xmem_linear(struct xgen *g, const struct xplace *p);
+/* LEA: the address without segment into a host register. */
+void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to);
+/* Translates the address, or leaves: of instruction n's memory operand, of what is at p. R14 and R15 are in use then;
+ * narrow: R15 alone. */
+struct xaddr xmem_operand(struct xgen *g, unsigned n, bool narrow);
+struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow);
+/* The same for 8 bytes at RSP + disp. */
+struct xaddr xmem_stack(struct xgen *g, unsigned n, int32_t disp, bool write);
+
+/* ---- xlate_stack.c ---- */
+/* One check for the accesses near RSP; false: there are none. Those that it covers are marked. */
+struct xspan {
+	int64_t at, low, high; /* RSP now; what is accessed */
+	unsigned count;
+};
+bool xstack_span(struct xgen *g, struct xspan *s);
+void xstack_check(struct xgen *g, const struct xspan *s);
+
+/* ---- xlate_copy.c ---- */
+void xcopy(struct xgen *g, unsigned n); /* XK_COPY and XK_VEC */
+void xcopy_div(struct xgen *g, unsigned n);
+
+/* ---- xlate_flow.c ---- */
+void xflow_branch(struct xgen *g, unsigned n);
+/* The block goes on at target, in another block. */
+void xflow_direct(struct xgen *g, uint64_t target);
+/* The same at what R14 holds. flags saved. disp: added to RSP on the way. n: whose #GP it is when that is not canonical. */
+void xflow_indirect(struct xgen *g, unsigned n, int32_t disp);
+void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How translated blocks lead to each other. An exit that was taken once is linked to the block that followed; blocks
+ * check nothing when they are entered so, and are cut off instead when their page is written.
+ */
+#include "accel/soft/xlate_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void *map_pages(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int xlink_create(struct xlate *x, struct err *e)
+{
+	x->exit = map_pages(XLATE_EXIT_MAX * sizeof(*x->exit));
+	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
+	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));
+	return x->exit && x->page && x->page_at ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
+}
+
+void xlink_destroy(struct xlate *x)
+{
+	if (x->exit)
+		munmap(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
+	free(x->page);
+	free(x->page_at);
+}
+
+void xlink_reset(struct xlate *x)
+{
+	memset(x->page_at, 0, 2 * XLATE_PAGE_MAX * sizeof(*x->page_at));
+	x->exit_count = x->page_count = 0;
+	x->from = 0;
+}
+
+static void slot_set(struct xlate *x, unsigned exit, const uint8_t *to)
+{
+	*(const uint8_t *volatile *)(void *)(x->mem.rw + xslot_at(exit)) = to;
+}
+
+unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross)
+{
+	unsigned n = x->exit_count++;
+	x->exit[n] = (struct xexit){ .target = target, .from = (uint32_t)(xb - x->block), .form = (uint8_t)form,
+				     .cross = cross };
+	return n;
+}
+
+unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb)
+{
+	unsigned n = xlink_exit(x, xb, xb->rip, XFORM_SAVED, false);
+	x->exit[n].plain = true;
+	return n;
+}
+
+void xlink_join(struct xlate *x, unsigned from, struct xblock *xb)
+{
+	struct xexit *e = &x->exit[from];
+	const uint8_t *to = e->cross ? xb->mapped : xb->saved;
+	/* Where the flags are in both places, the block's own choice is the entry without a prelude. */
+	if (!e->cross && (!(e->form & XFORM_SAVED) || (e->form & XFORM_HOST && xb->loaded > xb->saved)))
+		to = xb->loaded;
+	e->next = xb->in;
+	xb->in = from + 1;
+	slot_set(x, from, to);
+}
+
+/* The place in page_at that says where the page is, or is to say. */
+static uint16_t *page_place(struct xlate *x, const _Atomic uint32_t *page_gen)
+{
+	uint64_t h = (uint64_t)(uintptr_t)page_gen * UINT64_C(0x9e3779b97f4a7c15) >> (63 - XLATE_PAGE_BITS);
+	while (x->page_at[h] && x->page[x->page_at[h] - 1].page_gen != page_gen)
+		h = (h + 1) & (2 * XLATE_PAGE_MAX - 1);
+	return &x->page_at[h];
+}
+
+/* Nobody comes to xb any more. */
+static void cut_off(struct xlate *x, struct xblock *xb)
+{
+	unsigned h = xhash_of(xb->rip);
+	for (uint32_t n = xb->in; n; n = x->exit[n - 1].next)
+		slot_set(x, n - 1, x->exit[n - 1].stub);
+	if (x->hash[h].code == xb->code)
+		x->hash[h] = (struct xhash){ h ? 0 : XHASH_EMPTY, NULL };
+	xb->in = 0;
+	xb->code = NULL;
+}
+
+static void page_look(struct xlate *x, struct xpage *p)
+{
+	uint32_t gen = atomic_load(p->page_gen);
+	if (gen == p->gen)
+		return;
+	for (uint32_t n = p->first; n; n = x->block[n - 1].next)
+		cut_off(x, &x->block[n - 1]);
+	p->first = 0;
+	p->gen = gen;
+}
+
+void xlink_look(struct xlate *x)
+{
+	for (unsigned n = 0; n < x->page_count; n++)
+		page_look(x, &x->page[n]);
+}
+
+bool xlink_add(struct xlate *x, struct xblock *xb)
+{
+	uint16_t *at = page_place(x, xb->b->page_gen);
+	if (!*at) {
+		if (x->page_count == XLATE_PAGE_MAX)
+			return false;
+		x->page[x->page_count] = (struct xpage){ .page_gen = xb->b->page_gen, .gen = xb->gen };
+		*at = (uint16_t)++x->page_count;
+	}
+	struct xpage *p = &x->page[*at - 1];
+	page_look(x, p);
+	if (p->gen != xb->gen)
+		return false;
+	xb->next = p->first;
+	p->first = (uint32_t)(xb - x->block) + 1;
+	return true;
+}

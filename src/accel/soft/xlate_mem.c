@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Memory operands of translated code: the address, and its translation by the TLB. */
+#include "accel/soft/xlate_gen.h"
+
+#define AT(field) XFRAME_AT(field)
+
+static uint64_t rip_relative(const struct xinsn *in)
+{
+	const struct insn *i = in->i;
+	return in->rip - (i->fast ? i->off : 0) + (i->fast ? 0 : i->len) + (uint64_t)(int64_t)i->disp;
+}
+
+struct xplace xmem_place(const struct xgen *g, const struct xinsn *in)
+{
+	const struct insn *i = in->i;
+	if (i->flags & INSN_RIP_REL)
+		return (struct xplace){ .known = true, .lin = rip_relative(in), .seg = i->seg };
+	if (i->base == REG_NONE && i->index == REG_NONE)
+		return (struct xplace){ .known = true, .lin = (uint64_t)(int64_t)i->disp, .seg = i->seg };
+	return (struct xplace){ .base = i->base, .index = i->index, .scale = i->scale, .seg = i->seg, .disp = i->disp };
+}
+
+static bool segment(const struct xplace *p)
+{
+	return p->seg == X86_FS || p->seg == X86_GS;
+}
+
+/* Guest register -> where it can be read: its own host register, or the scratch one after a load. */
+static unsigned readable(struct xgen *g, unsigned r, unsigned scratch)
+{
+	if (r == REG_NONE || xframe_host[r] != HOST_NONE)
+		return r == REG_NONE ? REG_NONE : xframe_host[r];
+	x_load(g->t, scratch, XFRAME_GPR(r));
+	return scratch;
+}
+
+static void lea(struct xtext *t, unsigned to, unsigned base, unsigned index, unsigned scale, int32_t disp)
+{
+	if (index != REG_NONE)
+		x_lea_index(t, to, base, index, scale, disp);
+	else if (base != to || disp)
+		x_lea(t, to, base, disp);
+}
+
+void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to)
+{
+	if (p->known) {
+		x_imm(g->t, to, p->lin);
+		return;
+	}
+	unsigned base = readable(g, p->base, HOST_R14);
+	lea(g->t, to, base, readable(g, p->index, HOST_R15), p->scale, p->disp);
+}
+
+void xmem_linear(struct xgen *g, const struct xplace *p)
+{
+	xmem_lea(g, p, HOST_R14);
+	if (!segment(p))
+		return;
+	x_load(g->t, HOST_R15, AT(s.seg) + p->seg * sizeof(struct x86_seg) + offsetof(struct x86_seg, base));
+	x_lea_index(g->t, HOST_R14, HOST_R14, HOST_R15, 1, 0);
+}
+
+static void miss(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry)
+{
+	struct xcold *k = xgen_cold(g, XCOLD_MISS, x_jcc(g->t, 5), n);
+	k->place = *p;
+	k->retry = retry;
+	k->what = size | (write ? XREFILL_WRITE : 0);
+}
+
+/* User code has the same table always (MODE_SEEN is not translated); that of the kernel follows RFLAGS.AC. */
+static bool is_user(const struct xgen *g)
+{
+	return g->xb->mode & MODE_USER;
+}
+
+static size_t table(bool write)
+{
+	return write ? AT(tlb.wr) : AT(tlb.rd);
+}
+
+/* op r, [R15 + off], an entry of the table: R15 is its address, or for user code its place in the table. */
+static void entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool write)
+{
+	if (is_user(g)) {
+		x_byte(g->t, 0x65);
+		off += AT(tlb.entry) + (TLB_USER * TLB_KINDS + (write ? TLB_WRITE : TLB_READ)) * TLB_SIZE * sizeof(struct tlb_entry);
+	}
+	x_mem(g->t, true, op, reg, HOST_R15, (int32_t)off);
+}
+
+static void known_entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool write)
+{
+	if (is_user(g))
+		x_gs(g->t, true, op, reg, off + AT(tlb.entry) + (TLB_USER * TLB_KINDS + (write ? TLB_WRITE : TLB_READ)) *
+			TLB_SIZE * sizeof(struct tlb_entry));
+	else
+		x_mem(g->t, true, op, reg, HOST_R15, (int32_t)off);
+}
+
+/* For an address that is known: so is its slot. */
+static struct xaddr at_known(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
+{
+	struct xtext *t = g->t;
+	const uint8_t *retry = x_rx(t);
+	uint64_t page = p->lin & ~UINT64_C(0xfff);
+	bool narrow = (uint64_t)(int32_t)p->lin == p->lin;
+	size_t slot = tlb_slot(p->lin) * sizeof(struct tlb_entry);
+	if (!is_user(g))
+		x_load(t, HOST_R15, table(write));
+	if (narrow) {
+		known_entry(g, 0x81, 7, slot, write);
+		x_u32(t, (uint32_t)page);
+	} else {
+		x_imm(t, HOST_R14, page);
+		known_entry(g, 0x3b, HOST_R14, slot, write);
+	}
+	miss(g, n, p, size, write, retry);
+	known_entry(g, 0x8b, HOST_R15, slot + 8, write);
+	if (narrow)
+		return (struct xaddr){ HOST_R15, HOST_NONE, (int32_t)p->lin };
+	return (struct xaddr){ HOST_R14, HOST_R15, (int32_t)(p->lin & 0xfff) };
+}
+
+/* R15: a linear address -> its slot in the table, as entry() wants it. */
+static void slot(struct xgen *g, bool write)
+{
+	struct xtext *t = g->t;
+	_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, addend) == 8, "the slot's arithmetic");
+	X_PUT(t, 0x41, 0xc1, 0xef, 8);                             /* shr r15d, 8 */
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, (TLB_SIZE - 1) << 4); /* and r15d, slot << 4 */
+	if (!is_user(g))
+		x_gs(t, true, 0x03, HOST_R15, table(write));
+}
+
+/* R14: the last byte's address; R15: the slot. What crosses a page does not match either. */
+static void compare(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry)
+{
+	struct xtext *t = g->t;
+	X_PUT(t, 0x49, 0x81, 0xe6); x_u32(t, 0xfffff000); /* and r14, -4096 */
+	entry(g, 0x3b, HOST_R14, 0, write);
+	miss(g, n, p, size, write, retry);
+	entry(g, 0x8b, HOST_R15, 8, write);
+}
+
+static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
+{
+	const uint8_t *retry = x_rx(g->t);
+	unsigned base = p->base == REG_NONE ? REG_NONE : xframe_host[p->base];
+	unsigned index = p->index == REG_NONE ? REG_NONE : xframe_host[p->index];
+	lea(g->t, HOST_R15, base, index, p->scale, p->disp);
+	slot(g, write);
+	lea(g->t, HOST_R14, base, index, p->scale, p->disp + (int32_t)size - 1);
+	compare(g, n, p, size, write, retry);
+	if (index == REG_NONE)
+		return (struct xaddr){ (uint8_t)base, HOST_R15, p->disp };
+	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
+	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
+}
+
+/* With a segment's base, or registers that are in memory. */
+static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
+{
+	struct xtext *t = g->t;
+	const uint8_t *retry = x_rx(t);
+	xmem_linear(g, p);
+	x_store(t, HOST_R14, AT(x_linear));
+	x_rr(t, true, 0x89, HOST_R14, HOST_R15);
+	slot(g, write);
+	if (size > 1)
+		x_lea(t, HOST_R14, HOST_R14, (int32_t)size - 1);
+	compare(g, n, p, size, write, retry);
+	x_load(t, HOST_R14, AT(x_linear));
+	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
+}
+
+static bool in_registers(const struct xplace *p, unsigned size)
+{
+	return !segment(p) && p->disp <= INT32_MAX - (int32_t)size && (p->base == REG_NONE || xframe_host[p->base] != HOST_NONE) &&
+	       (p->index == REG_NONE || xframe_host[p->index] != HOST_NONE);
+}
+
+struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow)
+{
+	struct xaddr a;
+	g->stack_in_r15 = false;
+	xgen_flags_lose(g);
+	if (p->known && !segment(p) && (p->lin & 0xfff) + size <= 4096)
+		a = at_known(g, n, p, size, write);
+	else if (!p->known && in_registers(p, size))
+		a = at_register(g, n, p, size, write);
+	else
+		a = at_any(g, n, p, size, write);
+	if (!narrow || a.base == HOST_R15)
+		return a;
+	x_lea_index(g->t, HOST_R15, a.base, a.index, 1, a.disp);
+	return (struct xaddr){ HOST_R15, HOST_NONE, 0 };
+}
+
+static struct xaddr checked_stack(struct xgen *g, int32_t disp)
+{
+	if (!g->stack_in_r15)
+		x_load(g->t, HOST_R15, AT(x_stack_addend));
+	g->stack_in_r15 = true;
+	return (struct xaddr){ XFRAME_RSP, HOST_R15, disp };
+}
+
+struct xaddr xmem_operand(struct xgen *g, unsigned n, bool narrow)
+{
+	const struct xinsn *in = &g->in[n];
+	if (g->stack && in->on_stack)
+		return checked_stack(g, in->i->disp);
+	struct xplace p = xmem_place(g, in);
+	return xmem_at(g, n, &p, in->mem->size / 8, in->stores, narrow);
+}
+
+struct xaddr xmem_stack(struct xgen *g, unsigned n, int32_t disp, bool write)
+{
+	if (g->stack && g->in[n].on_stack)
+		return checked_stack(g, disp);
+	struct xplace p = { .base = X86_RSP, .index = REG_NONE, .seg = X86_SS, .disp = disp };
+	return xmem_at(g, n, &p, 8, write, false);
+}
