@@ -250,6 +250,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
 	bc->slot_count = m->opt.slot_count;
 	bc->rng = m->opt.rng;
+	bc->virtio_input = m->opt.virtio_input;
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;

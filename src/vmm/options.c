@@ -216,6 +216,19 @@ static int set_video(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static int add_input(struct options *o, const char *value, struct err *e)
+{
+	static const char *const names[] = { "keyboard", "mouse", "tablet" };
+	unsigned kind = 0;
+
+	while (kind < COUNT_OF(names) && strcmp(names[kind], value))
+		kind++;
+	if (kind == COUNT_OF(names))
+		return err_set(e, -EINVAL, "%s is unknown; keyboard, mouse and tablet are possible", value);
+	o->virtio_input |= 1u << kind;
+	return 0;
+}
+
 /* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
 struct option {
 	const char *name, *value; /* value: what to write after it; NULL: a switch */
@@ -251,9 +264,10 @@ static const struct option table[] = {
 	  .help = "where the firmware's log goes (none)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
+	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--pci-slots", "N,N,...", .set = set_slots,
-	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, in this order (from 1 on)" },
+	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, input, in this order (from 1 on)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
 	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = "the guest's vsock address (3)" },

@@ -25,6 +25,7 @@ struct options {
 	unsigned slot_count;
 	bool board_pc;
 	enum board_video video;
+	unsigned virtio_input; /* board_config's */
 	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;

@@ -9,9 +9,11 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
+#include "display/input.h"
 #include "net/net.h"
 #include "vdriver.h"
 #include <fcntl.h>
@@ -25,6 +27,8 @@ struct fuzz {
 	uint64_t rings; /* the pages of all queues, one after the other */
 	struct net net;
 	struct virtio_balloon *balloon;
+	struct input *input;
+	struct loop *input_loop;
 };
 
 static void must(bool good)
@@ -102,6 +106,15 @@ static ATTR_UNUSED unsigned make_vsock(struct fuzz *f)
 	return 3;
 }
 
+static ATTR_UNUSED unsigned make_input(struct fuzz *f)
+{
+	must(loop_create(&f->input_loop, NULL, NULL) == 0); /* it goes after the machine */
+	must(input_create(&f->input, f->input_loop, NULL) == 0);
+	struct virtio_input_config cfg = {.place = place(f), .kind = VIRTIO_INPUT_TABLET, .input = f->input};
+	must(virtio_input_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 2;
+}
+
 #define MAKER_(name) make_##name
 #define MAKER(name) MAKER_(name)
 
@@ -144,6 +157,8 @@ static void other(void *opaque, uint32_t a, uint64_t b)
 	case 6:
 		if (f->net.client)
 			f->net.client->recv(f->net.client->opaque, &v, 1);
+		if (f->input)
+			input_send(f->input, &(struct input_event){.kind = INPUT_ABS, .value = b & 0x7fff}, 1);
 		if (f->balloon)
 			virtio_balloon_query(f->balloon, &info);
 		break;
@@ -178,5 +193,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fuzz_drive(&f.d.rig, &plan, data + (size ? 1 : 0), size ? size - 1 : 0);
 	vd_down(&f.d);
+	input_destroy(f.input);
+	if (f.input_loop)
+		loop_destroy(f.input_loop);
 	return 0;
 }

@@ -51,8 +51,9 @@ struct board_config {
 	struct chardev *console;  /* virtio console; NULL: none */
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
-	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock; each once. Devices
-	 * beyond get the lowest that are free. */
+	unsigned virtio_input;    /* bits: 0 keyboard, 1 mouse, 2 tablet */
+	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock, input; each
+	 * once. Devices beyond get the lowest that are free. */
 	uint8_t slot[BOARD_SLOT_LAST];
 	unsigned slot_count;
 	/* board_pc */

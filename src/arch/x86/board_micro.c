@@ -113,6 +113,7 @@ static int add_virtio(struct board *b, struct board_config *cfg, struct err *e)
 
 	b->virtio.vm = b->vm;
 	b->virtio.gsi = &b->gsi;
+	b->virtio.input = b->input;
 	return ret < 0 ? ret : board_virtio_add(&b->virtio, cfg, e);
 }
 

@@ -427,6 +427,7 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		return ret;
 	b->virtio.vm = b->vm;
 	b->virtio.gsi = &b->gsi;
+	b->virtio.input = b->input;
 	ret = board_virtio_add(&b->virtio, cfg, e);
 	if (ret == 0)
 		ret = add_sata(pc, cfg, e);

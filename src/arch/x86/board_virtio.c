@@ -5,6 +5,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
@@ -107,6 +108,14 @@ static int add_vsock(struct board_virtio *bv, const struct board_config *cfg, st
 	return ret < 0 ? ret : virtio_vsock_create(bv->vm, &c, e);
 }
 
+static int add_input(struct board_virtio *bv, enum virtio_input_kind kind, struct err *e)
+{
+	struct virtio_input_config c = { .kind = kind, .input = bv->input };
+	int ret = next_place(bv, &c.place, e);
+
+	return ret < 0 ? ret : virtio_input_create(bv->vm, &c, e);
+}
+
 int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct err *e)
 {
 	int ret = 0;
@@ -128,6 +137,9 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 		ret = add_balloon(bv, e);
 	if (ret == 0 && cfg->vsock_path)
 		ret = add_vsock(bv, cfg, e);
+	for (unsigned kind = 0; ret == 0 && kind < VIRTIO_INPUT_KINDS; kind++)
+		if (cfg->virtio_input & 1u << kind)
+			ret = add_input(bv, (enum virtio_input_kind)kind, e);
 	return ret;
 }
 

@@ -12,6 +12,7 @@
 struct board_virtio {
 	struct vm *vm;
 	struct gsi *gsi;
+	struct input *input;
 	struct pci_bus *bus; /* NULL: MMIO */
 	struct virtio_balloon *balloon; /* NULL: none */
 	unsigned next;

@@ -35,6 +35,7 @@ enum virtio_id {
 	VIRTIO_ID_CONSOLE = 3,
 	VIRTIO_ID_RNG = 4,
 	VIRTIO_ID_BALLOON = 5,
+	VIRTIO_ID_INPUT = 18,
 	VIRTIO_ID_VSOCK = 19,
 };
 
