@@ -22,7 +22,7 @@
 struct daemon;
 struct domains;
 
-enum { DOMAIN_VCPUS_MAX = 64 };
+enum { DOMAIN_VCPUS_MAX = 64, DOMAIN_CPUS_MAX = 1024 };
 
 /* The numbers are libvirt's: clients get them as they are. */
 enum domain_state {
@@ -147,6 +147,16 @@ bool domain_vcpu(const struct domain *d, unsigned n, struct domain_vcpu *v);
 /* The processors that a vCPU's thread may run on: a bit each, `size` bytes. */
 bool domain_vcpu_affinity(const struct domain *d, unsigned n, uint8_t *map, size_t size);
 int domain_vcpu_pin(struct domain *d, unsigned n, const uint8_t *map, size_t size, struct fault *f);
+
+/* The same for the threads that are no vCPUs. */
+bool domain_emulator_affinity(const struct domain *d, uint8_t *map, size_t size);
+int domain_emulator_pin(struct domain *d, const uint8_t *map, size_t size, struct fault *f);
+/* "0-3,^2": false when it is no such text, or names a processor above DOMAIN_CPUS_MAX. */
+bool domain_cpuset_parse(const char *text, uint8_t map[DOMAIN_CPUS_MAX / 8]);
+/* malloc'ed; NULL: no memory. */
+char *domain_cpuset_text(const uint8_t *map, size_t size);
+/* What the document says of a vCPU; NULL: nothing. */
+const char *domain_vcpu_cpuset(const struct domdef *def, unsigned n);
 
 /* A command of the control protocol to the running machine, under a job. */
 int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,

@@ -39,6 +39,9 @@ void note_remove(struct domains *ds, const char *uuid);
 void notes_load(struct domains *ds);
 void note_dir(const struct domains *ds, const char *uuid, char out[PATH_MAX]);
 
+/* pin.c: the threads go where the document wants them */
+void domain_pins_apply(struct domain *d);
+
 /* run.c */
 /* Takes over the process of a domain that was noted. */
 int domain_adopt(struct domain *d, pid_t pid, uint64_t start_time, enum note_phase phase, struct err *e) ATTR_MUST_USE;

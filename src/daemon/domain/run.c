@@ -141,6 +141,7 @@ static void vcpus_known(void *opaque, const json_t *result, const struct err *e)
 	d->vcpu_count = count < DOMAIN_VCPUS_MAX ? (unsigned)count : DOMAIN_VCPUS_MAX;
 	for (unsigned n = 0; n < d->vcpu_count; n++)
 		d->vcpu_tid[n] = (pid_t)json_integer_value(json_object_get(json_array_get(result, n), "thread-id"));
+	domain_pins_apply(d);
 }
 
 /* Whoever has no threads to name shows less, and runs all the same. */

@@ -401,49 +401,6 @@ static int get_vcpus(struct call *c)
 	return put_maps(c, d, count, (unsigned)size);
 }
 
-static int get_vcpu_pin_info(struct call *c)
-{
-	struct domain *d = remote_domain(c, 0);
-	int max = call_i(c, 1), size = call_i(c, 2);
-	unsigned flags = call_u(c, 3), count;
-
-	if (!d || bad_room(c, max, size) || call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG) ||
-	    remote_affect(c, d, &flags) < 0)
-		return CALL_FAILED;
-	count = (unsigned)d->def->vcpu.v < (unsigned)max ? (unsigned)d->def->vcpu.v : (unsigned)max;
-	if (put_maps(c, d, count, (unsigned)size) == CALL_FAILED)
-		return CALL_FAILED;
-	xdr_i32(&c->out, (int)count);
-	return CALL_DONE;
-}
-
-static int pin(struct call *c, unsigned flags)
-{
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	if (!d)
-		return ret;
-	if (remote_affect(c, d, &flags) < 0)
-		return CALL_FAILED;
-	if (flags & AFFECT_CONFIG)
-		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
-				 "pinning is possible for the running machine; for its next start edit <vcpupin>");
-	return domain_vcpu_pin(d, call_u(c, 1), call_arg(c, 2)->x, call_arg(c, 2)->count, &c->fault);
-}
-
-static int pin_vcpu(struct call *c)
-{
-	return pin(c, AFFECT_LIVE);
-}
-
-static int pin_vcpu_flags(struct call *c)
-{
-	if (call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
-	return pin(c, call_u(c, 3));
-}
-
 const struct handler remote_domain_info[] = {
 	{"CONNECT_LIST_ALL_DOMAINS", list_all},
 	{"CONNECT_NUM_OF_DOMAINS", num_of},
@@ -477,8 +434,5 @@ const struct handler remote_domain_info[] = {
 	{"DOMAIN_GET_CONTROL_INFO", get_control_info},
 	{"DOMAIN_GET_JOB_INFO", get_job_info},
 	{"DOMAIN_GET_VCPUS", get_vcpus},
-	{"DOMAIN_GET_VCPU_PIN_INFO", get_vcpu_pin_info},
-	{"DOMAIN_PIN_VCPU", pin_vcpu},
-	{"DOMAIN_PIN_VCPU_FLAGS", pin_vcpu_flags},
 };
 const unsigned remote_domain_info_count = COUNT_OF(remote_domain_info);

@@ -615,6 +615,19 @@ static void judge(struct making *m)
 	}
 }
 
+/* The document's limits are kept for who reads them; nothing holds the machine to them. */
+static void make_tuning(struct making *m)
+{
+	const struct domdef *d = m->d;
+
+	if (d->cputune.shares.set || d->cputune.quota || d->cputune.global_quota || d->cputune.emulator_quota)
+		note(m, "cputune: shares and quotas have no effect; pinning has");
+	if (d->hard_limit.set || d->soft_limit.set || d->swap_hard_limit.set)
+		note(m, "memtune: the limits have no effect");
+	if (d->blkio.weight.set || d->blkio.device.n)
+		note(m, "blkiotune: the weights and limits have no effect");
+}
+
 static void make_control(struct making *m)
 {
 	if (m->place->control)
@@ -635,6 +648,7 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 		m.ret = err_set(e, -ENOMEM, "out of memory");
 	if (m.ret == 0)
 		judge(&m);
+	make_tuning(&m);
 	make_boot(&m);
 	make_memory(&m);
 	make_cpu(&m);

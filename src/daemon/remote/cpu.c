@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Processors compared: what a machine would find on this host, what several hosts have in common. */
+#include "daemon/remote/remote.h"
+
+#include "daemon/xml/cpucompare.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMPARE_FAIL = 1, COMPARE_VALIDATE = 2, BASELINE_FLAGS = 1 | 2 /* expand, migratable */, BASELINE_MAX = 256 };
+enum { FAULT_CPU_INCOMPATIBLE = 91 };
+
+static int bad(struct call *c, int ret, const struct err *e)
+{
+	if (ret == -ENOTSUP)
+		return fault_set(&c->fault, FAULT_CONFIG_UNSUPPORTED, FROM_CPU, "%s", e->text);
+	return ret == -ENOMEM ? fault_from_err(&c->fault, FAULT_NO_MEMORY, FROM_CPU, e) :
+				fault_set(&c->fault, FAULT_XML, FROM_CPU, "%s", e->text);
+}
+
+static int compare(struct call *c, const char *xml, unsigned flags)
+{
+	enum cpu_compare result;
+	struct err e = { 0 };
+	int ret = cpu_compare(xml, &result, &e);
+
+	if (ret < 0)
+		return bad(c, ret, &e);
+	if (result == CPU_INCOMPATIBLE && (flags & COMPARE_FAIL))
+		return fault_set(&c->fault, FAULT_CPU_INCOMPATIBLE, FROM_CPU,
+				 "the CPU is incompatible with host CPU: another model, or a feature is missing");
+	xdr_i32(&c->out, (int)result);
+	return CALL_DONE;
+}
+
+static int baseline(struct call *c, const struct value *list)
+{
+	const char *xml[BASELINE_MAX];
+	struct err e = { 0 };
+	char *text = NULL;
+	int ret;
+
+	if (list->count > BASELINE_MAX)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_CPU, "%u CPUs are too many", list->count);
+	for (uint32_t n = 0; n < list->count; n++)
+		xml[n] = list->items[n].s;
+	ret = cpu_baseline(xml, list->count, &text, &e);
+	if (ret < 0)
+		return bad(c, ret, &e);
+	xdr_string(&c->out, text);
+	free(text);
+	return CALL_DONE;
+}
+
+static int compare_host(struct call *c)
+{
+	return call_unknown_flags(c, 1, COMPARE_FAIL | COMPARE_VALIDATE) ? CALL_FAILED :
+									    compare(c, call_s(c, 0), call_u(c, 1));
+}
+
+static int compare_hypervisor(struct call *c)
+{
+	return call_unknown_flags(c, 5, COMPARE_FAIL | COMPARE_VALIDATE) ? CALL_FAILED :
+									    compare(c, call_s(c, 4), call_u(c, 5));
+}
+
+static int baseline_host(struct call *c)
+{
+	return call_unknown_flags(c, 1, BASELINE_FLAGS) ? CALL_FAILED : baseline(c, call_arg(c, 0));
+}
+
+static int baseline_hypervisor(struct call *c)
+{
+	return call_unknown_flags(c, 5, BASELINE_FLAGS) ? CALL_FAILED : baseline(c, call_arg(c, 4));
+}
+
+const struct handler remote_cpu[] = {
+	{"CONNECT_COMPARE_CPU", compare_host},
+	{"CONNECT_COMPARE_HYPERVISOR_CPU", compare_hypervisor},
+	{"CONNECT_BASELINE_CPU", baseline_host},
+	{"CONNECT_BASELINE_HYPERVISOR_CPU", baseline_hypervisor},
+};
+const unsigned remote_cpu_count = COUNT_OF(remote_cpu);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shares and limits as lists of named values. They are kept in the definition; of a running machine there are none, for
+ * machines have no cgroups of their own, and so nothing that could hold them to it: that is refused, as libvirt does
+ * where the host has no cgroups.
+ */
+#include "daemon/remote/remote_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TUNE_STRINGS = 4, TUNE_ROWS_MAX = 16 }; /* TUNE_STRINGS: the client can take texts among typed parameters */
+static const uint64_t UNLIMITED_KIB = INT64_MAX >> 10;
+
+/* A value of the definition under its name in the protocol. */
+struct tune_row {
+	const char *field;
+	uint8_t typed; /* enum typed_kind on the wire */
+	bool text;     /* a text in the definition, else a number */
+	size_t offset;
+	int64_t none;  /* what it is without an entry */
+};
+
+#define AT(m) offsetof(struct domdef, m)
+static const struct tune_row scheduler[] = {
+	{"cpu_shares", TYPED_ULLONG, false, AT(cputune.shares), 100},
+	{"vcpu_period", TYPED_ULLONG, false, AT(cputune.period), 100000},
+	{"vcpu_quota", TYPED_LLONG, true, AT(cputune.quota), -1},
+	{"emulator_period", TYPED_ULLONG, false, AT(cputune.emulator_period), 100000},
+	{"emulator_quota", TYPED_LLONG, true, AT(cputune.emulator_quota), -1},
+	{"global_period", TYPED_ULLONG, false, AT(cputune.global_period), 100000},
+	{"global_quota", TYPED_LLONG, true, AT(cputune.global_quota), -1},
+	{"iothread_period", TYPED_ULLONG, false, AT(cputune.iothread_period), 100000},
+	{"iothread_quota", TYPED_LLONG, true, AT(cputune.iothread_quota), -1},
+};
+static const struct tune_row memory[] = {
+	{"hard_limit", TYPED_ULLONG, false, AT(hard_limit), UNLIMITED_KIB},
+	{"soft_limit", TYPED_ULLONG, false, AT(soft_limit), UNLIMITED_KIB},
+	{"swap_hard_limit", TYPED_ULLONG, false, AT(swap_hard_limit), UNLIMITED_KIB},
+};
+static const struct tune_row blkio[] = {{"weight", TYPED_UINT, false, AT(blkio.weight), 0}};
+
+struct tune {
+	const struct tune_row *row;
+	unsigned count;
+	const char *controller;
+};
+static const struct tune scheduler_tune = {scheduler, COUNT_OF(scheduler), "CPU"};
+static const struct tune memory_tune = {memory, COUNT_OF(memory), "memory"};
+static const struct tune blkio_tune = {blkio, COUNT_OF(blkio), "block I/O"};
+
+/* ---- reading ---- */
+
+static int64_t value_of(const struct tune_row *r, const struct domdef *def)
+{
+	const char *at = (const char *)def + r->offset;
+
+	if (r->text) {
+		const char *text = *(char *const *)at;
+
+		return text ? strtoll(text, NULL, 10) : r->none;
+	}
+	return ((const struct xnum *)at)->set ? (int64_t)((const struct xnum *)at)->v : r->none;
+}
+
+static void put_row(struct xdr_out *o, const struct tune_row *r, int64_t v)
+{
+	if (r->typed == TYPED_UINT)
+		xdr_param_u32(o, r->field, (uint32_t)v);
+	else if (r->typed == TYPED_LLONG)
+		xdr_param_i64(o, r->field, v);
+	else
+		xdr_param_u64(o, r->field, (uint64_t)v);
+}
+
+static bool only_config(struct call *c, const struct domain *d, const struct tune *t, unsigned *flags)
+{
+	if (remote_affect(c, d, flags) < 0)
+		return false;
+	if (*flags & AFFECT_LIVE)
+		fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "cgroup %s controller is not mounted",
+			  t->controller);
+	return !(*flags & AFFECT_LIVE);
+}
+
+/* told: the number of values follows the list. Asked with room for none, the answer is how many there are. */
+static int get(struct call *c, const struct tune *t, unsigned flags, bool told)
+{
+	struct domain *d = remote_domain(c, 0);
+	int room = call_i(c, 1);
+	unsigned count;
+
+	flags &= ~(unsigned)TUNE_STRINGS;
+	if (!d || !only_config(c, d, t, &flags))
+		return CALL_FAILED;
+	if (room < 0)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "room for %d values", room);
+	count = (unsigned)room < t->count ? (unsigned)room : t->count;
+	xdr_u32(&c->out, count);
+	for (unsigned n = 0; n < count; n++)
+		put_row(&c->out, &t->row[n], value_of(&t->row[n], domain_config(d)));
+	if (told)
+		xdr_i32(&c->out, (int)(room ? count : t->count));
+	return CALL_DONE;
+}
+
+static int get_scheduler_type(struct call *c)
+{
+	if (!remote_domain(c, 0))
+		return CALL_FAILED;
+	xdr_string(&c->out, "posix");
+	xdr_i32(&c->out, (int)scheduler_tune.count);
+	return CALL_DONE;
+}
+
+static int get_scheduler(struct call *c)
+{
+	return get(c, &scheduler_tune, 0, false);
+}
+
+static int get_with_flags(struct call *c, const struct tune *t, bool told)
+{
+	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS))
+		return CALL_FAILED;
+	return get(c, t, call_u(c, 2), told);
+}
+
+static int get_scheduler_flags(struct call *c)
+{
+	return get_with_flags(c, &scheduler_tune, false);
+}
+
+static int get_memory(struct call *c)
+{
+	return get_with_flags(c, &memory_tune, true);
+}
+
+static int get_blkio(struct call *c)
+{
+	return get_with_flags(c, &blkio_tune, true);
+}
+
+/* ---- changing ---- */
+
+static const struct tune_row *find(const struct tune *t, const char *field)
+{
+	for (unsigned n = 0; n < t->count; n++)
+		if (!strcmp(t->row[n].field, field))
+			return &t->row[n];
+	return NULL;
+}
+
+static int set_row(const struct tune_row *r, struct domdef *def, const struct value *v, struct fault *f)
+{
+	char *at = (char *)def + r->offset, *text = NULL;
+
+	if (!r->text) {
+		uint64_t number = r->typed == TYPED_UINT ? v->u : v->H;
+
+		*(struct xnum *)at = r->none == (int64_t)UNLIMITED_KIB && number >= UNLIMITED_KIB ? (struct xnum){ 0 } :
+												    xnum(number);
+		return 0;
+	}
+	if (asprintf(&text, "%lld", (long long)v->h) < 0)
+		return fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the value");
+	free(*(char **)at);
+	*(char **)at = text;
+	return 0;
+}
+
+/* All of them are known and of their type, or none is set. */
+static int check_params(struct call *c, const struct tune *t, const struct value *params)
+{
+	for (uint32_t n = 0; n < params->count; n++) {
+		const char *field = params->items[2 * n].s;
+		const struct tune_row *r = find(t, field);
+
+		if (!r)
+			return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+					 "parameter '%.60s' not supported", field);
+		if (params->items[2 * n + 1].typed != r->typed)
+			return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+					 "invalid type for parameter '%.60s'", field);
+	}
+	return 0;
+}
+
+static int set(struct call *c, const struct tune *t, unsigned flags)
+{
+	const struct value *params = call_arg(c, 1);
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (check_params(c, t, params) < 0 || !only_config(c, d, t, &flags))
+		return CALL_FAILED;
+	for (uint32_t n = 0; n < params->count; n++)
+		if (set_row(find(t, params->items[2 * n].s), domain_config(d), &params->items[2 * n + 1],
+			    &c->fault) < 0)
+			return CALL_FAILED;
+	return domain_save(d, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
+}
+
+static int set_scheduler(struct call *c)
+{
+	return set(c, &scheduler_tune, 0);
+}
+
+static int set_with_flags(struct call *c, const struct tune *t)
+{
+	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG))
+		return CALL_FAILED;
+	return set(c, t, call_u(c, 2));
+}
+
+static int set_scheduler_flags(struct call *c)
+{
+	return set_with_flags(c, &scheduler_tune);
+}
+
+static int set_memory(struct call *c)
+{
+	return set_with_flags(c, &memory_tune);
+}
+
+static int set_blkio(struct call *c)
+{
+	return set_with_flags(c, &blkio_tune);
+}
+
+const struct handler remote_domain_tune[] = {
+	{"DOMAIN_GET_SCHEDULER_TYPE", get_scheduler_type},
+	{"DOMAIN_GET_SCHEDULER_PARAMETERS", get_scheduler},
+	{"DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS", get_scheduler_flags},
+	{"DOMAIN_SET_SCHEDULER_PARAMETERS", set_scheduler},
+	{"DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS", set_scheduler_flags},
+	{"DOMAIN_GET_MEMORY_PARAMETERS", get_memory},
+	{"DOMAIN_SET_MEMORY_PARAMETERS", set_memory},
+	{"DOMAIN_GET_BLKIO_PARAMETERS", get_blkio},
+	{"DOMAIN_SET_BLKIO_PARAMETERS", set_blkio},
+};
+const unsigned remote_domain_tune_count = COUNT_OF(remote_domain_tune);

@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What administrators set and read of machines with Debian's virsh: pinning, limits, keys, what happens at the end, CPUs.
+
+    tests/interop/tune.py            everything
+    tests/interop/tune.py NAME...    those whose name contains one of these
+"""
+
+import os
+import re
+import sys
+
+from panald import Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+
+UUID = "22222222-3333-4444-8555-666666666666"
+
+
+def write(p, name, text):
+    with open(p.path(name), "w", encoding="utf-8") as f:
+        f.write(text)
+    return p.path(name)
+
+
+def started(p, name="tuned", **more):
+    p.virsh("define", write(p, name + ".xml", domain_xml(name, UUID, **more)))
+    p.virsh("start", name)
+    return name
+
+
+def threads(p):
+    """The processors of each thread of the machine."""
+    pid = p.engines()[0]
+    return {int(tid): os.sched_getaffinity(int(tid)) for tid in os.listdir(f"/proc/{pid}/task")}
+
+
+def pinning():
+    cpus = sorted(os.sched_getaffinity(0))
+    first, every = str(cpus[0]), set(cpus)
+    with Panald() as p:
+        name = started(p)
+        wait_for("vCPU", lambda: "CPU time" in p.virsh("vcpuinfo", name), 20)
+        p.virsh("vcpupin", name, "0", first)
+        expect(re.search(rf"\b0\s+{first}\b", p.virsh("vcpupin", name)), p.virsh("vcpupin", name))
+        expect_equal(sum(affinity == {cpus[0]} for affinity in threads(p).values()), 1 if len(every) > 1 else len(threads(p)),
+                     "threads on the first processor")
+        p.virsh("emulatorpin", name, first)
+        expect(all(affinity == {cpus[0]} for affinity in threads(p).values()), threads(p))
+        expect(first in p.virsh("emulatorpin", name), "emulatorpin")
+        expect("cpuset='%s'" % first in p.virsh("dumpxml", name), "live XML")
+        expect("vcpupin" not in p.virsh("dumpxml", "--inactive", name), "the next start's XML")
+        p.virsh("vcpupin", name, "0", first, "--config")
+        p.virsh("emulatorpin", name, first, "--config")
+        expect("<vcpupin vcpu='0' cpuset='%s'/>" % first in p.virsh("dumpxml", "--inactive", name), "kept")
+        p.virsh("vcpupin", name, "7", first, status=1)
+        p.virsh("vcpupin", name, "0", "1000", status=1)
+        p.virsh("destroy", name)
+        p.virsh("start", name)  # where its document wants it
+        wait_for("pinned threads", lambda: all(a == {cpus[0]} for a in threads(p).values()), 20)
+        p.restart()
+        expect(first in p.virsh("vcpupin", name), "after a restart")
+        expect("IOThreads" in p.virsh("iothreadinfo", name), "I/O threads")
+        expect("no I/O threads" in p.virsh("iothreadadd", name, "1", status=1), "iothreadadd")
+
+
+def limits():
+    with Panald() as p:
+        p.virsh("define", write(p, "d.xml", domain_xml("limited", UUID)))
+        expect("cpu_shares     : 100" in p.virsh("schedinfo", "limited"), p.virsh("schedinfo", "limited"))
+        p.virsh("schedinfo", "limited", "--config", "--set", "cpu_shares=512", "--set", "vcpu_quota=20000")
+        said = p.virsh("schedinfo", "limited")
+        expect(re.search(r"cpu_shares\s*: 512", said) and re.search(r"vcpu_quota\s*: 20000", said), said)
+        expect("hard_limit     : unlimited" in p.virsh("memtune", "limited"), p.virsh("memtune", "limited"))
+        p.virsh("memtune", "limited", "--config", "--hard-limit", "1048576")
+        expect("hard_limit     : 1048576" in p.virsh("memtune", "limited"), "memtune")
+        p.virsh("memtune", "limited", "--config", "--hard-limit", "-1")
+        expect("hard_limit     : unlimited" in p.virsh("memtune", "limited"), "no limit")
+        p.virsh("blkiotune", "limited", "--config", "--weight", "300")
+        expect("weight         : 300" in p.virsh("blkiotune", "limited"), "blkiotune")
+        xml = p.virsh("dumpxml", "limited")
+        expect("<shares>512</shares>" in xml and "<quota>20000</quota>" in xml and "<weight>300</weight>" in xml, xml)
+        p.restart()
+        expect("<shares>512</shares>" in p.virsh("dumpxml", "limited"), "kept")
+        p.virsh("start", "limited")
+        for command in ("schedinfo", "memtune", "blkiotune"):
+            expect("is not mounted" in p.virsh(command, "limited", status=1), command)
+
+
+def at_the_end():
+    with Panald() as p:
+        name = started(p)
+        p.virsh("set-lifecycle-action", name, "poweroff", "restart", "--config")
+        p.virsh("set-lifecycle-action", name, "crash", "preserve", "--config")
+        xml = p.virsh("dumpxml", "--inactive", name)
+        expect("<on_poweroff>restart<" in xml and "<on_crash>preserve<" in xml, xml)
+        p.virsh("set-lifecycle-action", name, "poweroff", "destroy", "--live")
+        expect("on_poweroff" in p.virsh("set-lifecycle-action", name, "reboot", "destroy", "--live", status=1), "reboot")
+
+
+def refusals():
+    """What machines have no part for: a clear error, and the machine goes on."""
+    with Panald() as p:
+        name = started(p)
+        for words, says in ((["inject-nmi", name], "NMI"), (["save", name, p.path("saved")], "cannot be saved"),
+                            (["managedsave", name], "cannot be saved"), (["dump", name, p.path("core")], "cannot be saved"),
+                            (["restore", p.path("none")], "cannot be read"), (["dompmwakeup", name], "sleep state"),
+                            (["setvcpu", name, "0", "--disable"], "cannot be plugged"),
+                            (["detach-device-alias", name, "x"], "cannot be changed"),
+                            (["managedsave-dumpxml", name], "managed save image"),
+                            (["send-key", name, "--codeset", "usb", "4"], "not known")):
+            said = p.virsh(*words, status=1)
+            expect(says in said, f"{words}: {said}")
+        expect("running" in p.virsh("domstate", name), "it ended")
+        p.virsh("managedsave-remove", name)
+
+
+def cpus():
+    with Panald() as p:
+        caps = p.virsh("capabilities")
+        cpu = re.search(r"<cpu>.*?</cpu>", caps, re.S).group(0)
+        said = p.virsh("cpu-compare", write(p, "cpu.xml", cpu))
+        expect("identical" in said or "superset" in said, said)
+        model = re.search(r"<model>(.*?)</model>", cpu).group(1)
+        expect("superset" in p.virsh("cpu-compare", write(p, "less.xml", f"<cpu><model>{model}</model></cpu>")), "less")
+        other = "<cpu><arch>x86_64</arch><model>pentium9</model></cpu>"
+        expect("incompatible" in p.virsh("cpu-compare", write(p, "other.xml", other), status=1), "another model")
+        more = cpu.replace("</cpu>", "<feature name='no-such-thing'/></cpu>")
+        expect("incompatible" in p.virsh("hypervisor-cpu-compare", write(p, "more.xml", more), status=1), "a feature more")
+        p.virsh("cpu-compare", write(p, "bad.xml", "<cpu/>"), status=1)
+        p.virsh("cpu-compare", write(p, "bad.xml", "<cpu"), status=1)
+        base = p.virsh("cpu-baseline", p.path("cpu.xml"))
+        expect(f"<model>{model}</model>" in base and "<cpu mode='custom'" in base.replace('"', "'"), base)
+        both = cpu + cpu.replace(re.search(r"<feature[^>]*/>", cpu).group(0), "", 1) if "<feature" in cpu else cpu * 2
+        base2 = p.virsh("hypervisor-cpu-baseline", write(p, "two.xml", both))
+        expect(base2.count("<feature") == max(0, base.count("<feature") - 1), base2)
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus)]
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    sys.exit(run_tests([t for t in TESTS if not wanted or any(w in t[0] for w in wanted)]))
