@@ -254,6 +254,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;
+	memcpy(bc->uuid, m->opt.uuid, sizeof(bc->uuid));
 	bc->boot_menu = m->opt.boot_menu_ms != 0;
 	bc->boot_menu_ms = (unsigned)m->opt.boot_menu_ms;
 	bc->firmware_log = m->firmware_log;

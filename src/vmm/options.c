@@ -172,6 +172,27 @@ static int set_firmware(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+/* 8-4-4-4-12 hexadecimal digits. */
+static int set_uuid(struct options *o, const char *value, struct err *e)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	unsigned digits = 0;
+
+	memset(o->uuid, 0, sizeof(o->uuid));
+	for (unsigned n = 0; n < sizeof(form); n++) {
+		char c = value[n];
+		unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
+
+		if (form[n] != 'x' ? c != form[n] : v > 15)
+			return err_set(e, -EINVAL, "%s is no UUID, which is %s in hexadecimal digits", value, form);
+		if (form[n] == 'x') {
+			o->uuid[digits / 2] = (uint8_t)(o->uuid[digits / 2] << 4 | v);
+			digits++;
+		}
+	}
+	return 0;
+}
+
 enum { MENU_SECONDS_MAX = 600 };
 
 static int set_boot_menu(struct options *o, const char *value, struct err *e)
@@ -262,6 +283,7 @@ static const struct option table[] = {
 	  .help = "the machine's UEFI variables; made when missing (none: lost at the end)" },
 	{ "--firmware-log", "stdio|file:PATH|unix:PATH|none", TEXT(firmware_log),
 	  .help = "where the firmware's log goes (none)" },
+	{ "--uuid", "UUID", .set = set_uuid, .help = "the machine's own, in the guest's SMBIOS tables (board pc)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },

@@ -134,7 +134,32 @@ def cpus():
         expect(base2.count("<feature") == max(0, base.count("<feature") - 1), base2)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus)]
+def firmware_variables():
+    xml = domain_xml("uefi", UUID, kernel=False, memory=256).replace("<os>", "<os firmware='efi'>")
+    with Panald() as p:
+        p.virsh("define", write(p, "uefi.xml", xml))
+        kept = p.path("config", "nvram", UUID + ".fd")
+        p.virsh("start", "uefi")
+        expect(f"<nvram>{kept}</nvram>" in p.virsh("dumpxml", "uefi"), p.virsh("dumpxml", "uefi"))
+        with open(f"/proc/{p.engines()[0]}/cmdline", encoding="ascii") as f:
+            expect(f"--uuid={UUID}" in f.read(), "the machine's UUID")
+        wait_for("variables", lambda: os.path.exists(kept) and os.path.getsize(kept) > 0, 20)
+        p.virsh("destroy", "uefi")
+        with open(kept, "r+b") as f:
+            f.write(b"spoilt")
+        p.virsh("start", "uefi", "--reset-nvram")
+        with open(kept, "rb") as f:
+            expect(f.read(6) != b"spoilt", "not reset")
+        p.virsh("destroy", "uefi")
+        expect("with nvram" in p.virsh("undefine", "uefi", status=1), "undefined with its variables there")
+        p.virsh("undefine", "uefi", "--keep-nvram")
+        expect(os.path.exists(kept), "not kept")
+        p.virsh("define", p.path("uefi.xml"))
+        p.virsh("undefine", "uefi", "--nvram")
+        expect(not os.path.exists(kept), "not removed")
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables)]
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ struct board_config {
 	const char *firmware;         /* path of the image; required */
 	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */
 	struct chardev *firmware_log; /* borrowed; NULL: none */
+	uint8_t uuid[16];             /* for SMBIOS, in the order of its text; all zeros: none */
 	bool boot_menu;               /* the firmware offers one */
 	unsigned boot_menu_ms;        /* and waits so long */
 };

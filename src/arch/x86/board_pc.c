@@ -274,6 +274,7 @@ static int add_smbios(struct board_pc *pc, const struct board_config *cfg, struc
 
 	cpuid_text(v, 0, 0, vendor);
 	cpuid_text(v, 0x80000002, 0x80000004, model);
+	memcpy(sc.uuid, cfg->uuid, sizeof(sc.uuid));
 	sc.model = model[0] ? model : "unknown";
 	sc.cpuid_eax = one ? one->eax : 0;
 	sc.cpuid_edx = one ? one->edx : 0;

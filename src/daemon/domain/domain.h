@@ -162,6 +162,10 @@ const char *domain_vcpu_cpuset(const struct domdef *def, unsigned n);
 int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,
 		   struct fault *f);
 
+/* The file of the firmware's variables: of the document, or ours. Removed, the next start makes a fresh one. */
+bool domain_nvram_exists(const struct domain *d);
+int domain_nvram_remove(const struct domain *d, struct fault *f);
+
 /* ---- waiting ---- */
 
 enum { DOMAIN_WAIT_SECONDS = 30 };

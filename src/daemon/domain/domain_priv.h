@@ -39,6 +39,11 @@ void note_remove(struct domains *ds, const char *uuid);
 void notes_load(struct domains *ds);
 void note_dir(const struct domains *ds, const char *uuid, char out[PATH_MAX]);
 
+/* nvram.c: whether the machine has variables of a firmware and its document names no file for them */
+bool domain_nvram_wanted(const struct domdef *def);
+/* Our file for them; its directory is there afterwards. */
+int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *e) ATTR_MUST_USE;
+
 /* pin.c: the threads go where the document wants them */
 void domain_pins_apply(struct domain *d);
 

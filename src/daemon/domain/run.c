@@ -301,10 +301,20 @@ static int launch_fault(int ret, const struct err *e, struct fault *f)
 static int make_live(struct domain *d, struct err *e)
 {
 	struct domdef *live = domdef_copy(d->def);
+	char nvram[PATH_MAX];
 
 	if (!live || domdef_assign_aliases(live) < 0) {
 		domdef_free(live);
 		return err_set(e, -ENOMEM, "out of memory");
+	}
+	if (domain_nvram_wanted(live)) {
+		int ret = domain_nvram_place(d, nvram, e);
+
+		live->os.nvram = ret == 0 ? strdup(nvram) : NULL;
+		if (!live->os.nvram) {
+			domdef_free(live);
+			return ret < 0 ? ret : err_set(e, -ENOMEM, "out of memory");
+		}
 	}
 	live->id = xnum((uint64_t)d->id);
 	if (d->persistent)

@@ -37,12 +37,27 @@ static int undefine(struct call *c)
 	return d ? domain_undefine(d, &c->fault) : ret;
 }
 
-/* Saved images, snapshots, variables of a firmware: there is none that would have to go or stay. */
+enum { UNDEFINE_NVRAM = 4, UNDEFINE_KEEP_NVRAM = 8 };
+
+/* Of saved images and snapshots there is none that would have to go or stay; the firmware's variables do either. */
 static int undefine_flags(struct call *c)
 {
+	unsigned flags = call_u(c, 1);
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
 	if (call_unknown_flags(c, 1, 0x7f))
 		return CALL_FAILED;
-	return undefine(c);
+	if (d->persistent && domain_nvram_exists(d) && !(flags & UNDEFINE_KEEP_NVRAM)) {
+		if (!(flags & UNDEFINE_NVRAM))
+			return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
+					 "cannot undefine domain with nvram");
+		if (domain_nvram_remove(d, &c->fault) < 0)
+			return CALL_FAILED;
+	}
+	return domain_undefine(d, &c->fault);
 }
 
 static int set_autostart(struct call *c)
@@ -106,7 +121,9 @@ static int create_with_flags(struct call *c)
 
 	if (!d)
 		return ret;
-	if (call_unknown_flags(c, 1, START_PAUSED | START_BYPASS_CACHE | START_FORCE_BOOT))
+	if (call_unknown_flags(c, 1, START_PAUSED | START_BYPASS_CACHE | START_FORCE_BOOT | START_RESET_NVRAM))
+		return CALL_FAILED;
+	if ((call_u(c, 1) & START_RESET_NVRAM) && !domain_active(d) && domain_nvram_remove(d, &c->fault) < 0)
 		return CALL_FAILED;
 	return remote_started(domain_start(d, call_u(c, 1) & START_PAUSED, created, c, &c->fault));
 }

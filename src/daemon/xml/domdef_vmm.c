@@ -236,6 +236,7 @@ static void make_boot(struct making *m)
 {
 	const struct domdef_os *os = &m->d->os;
 	const struct domdef_machine *machine = domdef_machine_find(os->machine);
+	char uuid[37];
 
 	if (os->kernel) {
 		make_kernel(m, os);
@@ -244,7 +245,9 @@ static void make_boot(struct making *m)
 		       "machine '%s' has no firmware to boot from a disk; choose machine q35, or give <kernel> in <os>",
 		       os->machine);
 	} else {
+		xuuid_text(m->d->uuid.b, uuid);
 		arg(m, "--board=%s", machine->board);
+		arg(m, "--uuid=%s", uuid);
 		make_firmware(m, os);
 		check_boot_order(m);
 		note(m, "machine %s: %s", os->machine, machine->note);
@@ -252,7 +255,7 @@ static void make_boot(struct making *m)
 	if (os->acpi.n)
 		refuse(m, "ACPI tables of one's own (<acpi> in <os>) are not possible");
 	if (same(os->smbios_mode, "host") || m->d->sysinfo.n)
-		note(m, "sysinfo: there are no SMBIOS tables");
+		note(m, "sysinfo: of SMBIOS' tables only the UUID can be set");
 }
 
 /* ---- places ---- */
