@@ -372,12 +372,14 @@ static char *arguments(const char *xml, struct domdef_args *args)
 static void firmware_boots_without_a_kernel(void **state)
 {
 	struct domdef_args args;
-	char *all = arguments("<domain type='qemu'><name>a</name><memory>65536</memory><os firmware='efi'>"
+	char *all = arguments("<domain type='qemu'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
+			      "<memory>65536</memory><os firmware='efi'>"
 	                      "<type machine='q35'>hvm</type></os><devices><disk><source file='/a'/>"
 	                      "<target dev='vda'/></disk><interface type='user'><mac address='52:54:00:00:00:01'/>"
 	                      "<address type='pci' bus='0x04' slot='0x00'/></interface></devices></domain>", &args);
 
-	assert_string_equal(all, "--board=pc --firmware=uefi --firmware-vars=/n --memory=65536K --cpus=1 --accel=soft "
+	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
+	                    "--firmware=uefi --firmware-vars=/n --memory=65536K --cpus=1 --accel=soft "
 	                    "--disk=/a,format=raw --net=user,mac=52:54:00:00:00:01 --serial=none --balloon "
 	                    "--pci-slots=3,1,4 ");
 	assert_int_equal(args.note_count, 2);
@@ -390,14 +392,17 @@ static void drives_of_a_pc(void **state)
 {
 	struct domdef_args args;
 	char *all =
-		arguments("<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='q35'>hvm</type>"
+		arguments("<domain type='kvm'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
+			  "<memory>65536</memory><os>"
+			  "<type machine='q35'>hvm</type>"
 			  "</os><devices><disk device='cdrom'><target dev='sdc'/></disk>"
 			  "<disk device='cdrom'><source file='/c,d'/><target dev='sdb'/></disk>"
 			  "<disk><driver type='qcow2'/><source file='/a'/><target dev='sda'/></disk>"
 			  "<memballoon model='none'/></devices></domain>",
 			  &args);
 
-	assert_string_equal(all, "--board=pc --firmware=bios --memory=65536K --cpus=1 --accel=auto "
+	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
+	                    "--firmware=bios --memory=65536K --cpus=1 --accel=auto "
 	                    "--disk=/a,format=qcow2,bus=sata --cdrom=/c,d --cdrom=none --serial=none ");
 	domdef_args_free(&args);
 	free(all);
