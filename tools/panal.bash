@@ -4,7 +4,7 @@
 _panal()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=
-	local commands="clone console delete doctor help image launch ls pause restart resume run shell start stop top undelete version"
+	local commands="clone console cpu delete doctor help image launch ls pause restart resume run shell start stop top undelete version"
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		COMPREPLY=($(compgen -W "$commands" -- "$word"))
@@ -18,6 +18,7 @@ _panal()
 	top) words="--json --interval --rounds" ;;
 	launch) words="debian --memory --cpus --disk --user --port --network --no-wait --json" ;;
 	doctor) words="--json" ;;
+	cpu) [ "$COMP_CWORD" -gt 2 ] || words="list show compare baseline" ;;
 	image) [ "$COMP_CWORD" -gt 2 ] || words="create info check convert resize snapshot" ;;
 	run) [[ $word != -* ]] || words="$(panal run --help | sed -n 's/^ *\(--[a-z-]*\).*/\1/p')" ;;
 	esac

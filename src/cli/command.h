@@ -4,6 +4,7 @@
 #define PANAL_CLI_COMMAND_H
 
 int run_main(int argc, char **argv);
+int cpu_main(int argc, char **argv);
 int image_main(int argc, char **argv);
 
 /* Through the daemon. */

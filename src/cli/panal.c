@@ -34,6 +34,7 @@ static const struct {
 	{ "clone", N_("make another machine like one that is off"), clone_main },
 	{ "console", N_("a machine's serial console on this terminal"), console_main },
 	{ "top", N_("what each machine uses, live"), top_main },
+	{ "cpu", N_("processor models: list them, look into them, compare them"), cpu_main },
 	{ "image", N_("make, look at, check, copy and resize disk images"), image_main },
 	{ "doctor", N_("what this host offers, and what to do about what it does not"), doctor_main },
 	{ "version", N_("print the version"), version_main },

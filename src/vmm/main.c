@@ -242,6 +242,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	m->vm->on_event_opaque = m;
 	bc->memory = m->opt.memory;
 	bc->hugepages = m->opt.hugepages;
+	bc->cpu = &m->opt.cpu;
 	bc->topology = m->opt.topology;
 	bc->cpus = m->opt.cpus;
 	bc->boot = m->opt.boot;

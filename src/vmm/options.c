@@ -74,6 +74,11 @@ static int set_memory(struct options *o, const char *value, struct err *e)
 	return ret;
 }
 
+static int set_cpu(struct options *o, const char *value, struct err *e)
+{
+	return cpu_spec_parse(&o->cpu, value, e);
+}
+
 static const struct opt_desc cpu_keys[] = {
 	{ .key = "count", .kind = OPT_NUMBER, .positional = true },
 	{ .key = "sockets", .kind = OPT_NUMBER },
@@ -267,6 +272,8 @@ static const struct option table[] = {
 	{ "--append", "TEXT", .set = set_append, .help = "kernel command line" },
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
+	{ "--cpu", "MODEL[,+FEATURE][,-FEATURE]", .set = set_cpu,
+	  .help = "the processor: host, max, x86-64-v1 to v4, or one of panal cpu list (host)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
 	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata]", .set = add_disk,
 	  .help = "disk; may be repeated" },

@@ -5,12 +5,14 @@
 
 #include "arch/x86/board.h"
 #include "base/err.h"
+#include "cpu/fit.h"
 
 struct options {
 	const char *image; /* the argument without a dash */
 	const char *accel, *firmware, *firmware_vars, *firmware_log, *serial, *console, *control, *gdb;
 	struct boot_source boot;
 	uint64_t memory;
+	struct cpu_spec cpu;
 	unsigned cpus;
 	struct x86_topology topology;
 	const char *disk[BOARD_DISK_MAX];

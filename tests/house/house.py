@@ -23,6 +23,8 @@ ROOMS = {
     "core": ["base", "arch/x86/regs.h"],
     "accel/soft": ["base", "core", "arch/x86/regs.h"],
     # KVM is helped by the soft CPU, through this one header.
+    # Processor models: names and bits, nothing of a machine.
+    "cpu": ["base", "arch/x86/regs.h"],
     "accel/kvm": ["base", "core", "arch/x86/regs.h", "accel/soft/step.h", "accel/soft/user.h"],
     "accel": ["base", "core", "arch/x86/regs.h", "accel/soft", "accel/kvm"],
     "block": ["base", "core"],
@@ -33,15 +35,15 @@ ROOMS = {
     "migrate": ["base", "core"],
     "devices": ["base", "core", "block", "net", "display"],
     "arch/x86/state": ["arch/x86/regs.h"],
-    "arch/x86": ["base", "core", "block", "net", "display", "devices", "arch/x86/state"],
+    "arch/x86": ["base", "cpu", "core", "block", "net", "display", "devices", "arch/x86/state"],
     "control": ["base", "core", "block", "net", "display", "migrate", "arch/x86/board.h"],
     "debug": ["base", "core", "arch/x86/regs.h"],
-    "vmm": ["base", "sandbox", "core", "accel", "block", "net", "display", "migrate", "devices", "arch/x86", "control", "debug"],
+    "vmm": ["base", "cpu", "sandbox", "core", "accel", "block", "net", "display", "migrate", "devices", "arch/x86", "control", "debug"],
     # Our own programs' way to the daemon: the protocol's tables and nothing else of it.
     "client": ["base", "daemon/rpc/packet.h", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
-    "cli": ["base", "client", "control/client", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
+    "cli": ["base", "client", "cpu", "control/client", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
     # The daemon shares the VMM's event loop and its timers, and the images as files for tools; nothing else of it.
-    "daemon": ["base", "control/client", "core/loop.h", "core/clock.h", "block/disk_image.h"],
+    "daemon": ["base", "cpu", "control/client", "core/loop.h", "core/clock.h", "block/disk_image.h"],
     "web": ["base", "control/client"],
 }
 

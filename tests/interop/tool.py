@@ -74,6 +74,31 @@ def completion():
     expect_equal(sorted(re.findall(r"^  ([a-z]+) ", out, re.M)), known, "commands")
 
 
+def processors():
+    """What two models have in common boots; what a model lacks of another is named."""
+    with Panald() as p:
+        expect("x86-64-v3" in panal(p, "cpu", "list"), "the list")
+        expect("sse4.2" in panal(p, "cpu", "show", "Nehalem").split(), "a model's features")
+        expect_equal(panal(p, "cpu", "baseline", "Nehalem", "Penryn").strip(), "x86-64-v1,+pni,+ssse3,+cx16,+sse4.1,+lahf_lm", "baseline")
+        expect("lacks sse4.2" in panal(p, "cpu", "compare", "Nehalem", "Penryn", status=1), "compare")
+        panal(p, "cpu", "compare", "Penryn", "Nehalem")
+        expect("no processor model" in panal(p, "cpu", "show", "Nix", status=1), "an unknown model")
+        define(p, "old", more="<cpu mode='custom' match='exact'><model>Westmere</model><feature policy='disable' name='aes'/></cpu>")
+        panal(p, "start", "old")
+        command = [os.path.join(BUILD, "panal"), "console", "old", "-c", p.uri("virtpanald-sock")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as shown:
+            out = b""
+            while b"/ #" not in out:
+                more = shown.stdout.read1(4096)
+                expect(more, out[-500:])
+                out += more
+            shown.stdin.write(b"cat /proc/cpuinfo; poweroff -f\n")
+            shown.stdin.close()
+            out = shown.stdout.read().decode()
+        flags = re.search("flags.*: (.*)", out)[1].split()
+        expect("Westmere" in out and "sse4_2" in flags and "aes" not in flags and "avx" not in flags, out[-900:])
+
+
 def life():
     with Panald() as p:
         define(p, "one")
@@ -154,7 +179,7 @@ def own_instance():
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, life, console, live_use, refusals, own_instance)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, life, console, live_use, refusals, own_instance)]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]

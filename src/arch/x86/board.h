@@ -12,6 +12,8 @@
 #include "arch/x86/cpuid.h"
 #include "base/err.h"
 
+struct cpu_spec;
+
 struct blk;
 struct board;
 struct chardev;
@@ -33,6 +35,7 @@ enum board_transport { BOARD_PCI, BOARD_MMIO };
 struct board_config {
 	uint64_t memory; /* bytes, a multiple of 4 KiB */
 	bool hugepages;
+	const struct cpu_spec *cpu; /* what processor; NULL: all that the accelerator offers */
 	struct x86_topology topology;
 	unsigned cpus;
 	struct boot_source boot;

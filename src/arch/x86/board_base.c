@@ -12,6 +12,7 @@
 #include "core/dev.h"
 #include "core/gmem.h"
 #include "core/vm.h"
+#include "cpu/fit.h"
 #include "devices/virtio/balloon.h"
 
 #include <errno.h>
@@ -70,6 +71,8 @@ int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *
 	struct vcpu *v;
 	int count = b->vm->accel->cpuid(b->vm, rows, X86_CPUID_MAX, e);
 
+	if (count >= 0 && cfg->cpu && cpu_fit(rows, (unsigned)count, cfg->cpu, e) < 0)
+		return -ENOTSUP;
 	for (unsigned n = 0; count >= 0 && n < cfg->cpus; n++) {
 		int ret = vm_add_vcpu(b->vm, b->apic_id[n] = apic_id_for(&cfg->topology, n), &v, e);
 

@@ -2,6 +2,7 @@
 #include "daemon/xml/capsxml.h"
 
 #include "daemon/xml/domdef_priv.h"
+#include "cpu/model.h"
 #include "daemon/xml/hostcpu.h"
 
 #include <errno.h>
@@ -394,6 +395,24 @@ static const struct offer backing = { "memoryBacking", memory_backing };
 static const char *const features_not_there[] = { "gic", "vmcoreinfo", "genid", "backingStoreInput", "backup", "sev",
 						  "sgx" };
 
+/* Usable is what this host's processor has all of. */
+static void put_cpu_models(struct out *o)
+{
+	struct cpu_set have, wanted, missing;
+	const struct cpu_model *m;
+
+	cpu_set_of_host(&have);
+	line(o, "<mode name='custom' supported='yes'>");
+	o->indent += 2;
+	for (unsigned n = 0; (m = cpu_model_at(n)) != NULL; n++) {
+		cpu_model_set(m, &wanted);
+		line(o, "<model usable='%s' vendor='%s'>%s</model>",
+		     cpu_set_missing(&missing, &have, &wanted) ? "yes" : "no",
+		     !m->vendor ? "unknown" : m->vendor[0] == 'G' ? "Intel" : "AMD", m->name);
+	}
+	end(o, "mode");
+}
+
 static void put_cpu_modes(struct out *o)
 {
 	struct hostcpu *cpu = calloc(1, sizeof(*cpu));
@@ -425,7 +444,7 @@ static void put_cpu_modes(struct out *o)
 	for (unsigned n = 0; n < cpu->feature_count; n++)
 		line(o, "<feature policy='require' name='%s'/>", cpu->feature[n]);
 	end(o, "mode");
-	line(o, "<mode name='custom' supported='no'/>");
+	put_cpu_models(o);
 	end(o, "cpu");
 	free(cpu);
 }

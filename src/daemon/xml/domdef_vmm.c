@@ -4,6 +4,7 @@
  * guest would do worse without it or something else than was asked for; where it would not notice, or only lacks
  * something it can do without, it is left out with a note.
  */
+#include "cpu/fit.h"
 #include "daemon/xml/domdef_priv.h"
 
 #include <errno.h>
@@ -124,6 +125,31 @@ static char *doubled(const char *path)
 
 /* ---- processor, memory, boot ---- */
 
+/* The guest's processor in the words of --cpu. Optional features are those that need not be there. */
+static void make_cpu_model(struct making *m, const struct domdef_cpu *c)
+{
+	char words[1024];
+	bool named = same(c->mode, "custom") && c->model, enforce = true;
+	size_t len = snprintf(words, sizeof(words), "%s", named ? c->model : "host");
+
+	if (named && !cpu_model_find(c->model))
+		return refuse(m, "CPU model '%s' is not possible; those of domcapabilities, host-passthrough, "
+			      "host-model and maximum are", c->model);
+	for (unsigned n = 0; n < c->features.n && len + 64 < sizeof(words); n++) {
+		const struct domdef_cpu_feature *f = c->features.v[n];
+		bool off = same(f->policy, "disable") || same(f->policy, "forbid");
+
+		if (!f->name || !cpu_set_change(&(struct cpu_set){ 0 }, f->name, true)) {
+			note(m, "cpu: feature '%s' is not known and left out", f->name ? f->name : "");
+			continue;
+		}
+		enforce &= !same(f->policy, "optional");
+		len += snprintf(words + len, sizeof(words) - len, ",%c%s", off ? '-' : '+', f->name);
+	}
+	if (named || c->features.n)
+		arg(m, "--cpu=%s%s", words, enforce && !same(c->check, "none") ? "" : ",enforce=off");
+}
+
 static void make_cpu(struct making *m)
 {
 	const struct domdef *d = m->d;
@@ -133,13 +159,10 @@ static void make_cpu(struct making *m)
 	if (count > DOMDEF_VCPU_MAX)
 		return refuse(m, "%llu vCPUs are not possible; at most %d are", (unsigned long long)count,
 		              DOMDEF_VCPU_MAX);
-	if (c && same(c->mode, "custom") && c->model)
-		return refuse(m, "CPU model '%s' is not possible; mode host-passthrough, host-model and maximum are",
-		              c->model);
 	if (c && c->cells.n)
 		return refuse(m, "NUMA cells (<numa> in <cpu>) are not possible yet");
-	if (c && c->features.n)
-		note(m, "cpu: features are the accelerator's; <feature> elements have no effect");
+	if (c)
+		make_cpu_model(m, c);
 	if (c && same(c->mode, "host-model"))
 		note(m, "cpu: host-model is taken as host-passthrough");
 	if (c && c->sockets.set && count == d->vcpu.v && c->dies.v <= 1 && (!c->clusters.set || c->clusters.v <= 1))

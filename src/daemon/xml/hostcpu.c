@@ -1,112 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/xml/hostcpu.h"
 
+#include "cpu/feature.h"
+
 #include <cpuid.h>
 #include <string.h>
-
-enum reg { EAX, EBX, ECX, EDX };
-
-/* Up to 32 names for a register, bit 0 first; NULL: none that clients know, or not the guest's. */
-static const struct {
-	uint32_t leaf, subleaf;
-	enum reg reg;
-	const char *name[32];
-} leaves[] = {
-	{1, 0, EDX, {"fpu",  "vme",  "de",   "pse", "tsc",  "msr", "pae",   "mce", "cx8",     "apic", NULL,
-		     "sep",  "mtrr", "pge",  "mca", "cmov", "pat", "pse36", "pn",  "clflush", NULL,   "ds",
-		     "acpi", "mmx",  "fxsr", "sse", "sse2", "ss",  "ht",    "tm",  "ia64",    "pbe"}},
-	{1, 0, ECX, {"pni",          "pclmuldq", "dtes64", "monitor", "ds_cpl", "vmx",    "smx",    "est",
-		     "tm2",          "ssse3",    "cid",    NULL,      "fma",    "cx16",   "xtpr",   "pdcm",
-		     NULL,           "pcid",     "dca",    "sse4.1",  "sse4.2", "x2apic", "movbe",  "popcnt",
-		     "tsc-deadline", "aes",      "xsave",  NULL,      "avx",    "f16c",   "rdrand", "hypervisor"}},
-	{7, 0, EBX, {"fsgsbase",   "tsc_adjust", NULL,         "bmi1",     "hle",      "avx2",     NULL,
-		     "smep",       "bmi2",       "erms",       "invpcid",  "rtm",      "cmt",      NULL,
-		     "mpx",        NULL,         "avx512f",    "avx512dq", "rdseed",   "adx",      "smap",
-		     "avx512ifma", "pcommit",    "clflushopt", "clwb",     "intel-pt", "avx512pf", "avx512er",
-		     "avx512cd",   "sha-ni",     "avx512bw",   "avx512vl"}},
-	{7, 0, ECX, {NULL,         "avx512vbmi",  "umip",         "pku",       "ospke",
-		     "waitpkg",    "avx512vbmi2", NULL,           "gfni",      "vaes",
-		     "vpclmulqdq", "avx512vnni",  "avx512bitalg", NULL,        "avx512-vpopcntdq",
-		     NULL,         "la57",        NULL,           NULL,        NULL,
-		     NULL,         NULL,          "rdpid",        NULL,        "bus-lock-detect",
-		     "cldemote",   NULL,          "movdiri",      "movdir64b", NULL,
-		     NULL,         "pks"}},
-	{7,
-	 0,
-	 EDX,
-	 {NULL,
-	  NULL,
-	  "avx512-4vnniw",
-	  "avx512-4fmaps",
-	  "fsrm",
-	  NULL,
-	  NULL,
-	  NULL,
-	  "avx512-vp2intersect",
-	  NULL,
-	  "md-clear",
-	  NULL,
-	  NULL,
-	  NULL,
-	  "serialize",
-	  NULL,
-	  "tsx-ldtrk",
-	  NULL,
-	  "pconfig",
-	  "arch-lbr",
-	  NULL,
-	  NULL,
-	  "amx-bf16",
-	  "avx512-fp16",
-	  "amx-tile",
-	  "amx-int8",
-	  "spec-ctrl",
-	  "stibp",
-	  NULL,
-	  "arch-capabilities",
-	  "core-capability",
-	  "ssbd"}},
-	{7, 1, EAX, {NULL, NULL, NULL, NULL, "avx-vnni", "avx512-bf16"}},
-	{0xd, 1, EAX, {"xsaveopt", "xsavec", "xgetbv1", "xsaves"}},
-	{0x80000001,
-	 0,
-	 EDX,
-	 {[11] = "syscall",
-	  [19] = "mp",
-	  [20] = "nx",
-	  [22] = "mmxext",
-	  [25] = "fxsr_opt",
-	  [26] = "pdpe1gb",
-	  [27] = "rdtscp",
-	  [29] = "lm",
-	  [30] = "3dnowext",
-	  [31] = "3dnow"}},
-	{0x80000001,
-	 0,
-	 ECX,
-	 {"lahf_lm",     "cmp_legacy",    "svm",          "extapic",   "cr8legacy", "abm",        "sse4a",
-	  "misalignsse", "3dnowprefetch", "osvw",         "ibs",       "xop",       "skinit",     "wdt",
-	  NULL,          "lwp",           "fma4",         NULL,        NULL,        "nodeid_msr", NULL,
-	  "tbm",         "topoext",       "perfctr_core", "perfctr_nb"}},
-	{0x80000007, 0, EDX, {[8] = "invtsc"}},
-	{0x80000008,
-	 0,
-	 EBX,
-	 {[0] = "clzero",
-	  [2] = "xsaveerptr",
-	  [9] = "wbnoinvd",
-	  [12] = "ibpb",
-	  [14] = "ibrs",
-	  [15] = "amd-stibp",
-	  [24] = "amd-ssbd",
-	  [25] = "virt-ssbd",
-	  [26] = "amd-no-ssb"}},
-	{0x8000000a,
-	 0,
-	 EDX,
-	 {"npt", "lbrv", "svm-lock", "nrip-save", "tsc-scale", "vmcb-clean", "flushbyasid", "decodeassists",
-	  [10] = "pause-filter", [12] = "pfthreshold", [13] = "avic", [15] = "v-vmsave-vmload", [16] = "vgif"}},
-};
 
 /* Microarchitectures by the numbers of the vendors' lists (Intel SDM 4, table 2-1; AMD revision guides). */
 static const struct {
@@ -152,19 +50,20 @@ static uint32_t leaf_max(uint32_t leaf)
 	return __get_cpuid_max(leaf & 0x80000000, NULL);
 }
 
+static void take_feature(void *opaque, const char *name)
+{
+	struct hostcpu *c = opaque;
+
+	if (c->feature_count < HOSTCPU_FEATURES_MAX)
+		c->feature[c->feature_count++] = name;
+}
+
 static void read_features(struct hostcpu *c)
 {
-	for (size_t n = 0; n < COUNT_OF(leaves); n++) {
-		uint32_t r[4];
+	struct cpu_set s;
 
-		if (leaves[n].leaf > leaf_max(leaves[n].leaf))
-			continue;
-		__cpuid_count(leaves[n].leaf, leaves[n].subleaf, r[EAX], r[EBX], r[ECX], r[EDX]);
-		for (unsigned bit = 0; bit < 32; bit++)
-			if (leaves[n].name[bit] && r[leaves[n].reg] >> bit & 1 &&
-			    c->feature_count < HOSTCPU_FEATURES_MAX)
-				c->feature[c->feature_count++] = leaves[n].name[bit];
-	}
+	cpu_set_of_host(&s);
+	cpu_set_each(&s, take_feature, c);
 }
 
 static void read_numbers(struct hostcpu *c)

@@ -408,6 +408,18 @@ static void drives_of_a_pc(void **state)
 	free(all);
 }
 
+static void processors_are_named(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments(MINIMAL("<cpu mode='custom' check='none'><model>Haswell-noTSX</model>"
+				      "<feature policy='disable' name='aes'/>"
+				      "<feature policy='require' name='sha-ni'/></cpu>", ""), &args);
+
+	has(all, "--cpu=Haswell-noTSX,-aes,+sha-ni,enforce=off ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void ports_are_forwarded(void **state)
 {
 	struct domdef_args args;
@@ -430,7 +442,7 @@ static void impossible_machines_are_refused(void **state)
 		{MINIMAL("", "<disk><source file='/a'/><target dev='sda' bus='sata'/></disk>"), "drive 'sda'"},
 		{MINIMAL("", "<graphics type='vnc'/>"), "graphics"},
 		{MINIMAL("", "<tpm><backend type='emulator'/></tpm>"), "tpm"},
-		{MINIMAL("<cpu><model>Haswell</model></cpu>", ""), "Haswell"},
+		{MINIMAL("<cpu><model>Hasnowell</model></cpu>", ""), "Hasnowell"},
 		{"<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='panal-micro'>hvm</type>"
 		 "</os></domain>", "<kernel>"},
 		{MINIMAL("", "<interface type='user'><portForward proto='sctp'><range start='1'/></portForward>"
@@ -472,6 +484,7 @@ int main(void)
 		cmocka_unit_test(firmware_boots_without_a_kernel),
 		cmocka_unit_test(drives_of_a_pc),
 		cmocka_unit_test(ports_are_forwarded),
+		cmocka_unit_test(processors_are_named),
 		cmocka_unit_test(impossible_machines_are_refused),
 	};
 
