@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-from panald import Failure, Panald, Skip, domain_xml, enter_namespace, expect
+from panald import Failure, Panald, Skip, domain_xml, enter_namespace, expect, prepared
 
 try:
     import libvirt
@@ -132,6 +132,7 @@ class Bed:
     """A daemon with the two machines that stay, and one more of each kind for commands that change them."""
 
     def __init__(self):
+        prepared("kernel-cloud-amd64/vmlinuz")  # before there is a daemon to end
         self.p = Panald()
         self.files = self.p.path("files")
         os.mkdir(self.files)
