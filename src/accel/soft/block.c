@@ -387,7 +387,7 @@ struct block *block_find(struct soft_cpu *c)
 	if (!b || (!cpu_code64(c) && rip + b->len - 1 > c->s.seg[X86_CS].limit))
 		return block_scratch(c, lin);
 	b->rip = rip;
-	b->map_gen = c->tlb.map_gen;
+	b->map_gen = c->tlb.map_gen[tlb_half(rip)];
 	*near = b;
 	return b;
 }

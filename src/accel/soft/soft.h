@@ -151,7 +151,7 @@ struct block *block_ahead(struct soft_cpu *c, const uint8_t *host);
 uint64_t block_flushes(const struct soft_cpu *c);
 static inline bool block_fresh(const struct soft_cpu *c, const struct block *b, uint64_t rip)
 {
-	return b->rip == rip && b->map_gen == c->tlb.map_gen && b->mode == c->mode &&
+	return b->rip == rip && b->map_gen == c->tlb.map_gen[tlb_half(rip)] && b->mode == c->mode &&
 	       b->gen == atomic_load_explicit(b->page_gen, memory_order_acquire);
 }
 

@@ -15,7 +15,10 @@ void tlb_fill(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who
 {
 	unsigned slot = tlb_slot(lin), chunk = slot / TLB_CHUNK;
 	struct tlb_entry *e = &c->tlb.entry[who][kind][slot];
-	struct tlb_log *log = &c->tlb.log[w->global && c->s.cr4 & X86_CR4_PGE];
+	bool global = w->global && c->s.cr4 & X86_CR4_PGE;
+	struct tlb_log *log = &c->tlb.log[global];
+	if (kind == TLB_EXEC && !global && tlb_half(lin))
+		c->tlb.upper_local = true;
 	e->tag = lin & ~UINT64_C(0xfff);
 	e->addend = (uint64_t)(uintptr_t)host - lin;
 	if (w->page_size > 4096)
@@ -71,12 +74,16 @@ void mmu_flush_nonglobal(struct soft_cpu *c)
 {
 	c->tlb.flushes++;
 	c->tlb.user_gen++;
-	c->tlb.map_gen++;
+	c->tlb.walk_gen++;
+	c->tlb.map_gen[0]++;
+	c->tlb.map_gen[1] += c->tlb.upper_local;
+	c->tlb.upper_local = false;
 	flush_log(c, &c->tlb.log[0]);
 }
 
 void mmu_flush_all(struct soft_cpu *c)
 {
+	c->tlb.upper_local = true;
 	mmu_flush_nonglobal(c);
 	flush_log(c, &c->tlb.log[1]);
 	for (unsigned n = 0; n < 64; n++)
@@ -114,8 +121,9 @@ static void drop_region(struct soft_cpu *c, uint64_t lin, unsigned shift)
 
 void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
 {
-	c->tlb.map_gen++;
-	if (!(lin >> 63))
+	c->tlb.walk_gen++;
+	c->tlb.map_gen[tlb_half(lin)]++;
+	if (!tlb_half(lin))
 		c->tlb.user_gen++;
 	if (c->tlb.large_1g[lin >> 36 & 3] >> (lin >> 30 & 63) & 1) {
 		drop_region(c, lin, 30);

@@ -34,7 +34,7 @@ struct tlb_upper {
 	uint64_t lin;         /* >> 21 */
 	uint64_t gpa;
 	const uint8_t *table; /* in host memory */
-	uint32_t gen;         /* holds while it is tlb.map_gen */
+	uint32_t gen;         /* holds while it is tlb.walk_gen */
 	bool write_ok, user_ok, nx;
 };
 
@@ -44,7 +44,11 @@ struct tlb {
 	enum tlb_who data_who; /* of explicit data accesses now: follows CPL, CR4.SMAP, RFLAGS.AC */
 	uint64_t misses, flushes;
 	uint32_t user_gen; /* counts flushes that may concern addresses of user code: for soft_user */
-	uint32_t map_gen; /* counts flushes, from 1: what was derived from the mapping is stale when it changes */
+	/* Counts flushes that may concern code in the lower and in the upper half of the addresses: what was derived from
+	 * the mapping of code there is stale when it changes. A kernel's global pages stay when a program's go. */
+	uint32_t map_gen[2];
+	uint32_t walk_gen;   /* counts all flushes, from 1 */
+	bool upper_local;    /* code in the upper half was mapped by a page that is not global, since the last flush */
 	/* What was filled since the last flush, so that a flush costs what was used. [0]: entries that a MOV CR3 drops,
 	 * [1]: global ones. A count above TLB_LOG means that the log overflowed: then used[] tells the chunks. */
 	struct tlb_log {
@@ -57,6 +61,11 @@ struct tlb {
 	struct tlb_entry entry[TLB_WHOS][TLB_KINDS][TLB_SIZE];
 	struct tlb_entry none[TLB_SIZE]; /* stays empty */
 };
+
+static inline unsigned tlb_half(uint64_t linear)
+{
+	return linear >> 63;
+}
 
 static inline unsigned tlb_slot(uint64_t linear)
 {

@@ -139,7 +139,7 @@ static void upper_put(struct soft_cpu *c, uint64_t lin, const struct walk *w)
 	u->lin = lin >> 21;
 	u->gpa = gpa;
 	u->table = r->host + (gpa - r->gpa);
-	u->gen = c->tlb.map_gen;
+	u->gen = c->tlb.walk_gen;
 	u->write_ok = w->above.write_ok;
 	u->user_ok = w->above.user_ok;
 	u->nx = w->above.nx;
@@ -187,7 +187,7 @@ enum walk_result walk(struct soft_cpu *c, uint64_t lin, bool upper, struct walk 
 	if (!w->wide)
 		return walk_narrow(c, lin, w);
 	const struct tlb_upper *u = upper_of(c, lin);
-	if (upper && u->gen == c->tlb.map_gen && u->lin == lin >> 21)
+	if (upper && u->gen == c->tlb.walk_gen && u->lin == lin >> 21)
 		return walk_upper(c, lin, u, w);
 	return walk_wide(c, lin, w);
 }

@@ -202,7 +202,7 @@ static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b
 {
 	unsigned h = xhash_of(xb->rip);
 	b->x = xb;
-	*(volatile uint32_t *)xb->map_gen = c->tlb.map_gen;
+	*(volatile uint32_t *)xb->map_gen = c->tlb.map_gen[tlb_half(xb->rip)];
 	if (unlikely(x->each_block))
 		return xb;
 	x->hash[h] = (struct xhash){ xb->rip, xb->code };

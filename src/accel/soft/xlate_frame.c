@@ -223,8 +223,9 @@ static void stub_remap(struct xlate *x, struct xtext *t)
 	x_mem(t, true, 0x3b, HOST_RCX, HOST_R15, (int32_t)offsetof(struct tlb_entry, addend));
 	uint8_t *another = x_jcc(t, 5);
 	x_byte(t, 0x59);
+	x_mem(t, true, 0x8b, HOST_R15, HOST_R14, (int32_t)offsetof(struct xblock, now));
 	x_mem(t, true, 0x8b, HOST_R14, HOST_R14, (int32_t)offsetof(struct xblock, map_gen));
-	x_gs(t, false, 0x8b, HOST_R15, AT(tlb.map_gen));
+	x_mem(t, false, 0x8b, HOST_R15, HOST_R15, 0);
 	x_mem(t, false, 0x89, HOST_R15, HOST_R14, 0);
 	x_byte(t, 0xc3);
 	x_here(t, other);

@@ -262,7 +262,7 @@ static void mapping(struct xgen *g)
 	struct xtext *t = g->t;
 	X_PUT(t, 0x44, 0x8b, 0x35); /* mov r14d, [rip + map_gen] */
 	x_u32(t, (uint32_t)(g->x->mem.rx + xmap_gen_at(g->x, g->xb) - (x_rx(t) + 4)));
-	x_gs(t, false, 0x3b, HOST_R14, AT(tlb.map_gen));
+	x_gs(t, false, 0x3b, HOST_R14, AT(tlb.map_gen[tlb_half(g->xb->rip)]));
 }
 
 /* Where the flags had best be at the start: what the first instruction that concerns itself with them wants. */
@@ -290,6 +290,7 @@ static void find_mapping(struct xgen *g)
 	xb->exec = &g->c->tlb.entry[who][TLB_EXEC][tlb_slot(xb->rip)];
 	xb->page = xb->rip & ~UINT64_C(0xfff);
 	xb->addend = (uint64_t)(uintptr_t)xb->host - xb->rip;
+	xb->now = &g->c->tlb.map_gen[tlb_half(xb->rip)];
 	xb->map_gen = (uint32_t *)(void *)(g->x->mem.rw + xmap_gen_at(g->x, xb));
 }
 

@@ -20,6 +20,7 @@ struct xblock {
 	uint32_t mode, gen, epoch;
 	const struct tlb_entry *exec; /* where the TLB shows the page for execution: this page, with this addend */
 	uint64_t page, addend;
+	const uint32_t *now;     /* the generation of the mapping of its half of the addresses */
 	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last */
 	bool plain;              /* the version without a check of the stack at its start; entered from the other only */
 	uint32_t in;             /* exits that lead here: a list of numbers + 1 */

@@ -98,12 +98,38 @@ static void test_page(void **state)
 	munmap(c, sizeof(struct soft_vcpu));
 }
 
+/* What was derived from the mapping of a kernel's code holds over a MOV CR3 while its pages are global. */
+static void test_generations(void **state)
+{
+	struct soft_cpu *c = make();
+	const uint64_t kernel = 0xffffffff81000000, user = 0x400000;
+	fill(c, kernel, true, 4096);
+	fill(c, user, false, 4096);
+	uint32_t lower = c->tlb.map_gen[0], upper = c->tlb.map_gen[1], walks = c->tlb.walk_gen;
+	mmu_flush_nonglobal(c);
+	assert_true(c->tlb.map_gen[0] != lower && c->tlb.map_gen[1] == upper && c->tlb.walk_gen != walks);
+	fill(c, kernel + 4096, false, 4096);
+	mmu_flush_nonglobal(c);
+	assert_int_not_equal(c->tlb.map_gen[1], upper);
+	upper = c->tlb.map_gen[1];
+	mmu_flush_page(c, user);
+	assert_int_equal(c->tlb.map_gen[1], upper);
+	lower = c->tlb.map_gen[0];
+	mmu_flush_page(c, kernel);
+	assert_true(c->tlb.map_gen[1] != upper && c->tlb.map_gen[0] == lower);
+	upper = c->tlb.map_gen[1];
+	mmu_flush_all(c);
+	assert_int_not_equal(c->tlb.map_gen[1], upper);
+	munmap(c, sizeof(struct soft_vcpu));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_generations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
