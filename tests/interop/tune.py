@@ -159,7 +159,24 @@ def firmware_variables():
         expect(not os.path.exists(kept), "not removed")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables)]
+def screen():
+    video = "<video><model type='vga'/></video>"
+    with Panald() as p:
+        name = started(p, kernel=False, memory=128, devices=video)
+        picture = p.path("screen.png")
+        p.virsh("screenshot", name, picture)
+        with open(picture, "rb") as f:
+            data = f.read()
+        expect(data.startswith(b"\x89PNG") and data.rstrip().endswith(b"IEND\xaeB`\x82"), f"{len(data)} bytes, {data[:8]}")
+        expect("no such screen" in p.virsh("screenshot", name, p.path("x"), "--screen", "3", status=1), "screen 3")
+        p.virsh("send-key", name, "KEY_LEFTCTRL", "KEY_LEFTALT", "KEY_DELETE")
+        p.virsh("send-key", name, "KEY_HOME", "--holdtime", "50")
+        p.virsh("screenshot", name, picture)
+        p.virsh("destroy", name)
+        expect("not running" in p.virsh("screenshot", name, picture, status=1), "of a machine that is off")
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen)]
 
 
 if __name__ == "__main__":

@@ -113,7 +113,33 @@ static bool flush(struct control_client *c)
 	return true;
 }
 
-static int send_command(struct control_client *c, const char *name, json_t *arguments)
+/* The descriptor goes with the first byte of what is to be sent. */
+static int send_with_fd(struct control_client *c, int fd)
+{
+	struct iovec iov = { c->out.data, c->out.len };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+	ssize_t sent;
+
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+	sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0) {
+		buf_consume(&c->out, c->out.len);
+		return -errno;
+	}
+	buf_consume(&c->out, (size_t)sent);
+	return 0;
+}
+
+static int send_command(struct control_client *c, const char *name, json_t *arguments, int fd)
 {
 	json_t *msg = json_pack("{s:s}", "execute", name);
 	char *text = NULL;
@@ -128,15 +154,17 @@ static int send_command(struct control_client *c, const char *name, json_t *argu
 	free(text);
 	json_decref(msg);
 	json_decref(arguments);
+	if (ret == 0 && fd >= 0)
+		ret = send_with_fd(c, fd);
 	if (ret == 0 && !flush(c))
 		ret = -EPIPE; /* the loop notices it too, and tells */
 	return ret;
 }
 
-int control_client_execute(struct control_client *c, const char *name, json_t *arguments, control_done_fn done,
-			   void *opaque, struct err *e)
+int control_client_execute_fd(struct control_client *c, const char *name, json_t *arguments, int fd,
+			      control_done_fn done, void *opaque, struct err *e)
 {
-	bool possible = c->fd >= 0 && c->greeted && c->pending < CONTROL_CLIENT_PENDING_MAX;
+	bool possible = (fd < 0 || !c->out.len) && c->fd >= 0 && c->greeted && c->pending < CONTROL_CLIENT_PENDING_MAX;
 	struct command *cmd = possible ? malloc(sizeof(*cmd)) : NULL;
 	int ret;
 
@@ -145,7 +173,7 @@ int control_client_execute(struct control_client *c, const char *name, json_t *a
 		return err_set(e, -EAGAIN, "%s", c->fd < 0 ? "the machine's process is gone" :
 			       "the machine's process takes no more commands now");
 	}
-	ret = send_command(c, name, arguments);
+	ret = send_command(c, name, arguments, fd);
 	if (ret < 0) {
 		free(cmd);
 		return err_set(e, ret, "cannot speak to the machine's process");
@@ -154,6 +182,12 @@ int control_client_execute(struct control_client *c, const char *name, json_t *a
 	list_add_tail(&c->commands, &cmd->node);
 	c->pending++;
 	return 0;
+}
+
+int control_client_execute(struct control_client *c, const char *name, json_t *arguments, control_done_fn done,
+			   void *opaque, struct err *e)
+{
+	return control_client_execute_fd(c, name, arguments, -1, done, opaque, e);
 }
 
 /* ---- input ---- */

@@ -42,5 +42,8 @@ void control_client_close(struct control_client *c);
  * no memory), done is not called. */
 int control_client_execute(struct control_client *c, const char *command, json_t *arguments, control_done_fn done,
 			   void *opaque, struct err *e) ATTR_MUST_USE;
+/* The same with a descriptor (borrowed) that comes with the command. -EAGAIN: other commands are on their way. */
+int control_client_execute_fd(struct control_client *c, const char *command, json_t *arguments, int fd,
+			      control_done_fn done, void *opaque, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -158,6 +158,10 @@ char *domain_cpuset_text(const uint8_t *map, size_t size);
 /* What the document says of a vCPU; NULL: nothing. */
 const char *domain_vcpu_cpuset(const struct domdef *def, unsigned n);
 
+/* A PNG file of what a screen shows; done gets its descriptor, or -1 with the fault. */
+typedef void (*domain_picture_fn)(void *opaque, int fd, const struct fault *f);
+int domain_screenshot(struct domain *d, unsigned head, domain_picture_fn done, void *opaque, struct fault *f);
+
 /* A command of the control protocol to the running machine, under a job. */
 int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,
 		   struct fault *f);

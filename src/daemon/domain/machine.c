@@ -183,14 +183,20 @@ static void control_lost(void *opaque, const char *why)
 
 static const struct control_client_ops control_ops = {control_ready, control_event, control_lost};
 
-int machine_execute(struct machine *m, const char *command, json_t *arguments, control_done_fn done, void *opaque,
-		    struct err *e)
+int machine_execute_fd(struct machine *m, const char *command, json_t *arguments, int fd, control_done_fn done,
+		       void *opaque, struct err *e)
 {
 	if (!m->control) {
 		json_decref(arguments);
 		return err_set(e, -EPIPE, "the machine's process is going");
 	}
-	return control_client_execute(m->control, command, arguments, done, opaque, e);
+	return control_client_execute_fd(m->control, command, arguments, fd, done, opaque, e);
+}
+
+int machine_execute(struct machine *m, const char *command, json_t *arguments, control_done_fn done, void *opaque,
+		    struct err *e)
+{
+	return machine_execute_fd(m, command, arguments, -1, done, opaque, e);
 }
 
 /* ---- the process ---- */

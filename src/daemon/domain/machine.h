@@ -55,6 +55,9 @@ void machine_free(struct machine *m);
 
 int machine_execute(struct machine *m, const char *command, json_t *arguments, control_done_fn done, void *opaque,
 		    struct err *e) ATTR_MUST_USE;
+/* The same with a descriptor (borrowed). */
+int machine_execute_fd(struct machine *m, const char *command, json_t *arguments, int fd, control_done_fn done,
+		       void *opaque, struct err *e) ATTR_MUST_USE;
 /* Switches the machine off: SIGTERM, and SIGKILL when it is not gone in time. ended follows. */
 void machine_end(struct machine *m);
 

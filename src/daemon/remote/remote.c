@@ -15,6 +15,7 @@ void remote_register(struct server *s)
 	server_handle(s, remote_domain_tune, remote_domain_tune_count);
 	server_handle(s, remote_domain_input, remote_domain_input_count);
 	server_handle(s, remote_cpu, remote_cpu_count);
+	server_handle(s, remote_screenshot, remote_screenshot_count);
 	server_handle(s, remote_console, remote_console_count);
 	server_handle(s, remote_device, remote_device_count);
 	server_handle(s, remote_guest, remote_guest_count);

@@ -38,6 +38,8 @@ extern const struct handler remote_domain_input[];
 extern const unsigned remote_domain_input_count;
 extern const struct handler remote_cpu[];
 extern const unsigned remote_cpu_count;
+extern const struct handler remote_screenshot[];
+extern const unsigned remote_screenshot_count;
 extern const struct handler remote_console[];
 extern const unsigned remote_console_count;
 extern const struct handler remote_stats[];

@@ -557,6 +557,19 @@ static void make_chrs(struct making *m)
 
 /* ---- the rest ---- */
 
+/* The cards that the PC board has, one of them; a guest that finds none does with its serial port. */
+static void make_video(struct making *m, const struct domdef_video *v, unsigned n)
+{
+	bool std = same(v->model, "vga"), bochs = same(v->model, "bochs");
+
+	if (same(v->model, "none"))
+		return;
+	if ((std || bochs) && n == 0 && !m->d->os.kernel)
+		arg(m, "--video=%s", std ? "std" : "bochs");
+	else
+		note(m, "video: there is no such graphics card here; '%s' is left out", v->model);
+}
+
 static void make_small(struct making *m)
 {
 	const struct domdef *d = m->d;
@@ -586,8 +599,7 @@ static void make_small(struct making *m)
 		if (!same(d->panics.v[n]->model, "isa") && !same(d->panics.v[n]->model, "pvpanic"))
 			refuse(m, "panic model '%s' is not possible; 'isa' is", d->panics.v[n]->model);
 	for (unsigned n = 0; n < d->videos.n; n++)
-		if (!same(d->videos.v[n]->model, "none"))
-			note(m, "video: there is no graphics card; '%s' is left out", d->videos.v[n]->model);
+		make_video(m, d->videos.v[n], n);
 	for (unsigned n = 0; n < d->watchdogs.n; n++)
 		if (!same(d->watchdogs.v[n]->model, "itco")) /* part of Q35 chipsets, which documents name by habit */
 			refuse(m, "watchdog '%s' is not possible yet", d->watchdogs.v[n]->model);
