@@ -186,14 +186,14 @@ class Loop:
 class Console:
     """A guest's console over a stream of the connection, with non-blocking reads by the event loop."""
 
-    def __init__(self, libvirt, connection, domain, flags=0):
+    def __init__(self, libvirt, connection, domain, flags=0, device=None):
         self.libvirt = libvirt
         self.text = ""
         self.at = 0
         self.condition = threading.Condition()
         self.ended = False
         self.stream = connection.newStream(libvirt.VIR_STREAM_NONBLOCK)
-        domain.openConsole(None, self.stream, flags)
+        domain.openConsole(device, self.stream, flags)
         self.stream.eventAddCallback(libvirt.VIR_STREAM_EVENT_READABLE | libvirt.VIR_STREAM_EVENT_HANGUP |
                                      libvirt.VIR_STREAM_EVENT_ERROR, self.readable, None)
 

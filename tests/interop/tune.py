@@ -10,8 +10,15 @@ import os
 import re
 import sys
 
-from panald import Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import Console, Failure, Loop, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
+try:
+    import libvirt
+except ImportError:
+    print("python3-libvirt is missing; tools/install-deps --test")
+    sys.exit(77)
+
+libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "22222222-3333-4444-8555-666666666666"
 
 
@@ -176,7 +183,26 @@ def screen():
         expect("not running" in p.virsh("screenshot", name, picture, status=1), "of a machine that is off")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen)]
+def two_consoles():
+    more = "<console type='pty'><target type='virtio' port='1'/></console><vsock model='virtio'><cid auto='yes'/></vsock>"
+    with Panald() as p:
+        started(p, devices=more, append="console=hvc0")
+        connection = libvirt.open(p.uri())
+        d = connection.lookupByName("tuned")
+        Loop.start(libvirt)
+        serial, other = Console(libvirt, connection, d, device="serial0"), Console(libvirt, connection, d, device="console1")
+        other.expect("[#$] ")
+        other.send("echo by-$((40+2))-virtio\n")
+        other.expect("by-42-virtio")
+        expect("by-42" not in serial.text, "one console's words on the other")
+        expect(os.path.exists(p.path("run", "machines", UUID, "vsock")), "vsock's socket")
+        said = p.virsh("console", "tuned", "--devname", "nonsense", status=1)
+        expect("cannot find character device" in said, said)
+        serial.close()
+        other.close()
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen, two_consoles)]
 
 
 if __name__ == "__main__":

@@ -181,5 +181,7 @@ int domain_wait(struct domain *d, void (*f)(void *opaque, bool timeout), void *o
 /* Paths of a running machine. */
 enum { DOMAIN_PATH_MAX = 108 };
 void domain_serial_path(const struct domain *d, char out[DOMAIN_PATH_MAX]);
+/* Of the virtio console. */
+void domain_console_path(const struct domain *d, char out[DOMAIN_PATH_MAX]);
 
 #endif

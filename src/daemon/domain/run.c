@@ -15,13 +15,24 @@
 
 static const struct machine_ops machine_ops;
 
-void domain_serial_path(const struct domain *d, char out[DOMAIN_PATH_MAX])
+/* A socket in the machine's run directory; empty when it would be too long. */
+static void socket_path(const struct domain *d, const char *name, char out[DOMAIN_PATH_MAX])
 {
 	char uuid[37];
 
 	xuuid_text(domain_uuid(d), uuid);
-	if ((size_t)snprintf(out, DOMAIN_PATH_MAX, "%s/%s/serial", d->all->machines_dir, uuid) >= DOMAIN_PATH_MAX)
+	if ((size_t)snprintf(out, DOMAIN_PATH_MAX, "%s/%s/%s", d->all->machines_dir, uuid, name) >= DOMAIN_PATH_MAX)
 		out[0] = 0;
+}
+
+void domain_serial_path(const struct domain *d, char out[DOMAIN_PATH_MAX])
+{
+	socket_path(d, "serial", out);
+}
+
+void domain_console_path(const struct domain *d, char out[DOMAIN_PATH_MAX])
+{
+	socket_path(d, "console", out);
 }
 
 /* ---- the end ---- */
@@ -220,13 +231,13 @@ static const char *tap_text(void *opaque, const struct domdef_interface *i)
 
 /* What lies in the machine's run directory under fixed names. */
 struct place {
-	char serial[DOMAIN_PATH_MAX + 8], control[16];
+	char serial[DOMAIN_PATH_MAX + 8], console[DOMAIN_PATH_MAX + 8], vsock[DOMAIN_PATH_MAX], control[16];
 	struct domdef_place place;
 };
 
 static int make_place(struct domain *d, struct place *p, char dir[PATH_MAX], struct err *e)
 {
-	char uuid[37], serial[DOMAIN_PATH_MAX];
+	char uuid[37], serial[DOMAIN_PATH_MAX], console[DOMAIN_PATH_MAX];
 
 	xuuid_text(domain_uuid(d), uuid);
 	note_remove(d->all, uuid);
@@ -234,11 +245,15 @@ static int make_place(struct domain *d, struct place *p, char dir[PATH_MAX], str
 	if (mkdir(dir, 0700) < 0)
 		return err_errno(e, errno, "cannot make the directory %s", dir);
 	domain_serial_path(d, serial);
-	if (!serial[0])
+	domain_console_path(d, console);
+	socket_path(d, "vsock", p->vsock);
+	if (!serial[0] || !console[0] || !p->vsock[0])
 		return err_set(e, -ENAMETOOLONG, "the path of %s is too long for sockets", dir);
 	snprintf(p->serial, sizeof(p->serial), "unix:%s", serial);
+	snprintf(p->console, sizeof(p->console), "unix:%s", console);
 	snprintf(p->control, sizeof(p->control), "fd:%d", MACHINE_CONTROL_FD);
-	p->place = (struct domdef_place){ .control = p->control, .serial = p->serial, .paused = true };
+	p->place = (struct domdef_place){ .control = p->control, .serial = p->serial, .console = p->console,
+		.vsock = p->vsock, .paused = true };
 	return 0;
 }
 

@@ -27,6 +27,7 @@ struct console {
 	bool full;      /* the client has no room */
 	struct buf input;
 	char domain[37]; /* for the list of those that are open */
+	bool virtio;     /* which of the domain's two it is */
 	struct console_list *list;
 	struct list node;
 };
@@ -160,12 +161,12 @@ static void on_room(void *opaque)
 
 /* ---- opening ---- */
 
-static int connect_guest(const struct domain *d, struct fault *f)
+static int connect_guest(const struct domain *d, bool virtio, struct fault *f)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	domain_serial_path(d, sa.sun_path);
+	(virtio ? domain_console_path : domain_serial_path)(d, sa.sun_path);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
 		return fd;
 	fd_close(&fd);
@@ -178,29 +179,37 @@ static bool has_name(const struct domdev *dev, const char *name)
 	return !name || (dev->alias && !strcmp(dev->alias, name));
 }
 
-/* Whether the name means the one console that is connected: the first serial port or console. */
-static bool known_console(const struct domain *d, const char *name)
+/* The first serial port, the console that mirrors it, or the virtio console; without a name the first of them. */
+static bool known_console(const struct domain *d, const char *name, bool *virtio)
 {
+	*virtio = false;
 	if (d->def->serials.n && has_name(&d->def->serials.v[0]->dev, name))
 		return true;
-	return d->def->consoles.n && has_name(&d->def->consoles.v[0]->dev, name);
+	for (unsigned n = 0; n < d->def->consoles.n; n++) {
+		const struct domdef_chr *k = d->def->consoles.v[n];
+
+		*virtio = k->target_type && !strcmp(k->target_type, "virtio");
+		if (has_name(&k->dev, name))
+			return true;
+	}
+	return false;
 }
 
-static struct console *find_open(struct console_list *list, const char *uuid)
+static struct console *find_open(struct console_list *list, const char *uuid, bool virtio)
 {
 	list_each(it, &list->open) {
 		struct console *t = list_entry(it, struct console, node);
 
-		if (!strcmp(t->domain, uuid) && t->watch)
+		if (!strcmp(t->domain, uuid) && t->virtio == virtio && t->watch)
 			return t;
 	}
 	return NULL;
 }
 
 /* One at a time: two would each get a part of what the guest says. */
-static int make_way(struct call *c, struct console_list *list, const char *uuid)
+static int make_way(struct call *c, struct console_list *list, const char *uuid, bool virtio)
 {
-	struct console *t = find_open(list, uuid);
+	struct console *t = find_open(list, uuid, virtio);
 
 	if (!t)
 		return 0;
@@ -211,7 +220,7 @@ static int make_way(struct call *c, struct console_list *list, const char *uuid)
 	return 0;
 }
 
-static int begin(struct call *c, struct domain *d, const char *uuid)
+static int begin(struct call *c, struct domain *d, const char *uuid, bool virtio)
 {
 	static const struct stream_ops ops = {on_data, on_finish, on_client_gone, on_room};
 	struct daemon *daemon = c->opaque;
@@ -222,7 +231,8 @@ static int begin(struct call *c, struct domain *d, const char *uuid)
 	list_init(&t->node);
 	buf_init(&t->input, CONSOLE_INPUT_MAX + XDR_PAYLOAD_MAX);
 	strcpy(t->domain, uuid);
-	t->fd = connect_guest(d, &c->fault);
+	t->virtio = virtio;
+	t->fd = connect_guest(d, virtio, &c->fault);
 	if (t->fd >= 0 && loop_fd_add(daemon->loop, t->fd, LOOP_READ, on_io, t, &t->watch, NULL) == 0)
 		t->stream = stream_open(c, &ops, t);
 	if (!t->stream) {
@@ -237,6 +247,7 @@ static int open_console(struct call *c)
 {
 	struct daemon *daemon = c->opaque;
 	struct domain *d;
+	bool virtio;
 	char uuid[37];
 	int ret = remote_domain_idle(c, 0, &d);
 
@@ -246,13 +257,13 @@ static int open_console(struct call *c)
 		return CALL_FAILED;
 	if (!d->machine)
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	if (!known_console(d, call_s(c, 1)))
+	if (!known_console(d, call_s(c, 1), &virtio))
 		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, "cannot find character device %s",
 				 call_s(c, 1) ? call_s(c, 1) : "(the domain has none)");
 	xuuid_text(domain_uuid(d), uuid);
-	if (make_way(c, &daemon->consoles, uuid) < 0)
+	if (make_way(c, &daemon->consoles, uuid, virtio) < 0)
 		return CALL_FAILED;
-	return begin(c, d, uuid);
+	return begin(c, d, uuid, virtio);
 }
 
 const struct handler remote_console[] = {
