@@ -144,6 +144,33 @@ def fbcon(video):
     return test
 
 
+def virtio_input():
+    """Linux's virtio-input driver: keys and positions arrive there, and no longer at the PS/2 keyboard."""
+    with tempfile.TemporaryDirectory() as d:
+        initrd = os.path.join(d, "initrd.img")
+        shutil.copy(prepared("quick-amd64.img"), initrd)
+        with open(initrd, "ab") as f:
+            f.write(b"\0" * (-f.tell() % 4) + modules(d, "amd64", "virtio_pci", "virtio_input", "evdev"))
+        image = loader(d, "linux /boot/vmlinuz console=ttyS0\ninitrd /boot/initrd.img", kernel("amd64"), initrd)
+        with pc("--disk", image + ",readonly", "--input", "keyboard", "--input", "tablet") as (m, s):
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            m.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 2", 120)
+            out, _ = m.run("cat /proc/bus/input/devices", 60)
+            check('Name="Panal keyboard"' in out and 'Name="Panal tablet"' in out, "the devices are not there:\n" + out)
+            for name, say, seen in (
+                ("keyboard", {"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "f5"}}}, "01 00 3f 00 01 00 00 00"),
+                ("tablet", {"type": "abs", "data": {"axis": "y", "value": 0x1234}}, "03 00 01 00 34 12 00 00"),
+            ):
+                m.send(f"e=$(grep -A5 'Panal {name}' /proc/bus/input/devices | grep -o 'event[0-9]*'); "
+                       "dd if=/dev/input/$e bs=24 count=1 2>/dev/null | od -An -tx1 -j16 & sleep 2; echo wai''ting\n")
+                m.expect("waiting", 60)
+                s.say("input-send-event", events=[say])
+                m.expect(seen, 60)
+            m.send("poweroff -f\n")
+            ends_well(m)
+
+
 def memtest():
     """memtest86+ on the VGA's text screen."""
     with tempfile.TemporaryDirectory() as d:
@@ -163,6 +190,7 @@ LONG = [
     ("grub uefi", grub("uefi")),
     ("linux", fbcon("std")),
     ("linux bochs", fbcon("bochs")),
+    ("virtio input", virtio_input),
     ("memtest", memtest),
 ]
 
