@@ -61,9 +61,10 @@ void xmem_linear(struct xgen *g, const struct xplace *p)
 	x_lea_index(g->t, HOST_R14, HOST_R14, HOST_R15, 1, 0);
 }
 
-static void miss(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry)
+static void miss(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry,
+		 unsigned cc)
 {
-	struct xcold *k = xgen_cold(g, XCOLD_MISS, x_jcc(g->t, 5), n);
+	struct xcold *k = xgen_cold(g, XCOLD_MISS, x_jcc(g->t, cc), n);
 	k->place = *p;
 	k->retry = retry;
 	k->what = size | (write ? XREFILL_WRITE : 0);
@@ -116,7 +117,7 @@ static struct xaddr at_known(struct xgen *g, unsigned n, const struct xplace *p,
 		x_imm(t, HOST_R14, page);
 		known_entry(g, 0x3b, HOST_R14, slot, write);
 	}
-	miss(g, n, p, size, write, retry);
+	miss(g, n, p, size, write, retry, 5);
 	known_entry(g, 0x8b, HOST_R15, slot + 8, write);
 	if (narrow)
 		return (struct xaddr){ HOST_R15, HOST_NONE, (int32_t)p->lin };
@@ -134,13 +135,14 @@ static void slot(struct xgen *g, bool write)
 		x_gs(t, true, 0x03, HOST_R15, table(write));
 }
 
-/* R14: the last byte's address; R15: the slot. What crosses a page does not match either. */
+/* R14: the address; R15: the slot, and then the addend. R14 is the place in the page then: what crosses its end does not
+ * pass, nor does any address at an empty slot (tlb_empty). */
 static void compare(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry)
 {
 	struct xtext *t = g->t;
-	X_PUT(t, 0x49, 0x81, 0xe6); x_u32(t, 0xfffff000); /* and r14, -4096 */
-	entry(g, 0x3b, HOST_R14, 0, write);
-	miss(g, n, p, size, write, retry);
+	entry(g, 0x33, HOST_R14, 0, write);
+	X_PUT(t, 0x49, 0x81, 0xfe); x_u32(t, 4096 - size); /* cmp r14, room */
+	miss(g, n, p, size, write, retry, 7);
 	entry(g, 0x8b, HOST_R15, 8, write);
 }
 
@@ -149,9 +151,9 @@ static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace 
 	const uint8_t *retry = x_rx(g->t);
 	unsigned base = p->base == REG_NONE ? REG_NONE : xframe_host[p->base];
 	unsigned index = p->index == REG_NONE ? REG_NONE : xframe_host[p->index];
-	lea(g->t, HOST_R15, base, index, p->scale, p->disp);
+	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
+	x_rr(g->t, false, 0x89, HOST_R14, HOST_R15);
 	slot(g, write);
-	lea(g->t, HOST_R14, base, index, p->scale, p->disp + (int32_t)size - 1);
 	compare(g, n, p, size, write, retry);
 	if (index == REG_NONE)
 		return (struct xaddr){ (uint8_t)base, HOST_R15, p->disp };
@@ -166,18 +168,16 @@ static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, u
 	const uint8_t *retry = x_rx(t);
 	xmem_linear(g, p);
 	x_store(t, HOST_R14, AT(x_linear));
-	x_rr(t, true, 0x89, HOST_R14, HOST_R15);
+	x_rr(t, false, 0x89, HOST_R14, HOST_R15);
 	slot(g, write);
-	if (size > 1)
-		x_lea(t, HOST_R14, HOST_R14, (int32_t)size - 1);
 	compare(g, n, p, size, write, retry);
 	x_load(t, HOST_R14, AT(x_linear));
 	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
 }
 
-static bool in_registers(const struct xplace *p, unsigned size)
+static bool in_registers(const struct xplace *p)
 {
-	return !segment(p) && p->disp <= INT32_MAX - (int32_t)size && (p->base == REG_NONE || xframe_host[p->base] != HOST_NONE) &&
+	return !segment(p) && (p->base == REG_NONE || xframe_host[p->base] != HOST_NONE) &&
 	       (p->index == REG_NONE || xframe_host[p->index] != HOST_NONE);
 }
 
@@ -188,7 +188,7 @@ struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigne
 	xgen_flags_lose(g);
 	if (p->known && !segment(p) && (p->lin & 0xfff) + size <= 4096)
 		a = at_known(g, n, p, size, write);
-	else if (!p->known && in_registers(p, size))
+	else if (!p->known && in_registers(p))
 		a = at_register(g, n, p, size, write);
 	else
 		a = at_any(g, n, p, size, write);
