@@ -662,6 +662,58 @@ def gigabyte():
             expect(subprocess.run(["cmp", source, path]).returncode == 0, path)
 
 
+def all_at_once():
+    """On one connection: a guest's console, an upload of 1 GiB and a stream of events, and nothing of them is lost."""
+    Loop.start(libvirt)
+    seen = []
+    with Panald() as p:
+        c, other = libvirt.open(p.uri()), libvirt.open(p.uri())
+        c.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                 lambda _c, d, event, _d, _o: seen.append((d.name(), event)), None)
+        d = c.createXML(domain_xml("talker"), libvirt.VIR_DOMAIN_START_PAUSED)
+        t = Console(libvirt, c, d)
+        d.resume()
+        t.expect(r"/ # ")
+        volume = c.storagePoolLookupByName("default").createXML(volume_xml("big", 1 << 30))
+        source = p.path("source")
+        r = random.Random(6)
+        with open(source, "wb") as f:
+            for _ in range(1024):
+                f.write(r.randbytes(MIB))
+        trouble = []
+
+        def send():
+            try:
+                with open(source, "rb") as f:
+                    stream = c.newStream()
+                    volume.upload(stream, 0, 1 << 30)
+                    while data := f.read(1 << 18):
+                        at = 0
+                        while at < len(data):
+                            at += stream.send(data[at:])
+                    stream.finish()
+            except libvirt.libvirtError as error:
+                trouble.append(str(error))
+
+        def define():
+            for n in range(200):
+                other.defineXML(domain_xml(f"m{n}")).undefine()
+
+        threads = [threading.Thread(target=f) for f in (send, define)]
+        for thread in threads:
+            thread.start()
+        t.send("seq 1 30000; echo do''ne\n")
+        t.expect(r"\n30000\r\ndone", 300)
+        for thread in threads:
+            thread.join(300)
+        expect(not trouble and not any(thread.is_alive() for thread in threads), trouble)
+        lines = [line for line in t.text.split("\r\n") if line.isdigit()]
+        expect(lines[:30000] == [str(n) for n in range(1, 30001)], "bytes of the console were lost")
+        wait_for("events", lambda: len([s for s in seen if s[0] != "talker"]) >= 400, 30)
+        expect_equal([s for s in seen if s[0] != "talker"], [(f"m{n}", e) for n in range(200) for e in (0, 1)], "events")
+        expect(subprocess.run(["cmp", source, volume.path()]).returncode == 0, "the volume's bytes")
+
+
 def many_kills():
     kills(80)
     killed_pools(80)
@@ -680,7 +732,7 @@ def checked(function):
 TESTS = [(f.__name__.replace("_", " "), checked(f)) for f in (
     default_pool, pool_life, pool_names, transient_pool, events, volumes, copies, sizes, wiping, streams, served_meanwhile, kills,
     killed_pools, secrets, machine_disks, strange_files, own_pool)]
-SLOW = [(f.__name__.replace("_", " "), checked(f)) for f in (gigabyte, many_kills)]
+SLOW = [(f.__name__.replace("_", " "), checked(f)) for f in (gigabyte, all_at_once, many_kills)]
 
 
 if __name__ == "__main__":

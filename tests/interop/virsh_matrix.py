@@ -76,7 +76,7 @@ ARGUMENTS = {
     "secret-define": "{d}/secret.xml", "secret-set-value": UUID + " --base64 YQ==", "pool-create-as": "p dir --target {d}",
     "pool-create": "{d}/pool.xml", "pool-define-as": "p dir --target {d}", "pool-define": "{d}/pool.xml",
     "pool-uuid": "default", "pool-build": "{q}", "pool-start": "{q}", "pool-delete": "{q}", "pool-undefine": "{q}",
-    "pool-destroy": "{p}", "pool-edit": "{q}", "pool-autostart": "{q}", "vol-pool": "{i}/a", "vol-key": "a default",
+    "pool-destroy": "{p}", "pool-edit": "{q}", "pool-autostart": "{q}", "pool-name": "{u}", "vol-pool": "{i}/a", "vol-key": "a default",
     "vol-path": "a default", "vol-list": "default", "vol-name": "{i}/a",
     "vol-clone": "--pool default a b", "vol-create-as": "default v 1M",
     "vol-create": "default {d}/vol.xml", "vol-create-from": "default {d}/vol.xml a --inputpool default", "vol-download": "--pool default a {d}/down",
@@ -166,6 +166,7 @@ class Bed:
                 d.create()
         self.storage()
         text = text.replace("{p}", "on").replace("{q}", "off").replace("{i}", self.p.path("images"))
+        text = text.replace("{u}", self.connection.storagePoolLookupByName("default").UUIDString())
         text = text.replace("{v}", own or "").replace("{o}", own or "").replace("{d}", self.files).replace("{{}}", "{}")
         try:
             done = subprocess.run(["virsh", "-c", self.p.uri(), name, *text.split()], capture_output=True, text=True,

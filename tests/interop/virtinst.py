@@ -157,7 +157,7 @@ def debian():
         t.expect(r"debian login:", 600)
         t.expect(r"root@debian:~# ", 120)
         t.send("systemctl is-system-running --wait; cat /sys/block/vda/size\n")
-        t.expect(r"\nrunning\r", 300)
+        t.expect(r"[\r\n]running\r", 300)
         t.expect(r"\n6291456\r")
         h.domain("debian").shutdown()
         wait_for("power-off", lambda: not h.domain("debian").isActive(), 180)
