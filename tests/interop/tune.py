@@ -187,17 +187,20 @@ def two_consoles():
     more = "<console type='pty'><target type='virtio' port='1'/></console><vsock model='virtio'><cid auto='yes'/></vsock>"
     with Panald() as p:
         started(p, devices=more, append="console=hvc0")
+        Loop.start(libvirt)
         connection = libvirt.open(p.uri())
         d = connection.lookupByName("tuned")
-        Loop.start(libvirt)
         serial, other = Console(libvirt, connection, d, device="serial0"), Console(libvirt, connection, d, device="console1")
         other.expect("[#$] ")
         other.send("echo by-$((40+2))-virtio\n")
         other.expect("by-42-virtio")
         expect("by-42" not in serial.text, "one console's words on the other")
         expect(os.path.exists(p.path("run", "machines", UUID, "vsock")), "vsock's socket")
-        said = p.virsh("console", "tuned", "--devname", "nonsense", status=1)
-        expect("cannot find character device" in said, said)
+        try:
+            d.openConsole("nonsense", connection.newStream(0))
+            raise Failure("a console of another name")
+        except libvirt.libvirtError as error:
+            expect("cannot find character device" in str(error), error)
         serial.close()
         other.close()
 
