@@ -12,7 +12,7 @@
 enum {
 	XLATE_CODE_MAX = 128 << 20, /* bytes of host code; when they are full all is dropped */
 	XLATE_BLOCK_MAX = 1 << 18,  /* translated blocks */
-	XLATE_HOT = 32,             /* runs of a block before it is translated */
+	XLATE_HOT = 16,             /* runs of a block before it is translated */
 };
 
 struct xlate;
