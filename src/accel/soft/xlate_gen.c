@@ -450,7 +450,7 @@ static struct block *known(struct xgen *g, uint64_t rip)
 	const struct xblock *xb = g->xb;
 	if ((rip ^ xb->rip) >> 12)
 		return NULL;
-	const uint8_t *host = xb->host + (rip - xb->rip);
+	const uint8_t *host = xb->host + (int64_t)(rip - xb->rip);
 	bool first_sight = g->x->hot == 1; /* for tests: whatever comes */
 	struct block *b = first_sight ? block_ahead(g->c, host) : block_known(g->c, host);
 	if (!b || b->once || b->gen != xb->gen || b->count + g->count > XINSNS || !(b->heat || b->x || first_sight))

@@ -167,6 +167,7 @@ int main(int argc, char **argv)
 	uint32_t entry;
 	FILE *f = argc == 2 ? fopen(argv[1], "rb") : NULL;
 	size_t size;
+	int status;
 
 	if (!f) {
 		fprintf(stderr, "usage: system-step IMAGE\n");
@@ -183,5 +184,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	entry_state(&s, entry);
-	return run(&r, &s);
+	status = run(&r, &s);
+	soft_step_destroy(r.step);
+	vm_destroy(r.vm);
+	loop_destroy(loop);
+	return status;
 }
