@@ -19,10 +19,19 @@ enum {
 /* ---- life ---- */
 static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 {
-	uint8_t *at = x->mem.rw + XLATE_SLOT_BYTES;
+	uint8_t *at = x->mem.rw + XLATE_CELL_BYTES;
 	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false };
 	xframe_stubs(c, x, &t);
-	x->base = x->used = XLATE_SLOT_BYTES + XLATE_STUB_BYTES;
+}
+
+/* Of what may be used a third is for code that is executed often. */
+static void divide(struct xlate *x, size_t cache)
+{
+	size_t base = XLATE_CELL_BYTES + XLATE_STUB_BYTES, room = x->mem.size - base;
+	room = cache < room ? cache : room;
+	size_t hot = base + round_up(room / 3, 4096);
+	x->hot_space = (struct xspace){ base, base, hot, 0 };
+	x->cold_space = (struct xspace){ hot, hot, base + room, hot };
 }
 
 /* Do shifts by a constant and multiplications leave flags that depend on those before? */
@@ -75,7 +84,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	x->shift_writes_all = shift_writes_all();
 	c->x_host_mxcsr = 0x1f80;
 	fixed_stubs(c, x);
-	x->limit = o->cache < x->mem.size - x->base ? x->base + o->cache : x->mem.size;
+	divide(x, o->cache);
 	x->hash[0].rip = XHASH_EMPTY;
 	x->epoch = 1;
 	c->xlate = x;
@@ -100,7 +109,8 @@ void xlate_flush(struct xlate *x)
 {
 	memset(x->hash, 0, sizeof(x->hash));
 	x->hash[0].rip = XHASH_EMPTY;
-	x->used = x->base;
+	x->hot_space.used = x->hot_space.base;
+	x->cold_space.used = x->cold_space.base;
 	x->block_count = 0;
 	xlink_reset(x);
 	x->epoch++;
@@ -116,7 +126,7 @@ const struct xlate_stats *xlate_stats(const struct xlate *x)
 
 uint64_t xlate_code_bytes(const struct xlate *x)
 {
-	return x->peak;
+	return x->hot_space.peak + x->cold_space.peak - x->cold_space.base;
 }
 
 /* ---- finding ---- */
@@ -129,17 +139,38 @@ static bool matches(const struct xlate *x, const struct xblock *xb, const struct
 static bool full(const struct xlate *x)
 {
 	return x->block_count == XLATE_BLOCK_MAX || x->exit_count + XEXITS_OF_BLOCK > XLATE_EXIT_MAX ||
-	       x->limit - x->used < XLATE_BLOCK_BYTES;
+	       x->hot_space.limit - x->hot_space.used < XLATE_HOT_BYTES ||
+	       x->cold_space.limit - x->cold_space.used < XLATE_COLD_BYTES;
+}
+
+static struct xtext text(struct xlate *x, const struct xspace *s, size_t max)
+{
+	uint8_t *at = x->mem.rw + s->used;
+	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false };
+}
+
+/* What was written at the end of s stays. */
+static void keep(struct xlate *x, struct xspace *s, const struct xtext *t, const struct xblock *xb, unsigned align)
+{
+	const uint8_t *at = x->mem.rx + s->used;
+	if (x->sight)
+		xlate_sight_add(x->sight, x, at, (size_t)(x_rx(t) - at), xb->rip);
+	s->used = round_up((size_t)(t->p - x->mem.rw), align);
+	if (s->peak < s->used)
+		s->peak = s->used;
 }
 
 /* The translation of b, at rip; NULL: it cannot be, or not now. */
 static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xblock *of)
 {
 	struct xblock *xb = &x->block[x->block_count];
-	uint8_t *at = x->mem.rw + x->used;
-	struct xtext t = { at, at + XLATE_BLOCK_BYTES, x->mem.rx - x->mem.rw, false };
+	struct xtext t = text(x, &x->hot_space, XLATE_HOT_BYTES), cold = text(x, &x->cold_space, XLATE_COLD_BYTES);
 	*xb = *of;
-	if (!xlate_generate(c, x, xb, &t)) {
+	if (!xlink_cell(x, xb)) {
+		xlate_flush(x);
+		return NULL;
+	}
+	if (!xlate_generate(c, x, xb, &t, &cold)) {
 		xb->code = NULL;
 		return NULL;
 	}
@@ -148,11 +179,8 @@ static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xbl
 		return NULL;
 	}
 	x->block_count++;
-	x->used = round_up((size_t)(t.p - x->mem.rw), 16);
-	if (x->peak < x->used)
-		x->peak = x->used;
-	if (x->sight)
-		xlate_sight_add(x->sight, x, x->mem.rx + (at - x->mem.rw), (size_t)(t.p - at), xb->rip);
+	keep(x, &x->hot_space, &t, xb, 16);
+	keep(x, &x->cold_space, &cold, xb, 1);
 	x->stats.blocks++;
 	for (unsigned n = 0; n < xb->parts; n++)
 		xb->part[n].b->translated = true;

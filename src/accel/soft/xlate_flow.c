@@ -11,20 +11,22 @@ static uint64_t next_rip(const struct xinsn *in)
 }
 
 /* ---- leaving by a direct branch ---- */
-static void jump_slot(struct xgen *g, unsigned exit)
+static void jump(struct xgen *g, unsigned exit)
 {
-	X_PUT(g->t, 0xff, 0x25); /* jmp [rip + slot] */
-	x_u32(g->t, (uint32_t)(g->x->mem.rx + xslot_at(exit) - (x_rx(g->t) + 4)));
+	x_byte(g->t, 0xe9);
+	g->x->exit[exit].jump = g->t->p;
+	x_u32(g->t, 0);
+	g->failed |= g->t->overflow;
 }
 
-/* What the slot leads to until it is linked; flags are saved. */
+/* What the jump leads to until it is linked; flags are saved. */
 static void put_stub(struct xgen *g, unsigned exit, unsigned reason, const uint8_t *leave)
 {
 	x_imm(g->t, HOST_R15, (uint64_t)exit << 8 | reason);
 	x_jmp(g->t, leave);
 }
 
-/* Through the slot, which leads to the exit's stub behind the block first. Into another page the flags go saved, since
+/* The jump leads to the exit's stub first. Into another page the flags go saved, since
  * the mapping is checked there. */
 void xflow_direct(struct xgen *g, uint64_t target)
 {
@@ -40,7 +42,7 @@ void xflow_direct(struct xgen *g, uint64_t target)
 		return;
 	}
 	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, cross);
-	jump_slot(g, exit);
+	jump(g, exit);
 	xgen_cold(g, XCOLD_LINK, NULL, exit);
 	g->flags = before;
 	g->counted = counted;
@@ -51,7 +53,8 @@ static void set_stub(struct xgen *g, unsigned exit)
 {
 	const uint8_t *stub = x_rx(g->t);
 	g->x->exit[exit].stub = stub;
-	*(const uint8_t *volatile *)(void *)(g->x->mem.rw + xslot_at(exit)) = stub;
+	if (!g->t->overflow && !g->failed)
+		xlink_jump(g->x, exit, stub);
 }
 
 static void cold_link(struct xgen *g, const struct xcold *k, const uint8_t *leave)
@@ -83,7 +86,7 @@ static void cold_side(struct xgen *g, const struct xcold *k, const uint8_t *leav
 		return;
 	}
 	unsigned exit = xlink_exit(g->x, g->xb, k->lin, cross ? XFORM_SAVED : k->flags, cross);
-	jump_slot(g, exit);
+	jump(g, exit);
 	set_stub(g, exit);
 	if (!cross && save)
 		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0);
@@ -175,7 +178,7 @@ static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *lea
 		return;
 	}
 	unsigned exit = xlink_exit_plain(g->x, g->xb);
-	jump_slot(g, exit);
+	jump(g, exit);
 	set_stub(g, exit);
 	put_stub(g, exit, XEXIT_PLAIN, leave);
 }

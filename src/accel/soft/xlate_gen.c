@@ -261,7 +261,7 @@ static void mapping(struct xgen *g)
 {
 	struct xtext *t = g->t;
 	X_PUT(t, 0x44, 0x8b, 0x35); /* mov r14d, [rip + map_gen] */
-	x_u32(t, (uint32_t)(g->x->mem.rx + xmap_gen_at(g->x, g->xb) - (x_rx(t) + 4)));
+	x_u32(t, (uint32_t)(g->x->mem.rx + xmap_gen_at(g->xb) - (x_rx(t) + 4)));
 	x_gs(t, false, 0x3b, HOST_R14, AT(tlb.map_gen[tlb_half(g->xb->rip)]));
 }
 
@@ -291,7 +291,7 @@ static void find_mapping(struct xgen *g)
 	xb->page = xb->rip & ~UINT64_C(0xfff);
 	xb->addend = (uint64_t)(uintptr_t)xb->host - xb->rip;
 	xb->now = &g->c->tlb.map_gen[tlb_half(xb->rip)];
-	xb->map_gen = (uint32_t *)(void *)(g->x->mem.rw + xmap_gen_at(g->x, xb));
+	xb->map_gen = (uint32_t *)(void *)(g->x->mem.rw + xmap_gen_at(xb));
 }
 
 static void gen_entry(struct xgen *g)
@@ -358,9 +358,9 @@ static void gen_poll(struct xgen *g)
 	xgen_cold(g, XCOLD_LEAVE, x_jcc(t, 5), 0)->what = XEXIT_STALE | 1 << 8;
 }
 
-static void gen_colds(struct xgen *g)
+static void gen_colds(struct xgen *g, struct xtext *t)
 {
-	struct xtext *t = g->t;
+	g->t = t;
 	const uint8_t *leave = x_rx(t);
 	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
 	x_jmp(t, g->x->leave);
@@ -517,7 +517,7 @@ static bool jumps_back(const struct xgen *g)
 	return false;
 }
 
-bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t)
+bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold)
 {
 	struct xgen scratch, *g = &scratch;
 	uint8_t bytes[XINSNS * 15];
@@ -540,6 +540,6 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	else
 		gen_entry(g);
 	gen_body(g);
-	gen_colds(g);
-	return !t->overflow && !g->failed;
+	gen_colds(g, cold);
+	return !t->overflow && !cold->overflow && !g->failed;
 }

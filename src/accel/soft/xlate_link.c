@@ -3,6 +3,7 @@
  * How translated blocks lead to each other. An exit that was taken once is linked to the block that followed; blocks
  * check nothing when they are entered so, and are cut off instead when their page is written.
  */
+#include "accel/soft/mem.h"
 #include "accel/soft/xlate_priv.h"
 
 #include <errno.h>
@@ -21,7 +22,8 @@ int xlink_create(struct xlate *x, struct err *e)
 	x->exit = map_pages(XLATE_EXIT_MAX * sizeof(*x->exit));
 	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
 	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));
-	return x->exit && x->page && x->page_at ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
+	x->cell = calloc(2 * XLATE_CELL_MAX, sizeof(*x->cell));
+	return x->exit && x->page && x->page_at && x->cell ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
 }
 
 void xlink_destroy(struct xlate *x)
@@ -30,18 +32,21 @@ void xlink_destroy(struct xlate *x)
 		munmap(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
 	free(x->page);
 	free(x->page_at);
+	free(x->cell);
 }
 
 void xlink_reset(struct xlate *x)
 {
 	memset(x->page_at, 0, 2 * XLATE_PAGE_MAX * sizeof(*x->page_at));
-	x->exit_count = x->page_count = 0;
+	memset(x->cell, 0, 2 * XLATE_CELL_MAX * sizeof(*x->cell));
+	x->exit_count = x->page_count = x->cell_count = 0;
 	x->from = 0;
 }
 
-static void slot_set(struct xlate *x, unsigned exit, const uint8_t *to)
+void xlink_jump(struct xlate *x, unsigned n, const uint8_t *to)
 {
-	*(const uint8_t *volatile *)(void *)(x->mem.rw + xslot_at(exit)) = to;
+	uint8_t *at = x->exit[n].jump;
+	*(volatile any32 *)(void *)at = (uint32_t)(to - (at + 4 + (x->mem.rx - x->mem.rw)));
 }
 
 unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross)
@@ -68,7 +73,7 @@ void xlink_join(struct xlate *x, unsigned from, struct xblock *xb)
 		to = xb->loaded;
 	e->next = xb->in;
 	xb->in = from + 1;
-	slot_set(x, from, to);
+	xlink_jump(x, from, to);
 }
 
 /* The place in page_at that says where the page is, or is to say. */
@@ -80,12 +85,30 @@ static uint16_t *page_place(struct xlate *x, const _Atomic uint32_t *page_gen)
 	return &x->page_at[h];
 }
 
+bool xlink_cell(struct xlate *x, struct xblock *xb)
+{
+	uint64_t page = xb->rip & ~UINT64_C(0xfff);
+	const uint8_t *host = xb->host - (xb->rip & 0xfff);
+	uint64_t h = (page ^ (uint64_t)(uintptr_t)host << 1 ^ xb->mode) * UINT64_C(0x9e3779b97f4a7c15) >> (63 - XLATE_CELL_BITS);
+	struct xcell *e = &x->cell[h];
+	while (e->number && (e->page != page || e->host != host || e->mode != xb->mode)) {
+		h = (h + 1) & (2 * XLATE_CELL_MAX - 1);
+		e = &x->cell[h];
+	}
+	if (!e->number && x->cell_count == XLATE_CELL_MAX)
+		return false;
+	if (!e->number)
+		*e = (struct xcell){ page, host, xb->mode, ++x->cell_count };
+	xb->cell = e->number - 1;
+	return true;
+}
+
 /* Nobody comes to xb any more. */
 static void cut_off(struct xlate *x, struct xblock *xb)
 {
 	unsigned h = xhash_of(xb->rip);
 	for (uint32_t n = xb->in; n; n = x->exit[n - 1].next)
-		slot_set(x, n - 1, x->exit[n - 1].stub);
+		xlink_jump(x, n - 1, x->exit[n - 1].stub);
 	if (x->hash[h].code == xb->code)
 		x->hash[h] = (struct xhash){ h ? 0 : XHASH_EMPTY, NULL };
 	xb->in = 0;

@@ -21,7 +21,8 @@ struct xblock {
 	const struct tlb_entry *exec; /* where the TLB shows the page for execution: this page, with this addend */
 	uint64_t page, addend;
 	const uint32_t *now;     /* the generation of the mapping of its half of the addresses */
-	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last */
+	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last; of all in the page */
+	uint32_t cell;           /* where in code memory that is */
 	bool plain;              /* the version without a check of the stack at its start; entered from the other only */
 	uint32_t in;             /* exits that lead here: a list of numbers + 1 */
 	uint32_t next;           /* in the same page: number + 1 */
@@ -36,10 +37,12 @@ struct xblock {
  * written before anybody can see them. */
 enum xform { XFORM_NONE, XFORM_HOST = 1, XFORM_SAVED = 2 };
 
-/* A direct exit. It jumps through a slot of code memory, which leads to the exit's own stub until it is linked. */
+/* A direct exit: a jump that leads to the exit's own stub until it is linked. It is not a jump through memory: these cost
+ * twice as much where a guest's code is large. */
 struct xexit {
 	uint64_t target;
 	const uint8_t *stub;
+	uint8_t *jump;    /* the jump's 32-bit displacement, writable */
 	uint32_t from;    /* block number */
 	uint32_t next;    /* of those that lead to the same block: number + 1 */
 	uint8_t form;     /* enum xform bits there */
@@ -53,19 +56,29 @@ struct xpage {
 	uint32_t gen, first; /* block number + 1 */
 };
 
+/* A page of addresses at a page of the host, in a mode: what was made there shares one generation of the mapping. */
+struct xcell {
+	uint64_t page;
+	const uint8_t *host;
+	uint32_t mode, number; /* + 1; 0: empty */
+};
+
 struct xhash {
 	uint64_t rip; /* in an empty place 0, which belongs to place 0 only; there XHASH_EMPTY, no canonical address */
 	const uint8_t *code;
 };
 #define XHASH_EMPTY (UINT64_C(1) << 63)
 enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS, XLATE_EXIT_MAX = 1 << 20, XLATE_PAGE_BITS = 14,
-       XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS,
+       XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS, XLATE_CELL_BITS = 15, XLATE_CELL_MAX = 1 << XLATE_CELL_BITS,
        XEXITS_OF_BLOCK = 1024 /* more than those of one block */ };
 
 struct xlate {
 	struct codemem mem;
-	size_t used, base; /* bytes of code memory; what the fixed stubs take */
-	size_t limit, peak; /* what may be used, what ever was */
+	/* Code memory: slots and stubs, then what is executed often, then what is behind blocks, so that the former is dense:
+	 * it has a third of what there is. */
+	struct xspace {
+		size_t base, used, limit, peak; /* offsets; peak: of used */
+	} hot_space, cold_space;
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
 	const uint8_t *refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help; /* xlate_frame.c */
@@ -76,7 +89,8 @@ struct xlate {
 	struct xexit *exit;   /* XLATE_EXIT_MAX */
 	struct xpage *page;   /* XLATE_PAGE_MAX */
 	uint16_t *page_at;    /* hashed by page_gen: number + 1 */
-	unsigned block_count, exit_count, page_count;
+	struct xcell *cell;   /* hashed, twice XLATE_CELL_MAX */
+	unsigned block_count, exit_count, page_count, cell_count;
 	struct xhash hash[XHASH_SIZE];
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
 	bool shift_writes_all; /* shifts by a constant and multiplications leave no flag as it was on this host */
@@ -88,30 +102,30 @@ static inline unsigned xhash_of(uint64_t rip)
 	return (unsigned)(rip ^ rip >> 14) & (XHASH_SIZE - 1);
 }
 
-/* What is at the start of code memory, written through mem.rw only: the exits' slots, then the generations of the
- * mapping under which each block's address was last found to lead to its host address. */
-static inline size_t xslot_at(unsigned exit)
+/* What is at the start of code memory, written through mem.rw only: the generations of the
+ * mapping under which each page's address was last found to lead to its host address. */
+static inline size_t xmap_gen_at(const struct xblock *xb)
 {
-	return exit * sizeof(uint64_t);
+	return xb->cell * sizeof(uint32_t);
 }
-static inline size_t xmap_gen_at(const struct xlate *x, const struct xblock *xb)
-{
-	return XLATE_EXIT_MAX * sizeof(uint64_t) + (size_t)(xb - x->block) * sizeof(uint32_t);
-}
-enum { XLATE_SLOT_BYTES = XLATE_EXIT_MAX * 8 + XLATE_BLOCK_MAX * 4, XLATE_STUB_BYTES = 8192,
-       XLATE_BLOCK_BYTES = 48 << 10 /* more than the code of one block */ };
+enum { XLATE_CELL_BYTES = XLATE_CELL_MAX * 4, XLATE_STUB_BYTES = 8192,
+       XLATE_HOT_BYTES = 16 << 10, XLATE_COLD_BYTES = 32 << 10 /* more than the code of one block */ };
 
 /* ---- xlate_link.c: exits, blocks by page ---- */
 /* -ENOMEM. */
 int xlink_create(struct xlate *x, struct err *e) ATTR_MUST_USE;
 void xlink_destroy(struct xlate *x);
 void xlink_reset(struct xlate *x);
-/* A new exit of xb; its stub and slot are to be set. There is room for XEXITS_OF_BLOCK when xlate_generate is called. */
+/* A new exit of xb; its stub and jump are to be set. There is room for XEXITS_OF_BLOCK when xlate_generate is called. */
 unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross);
 /* The same for an exit to the plain version of xb. */
 unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb);
 /* Exit `from` leads straight to xb from now on. */
 void xlink_join(struct xlate *x, unsigned from, struct xblock *xb);
+/* Exit n's jump leads to `to`. On the vCPU's thread, outside of translated code. */
+void xlink_jump(struct xlate *x, unsigned n, const uint8_t *to);
+/* Gives xb the cell of its page; false: no room. */
+bool xlink_cell(struct xlate *x, struct xblock *xb);
 /* xb is among those of its page; false: no room. */
 bool xlink_add(struct xlate *x, struct xblock *xb);
 /* Pages were written: what was made of them goes. */
@@ -232,7 +246,7 @@ void xframe_stack(struct soft_cpu *c);
 void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb);
 
 /* ---- xlate_gen.c ---- */
-/* Writes the code of xb; false: nothing of it can be translated. t->overflow: no room. */
-bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t);
+/* Writes the code of xb, and to `cold` what is seldom executed; false: nothing of it can be translated, or there is no room. */
+bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold);
 
 #endif
