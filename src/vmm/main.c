@@ -252,6 +252,10 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->slot_count = m->opt.slot_count;
 	bc->rng = m->opt.rng;
 	bc->virtio_input = m->opt.virtio_input;
+	bc->usb = m->opt.usb.wanted;
+	bc->usb_slot = m->opt.usb.slot;
+	memcpy(bc->usb_dev, m->opt.usb.dev, sizeof(bc->usb_dev));
+	bc->usb_count = m->opt.usb.count;
 	bc->balloon = m->opt.balloon;
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;

@@ -255,6 +255,11 @@ static int add_input(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static int add_usb(struct options *o, const char *value, struct err *e)
+{
+	return usb_add(&o->usb, value, e);
+}
+
 /* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
 struct option {
 	const char *name, *value; /* value: what to write after it; NULL: a switch */
@@ -294,6 +299,8 @@ static const struct option table[] = {
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
+	{ "--usb", "keyboard|mouse|tablet|controller[,port=N[.N]][,slot=N]", .set = add_usb,
+	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--pci-slots", "N,N,...", .set = set_slots,
 	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, input, in this order (from 1 on)" },
@@ -394,6 +401,8 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	if (o->usb.wanted && o->transport == BOARD_MMIO)
+		return err_set(e, -EINVAL, "--usb: there is no PCI with --virtio mmio");
 	if (o->slot_count && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--pci-slots: there is no PCI with --virtio mmio");
 	if (o->paused && !o->control && !o->gdb)

@@ -6,6 +6,7 @@
 #include "arch/x86/board.h"
 #include "base/err.h"
 #include "cpu/fit.h"
+#include "vmm/usb.h"
 
 struct options {
 	const char *image; /* the argument without a dash */
@@ -28,6 +29,7 @@ struct options {
 	bool board_pc;
 	enum board_video video;
 	unsigned virtio_input; /* board_config's */
+	struct usb_options usb;
 	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	uint8_t uuid[16];      /* all zeros: none */

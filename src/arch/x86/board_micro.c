@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "arch/x86/board_base.h"
+#include "arch/x86/board_usb.h"
 
 #include "arch/x86/i8042.h"
 #include "arch/x86/ioapic.h"
@@ -111,6 +112,8 @@ static int add_virtio(struct board *b, struct board_config *cfg, struct err *e)
 {
 	int ret = cfg->transport == BOARD_PCI ? add_pci(b, cfg, e) : 0;
 
+	if (ret == 0)
+		ret = board_usb_add(b, cfg, e);
 	b->virtio.vm = b->vm;
 	b->virtio.gsi = &b->gsi;
 	b->virtio.input = b->input;

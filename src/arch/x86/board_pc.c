@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "arch/x86/board_base.h"
+#include "arch/x86/board_usb.h"
 
 #include "arch/x86/boot/image.h"
 #include "arch/x86/i8042.h"
@@ -424,6 +425,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	if (ret < 0)
 		return ret;
 	ret = add_video(pc, cfg, e);
+	if (ret == 0)
+		ret = board_usb_add(b, cfg, e);
 	if (ret < 0)
 		return ret;
 	b->virtio.vm = b->vm;

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch/x86/board_usb.h"
+
+#include "devices/pci/pci.h"
+#include "devices/usb/hid.h"
+#include "devices/usb/xhci.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* "1.3": port 1, and of the hub there port 3. */
+static const char *path_text(uint32_t path, char text[24])
+{
+	int at = 0;
+
+	for (; path && at < 20; path >>= 4)
+		at += snprintf(text + at, 24 - (size_t)at, at ? ".%u" : "%u", path & 15);
+	return text;
+}
+
+static struct usb_port *hub_port(struct xhci *x, uint32_t path)
+{
+	const struct usb_dev *hub;
+	unsigned bits = 4;
+
+	while (path >> bits > 15)
+		bits += 4;
+	hub = usb_at(xhci_port(x, path & 15), (path & ((1u << bits) - 1)) >> 4);
+	return hub && hub->ops->port ? hub->ops->port((struct usb_dev *)hub, path >> bits) : NULL;
+}
+
+/* A socket of the controller: its super speed port, or the other one. Both are one plug's. */
+static struct usb_port *socket(struct xhci *x, unsigned n, bool super)
+{
+	struct usb_port *two = xhci_port(x, n), *three = xhci_port(x, XHCI_PORTS2 + n);
+
+	if (n < 1 || n > XHCI_PORTS2 || two->dev || three->dev)
+		return NULL;
+	return super ? three : two;
+}
+
+static int find_port(struct xhci *x, uint32_t path, bool super, struct usb_port **out, struct err *e)
+{
+	char text[24];
+
+	*out = NULL;
+	for (unsigned n = 1; !path && !*out && n <= XHCI_PORTS2; n++)
+		*out = socket(x, n, super);
+	if (path)
+		*out = path > 15 ? hub_port(x, path) : socket(x, path, super);
+	if (*out && !(*out)->dev)
+		return 0;
+	if (!path)
+		return err_set(e, -ENOSPC, "all %d USB ports are taken; give a hub, and ports of it as port=1.1",
+			       XHCI_PORTS2);
+	return err_set(e, -ENOENT, "USB port %s is taken or does not exist; a hub comes before what is plugged into it",
+		       path_text(path, text));
+}
+
+static int add_one(struct board *b, struct xhci *x, const struct board_usb *u, struct err *e)
+{
+	struct usb_hid_config hid = { .input = b->input };
+	int ret = find_port(x, u->port, false, &hid.port, e);
+
+	if (ret < 0)
+		return ret;
+	hid.kind = u->kind == BOARD_USB_KEYBOARD ? USB_KEYBOARD : u->kind == BOARD_USB_MOUSE ? USB_MOUSE : USB_TABLET;
+	return usb_hid_create(b->vm, &hid, e);
+}
+
+int board_usb_add(struct board *b, struct board_config *cfg, struct err *e)
+{
+	struct xhci_config xc = { .bus = b->virtio.bus, .slot = cfg->usb_slot ? cfg->usb_slot : BOARD_USB_SLOT };
+	struct xhci *x;
+	int ret;
+
+	if (!cfg->usb)
+		return 0;
+	if (!xc.bus)
+		return err_set(e, -EINVAL, "USB needs PCI");
+	b->virtio.slots_used |= 1u << xc.slot;
+	ret = xhci_create(b->vm, &xc, &x, e);
+	for (unsigned n = 0; ret == 0 && n < cfg->usb_count; n++)
+		ret = add_one(b, x, &cfg->usb_dev[n], e);
+	return ret;
+}
