@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct blk_format *const formats[] = {&blk_format_raw, &blk_format_qcow2};
@@ -39,6 +40,45 @@ void blk_finish(struct blk *b, struct blk_req *req, int result)
 	list_add_tail(&b->finished, &f->node);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+static struct blk_count *count_of(struct blk_stats *s, enum blk_op op)
+{
+	switch (op) {
+	case BLK_READ: return &s->read;
+	case BLK_FLUSH: return &s->flush;
+	case BLK_DISCARD: return &s->discard;
+	default: return &s->write;
+	}
+}
+
+static void count(struct blk *b, const struct blk_req *req)
+{
+	struct blk_count *c = count_of(&b->stats, req->op);
+	if (req->result < 0) {
+		c->errors++;
+		return;
+	}
+	c->requests++;
+	c->bytes += req->op == BLK_FLUSH ? 0 : req->len;
+	c->ns += now_ns() - req->begun_ns;
+}
+
+const struct blk_stats *blk_stats(const struct blk *b)
+{
+	return &b->stats;
+}
+
+void blk_stats_carry(struct blk *b, const struct blk_stats *from)
+{
+	b->stats = *from;
+}
+
 static void run_finished(struct blk *b)
 {
 	while (!list_empty(&b->finished)) {
@@ -46,6 +86,7 @@ static void run_finished(struct blk *b)
 		struct blk_req *req = f->req;
 		list_remove(&f->node);
 		b->under_way--;
+		count(b, req);
 		req->done(req);
 	}
 	while (b->under_way == 0 && !list_empty(&b->drains)) {
@@ -92,6 +133,7 @@ static int request_check(const struct blk *b, const struct blk_req *req)
 void blk_submit(struct blk *b, struct blk_req *req)
 {
 	b->under_way++;
+	req->begun_ns = now_ns();
 	int rc = request_check(b, req);
 	bool nothing = req->op == BLK_FLUSH ? b->ignore_flush || b->info.read_only : req->len == 0;
 	if (rc || nothing) {

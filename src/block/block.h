@@ -30,6 +30,7 @@ struct blk_req {
 	void (*done)(struct blk_req *req); /* on the blk's loop thread */
 	void *opaque;
 	/* the block room's own; need not be initialised */
+	uint64_t begun_ns;
 	union {
 		void *align;
 		uint8_t bytes[BLK_REQ_PRIV];
@@ -55,12 +56,24 @@ struct blk_open {
 	struct loop *loop;
 };
 
+/* What was done since the image was opened, or blk_stats_carry. Requests that failed count as errors only. */
+struct blk_stats {
+	struct blk_count {
+		uint64_t requests, bytes, ns, errors;
+	} read, write, flush, discard; /* write: with zeroes written */
+};
+
 int blk_open(struct blk **out, const struct blk_open *o, struct err *e) ATTR_MUST_USE;
 /* No request may be under way. NULL is allowed. Before the loop ends. */
 void blk_close(struct blk *b);
 const struct blk_info *blk_info(const struct blk *b);
 /* The loop that was given to blk_open. */
 struct loop *blk_loop(const struct blk *b);
+
+/* Loop thread. */
+const struct blk_stats *blk_stats(const struct blk *b);
+/* Numbers go on from those of the image that this one takes the place of. Loop thread. */
+void blk_stats_carry(struct blk *b, const struct blk_stats *from);
 
 /* Never fails here; the result comes with done, never before blk_submit returned. Loop thread. */
 void blk_submit(struct blk *b, struct blk_req *req);

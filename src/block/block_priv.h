@@ -63,6 +63,7 @@ struct blk {
 
 	/* loop thread */
 	bool in_event; /* the finished list is looked at before the loop sleeps */
+	struct blk_stats stats;
 	unsigned plugged;
 	unsigned under_way;        /* requests submitted and not done */
 	struct list finished; /* result is known, done is not yet called */

@@ -17,6 +17,8 @@ const struct command commands[] = {
 	{ "system_reset", cmd_system_reset },
 	{ "query-cpus-fast", cmd_query_cpus_fast },
 	{ "query-stats", cmd_query_stats },
+	{ "query-blockstats", cmd_query_blockstats },
+	{ "query-nics", cmd_query_nics },
 	{"balloon", cmd_balloon},
 	{"query-balloon", cmd_query_balloon},
 	{ "send-key", cmd_send_key },

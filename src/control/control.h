@@ -13,16 +13,32 @@
 #include "base/err.h"
 #include "core/vm.h"
 
+struct blk;
 struct control;
 struct display;
 struct input;
 struct loop;
+struct net;
 
 enum {
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_MESSAGE_MAX = 64 << 10,
 	CONTROL_OUTPUT_MAX = 1 << 20,
 	CONTROL_DEPTH_MAX = 32,
+};
+
+enum { CONTROL_ID_MAX = 32 };
+
+/* A disk or CD-ROM drive, and a network card, by name; borrowed for the moment. */
+struct control_disk {
+	const char *id;
+	const struct blk *blk; /* NULL: an empty drive */
+	bool removable;
+};
+struct control_nic {
+	const char *id;
+	const struct net *net; /* NULL: connected to nothing */
+	const uint8_t *mac;
 };
 
 /* What the commands act on. */
@@ -35,6 +51,9 @@ struct control_target {
 	/* The guest's memory in bytes; false when the machine has no balloon. */
 	bool (*balloon_set)(void *opaque, uint64_t bytes);
 	bool (*balloon_get)(void *opaque, uint64_t *bytes);
+	/* The n-th; false: there are fewer. NULL: there are none. */
+	bool (*disk)(void *opaque, unsigned n, struct control_disk *out);
+	bool (*nic)(void *opaque, unsigned n, struct control_nic *out);
 	void *opaque;
 };
 

@@ -61,7 +61,7 @@ json_t *command_version(void);
 int control_status_fd(const struct control *c);
 
 /* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c, control_input.c,
- * control_display.c */
+ * control_display.c, control_media.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);
 json_t *cmd_query_commands(struct command_call *call, struct err *e);
@@ -73,6 +73,8 @@ json_t *cmd_system_powerdown(struct command_call *call, struct err *e);
 json_t *cmd_system_reset(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
+json_t *cmd_query_blockstats(struct command_call *call, struct err *e);
+json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);
 json_t *cmd_send_key(struct command_call *call, struct err *e);

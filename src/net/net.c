@@ -12,8 +12,8 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "mac", "forward", "dns", "restrict", NULL };
-static const char *const tap_keys[] = { "mac", "tap", NULL };
+static const char *const user_keys[] = { "mac", "id", "forward", "dns", "restrict", NULL };
+static const char *const tap_keys[] = { "mac", "id", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -26,6 +26,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "kind", .kind = OPT_STRING, .positional = true },
 	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface, or fd:N" },
 	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
+	{ .key = "id", .kind = OPT_STRING, .help = "the card's name" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
@@ -90,6 +91,43 @@ int net_spec_mac(uint8_t mac[6], const char *spec, struct err *e)
 	ret = ret < 0 ? ret : text != NULL;
 	opts_free(&o);
 	return ret;
+}
+
+int net_spec_id(char *id, size_t size, const char *spec, struct err *e)
+{
+	struct opts o;
+	const char *text;
+	int ret = opts_parse(&o, keys, spec, e);
+
+	if (ret < 0)
+		return ret;
+	text = opts_string(&o, "id", "");
+	if (strlen(text) >= size)
+		ret = err_set(e, -EINVAL, "id=%s is longer than %zu characters", text, size - 1);
+	else
+		strcpy(id, text);
+	opts_free(&o);
+	return ret;
+}
+
+void net_count(const struct net *n, struct net_count *c, const struct iovec *iov, unsigned count)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		bytes += iov[i].iov_len;
+	c->packets++;
+	c->bytes += n->offloads && bytes > NET_VNET_HDR ? bytes - NET_VNET_HDR : bytes;
+}
+
+bool net_receive(struct net *n, const struct iovec *iov, unsigned count)
+{
+	if (!n->client) {
+		n->rx.dropped++;
+		return true;
+	}
+	net_count(n, &n->rx, iov, count);
+	return n->client->recv(n->client->opaque, iov, count);
 }
 
 void net_close(struct net *n)

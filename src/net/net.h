@@ -33,8 +33,13 @@ struct net_ops {
 	int (*set_offloads)(struct net *n, uint64_t virtio_features);
 };
 
+struct net_count {
+	uint64_t packets, bytes, dropped;
+};
+
 struct net {
 	const struct net_ops *ops;
+	struct net_count rx, tx; /* the card's view: rx went into the guest. Loop thread */
 	const struct net_client *client; /* set by the card before it uses the backend */
 	uint64_t offloads;               /* virtio-net feature bits this backend can do; 0: plain frames */
 	struct loop *loop;
@@ -54,11 +59,22 @@ void net_close(struct net *n); /* NULL is allowed */
 /* The card's address that a spec names ("user,mac=52:54:00:12:34:56"): 1 and the address, or 0 when it names none.
  * Errors: -EINVAL (no unicast address). */
 int net_spec_mac(uint8_t mac[6], const char *spec, struct err *e) ATTR_MUST_USE;
+/* The card's name that a spec gives it, "" when it gives none. */
+int net_spec_id(char *id, size_t size, const char *spec, struct err *e) ATTR_MUST_USE;
+
+/* Counts a frame with its header, if it has one. */
+void net_count(const struct net *n, struct net_count *c, const struct iovec *iov, unsigned count);
 
 static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)
 {
-	return n->ops->send(n, iov, count);
+	bool sent = n->ops->send(n, iov, count);
+
+	if (sent)
+		net_count(n, &n->tx, iov, count);
+	return sent;
 }
+/* For back ends: a frame to the card; false when it has no room for another. Without a card it is lost. */
+bool net_receive(struct net *n, const struct iovec *iov, unsigned count);
 static inline void net_rx_ready(struct net *n) { if (n->ops->rx_ready) n->ops->rx_ready(n); }
 
 #endif

@@ -51,7 +51,7 @@ static void receive(struct net_fd *n)
 			continue;
 		iov.iov_len = (size_t)len;
 		/* A frame that finds no room is lost, as on a real wire; the next ones wait in the kernel. */
-		if (n->net.client && !n->net.client->recv(n->net.client->opaque, &iov, 1))
+		if (!net_receive(&n->net, &iov, 1))
 			n->rx_paused = true;
 	}
 }

@@ -15,6 +15,8 @@ static const struct opt_desc keys[] = {
 	{ .key = "bus", .kind = OPT_STRING },
 	{ .key = "cache", .kind = OPT_STRING },
 	{ .key = "engine", .kind = OPT_STRING },
+	{ .key = "cdrom", .kind = OPT_BOOL },
+	{ .key = "id", .kind = OPT_STRING },
 	{ 0 },
 };
 
@@ -47,6 +49,17 @@ static int set_bus(struct disk *d, const char *name, struct err *e)
 	return 0;
 }
 
+static int set_name(struct disk *d, const struct opts *k, struct err *e)
+{
+	const char *id = opts_string(k, "id", "");
+
+	d->cdrom = opts_bool(k, "cdrom", false);
+	if (strlen(id) >= sizeof(d->id))
+		return err_set(e, -EINVAL, "id=%s is longer than %zu characters", id, sizeof(d->id) - 1);
+	strcpy(d->id, id);
+	return 0;
+}
+
 int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e)
 {
 	struct blk_open o = { .loop = loop, .path = path, .format = "raw", .read_only = true };
@@ -74,8 +87,14 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 	if (ret == 0)
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
-		ret = set_bus(out, opts_string(&k, "bus", "virtio"), e);
+		ret = set_bus(out, opts_string(&k, "bus", opts_bool(&k, "cdrom", false) ? "sata" : "virtio"), e);
 	if (ret == 0)
+		ret = set_name(out, &k, e);
+	if (ret == 0 && out->cdrom) {
+		ret = !out->sata ? err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata") : 0;
+		o.read_only = true;
+	}
+	if (ret == 0 && !(out->cdrom && !strcmp(o.path, "none")))
 		ret = blk_open(&out->blk, &o, e);
 	opts_free(&k);
 	return ret;

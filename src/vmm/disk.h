@@ -11,6 +11,7 @@ struct loop;
 struct disk {
 	struct blk *blk; /* NULL: an empty CD-ROM drive */
 	bool sata, cdrom;
+	char id[32]; /* empty: none given */
 };
 
 int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;

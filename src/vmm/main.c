@@ -14,6 +14,7 @@
 #include "sandbox/sandbox.h"
 #include "vmm/disk.h"
 #include "vmm/firmware.h"
+#include "vmm/media.h"
 #include "vmm/options.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct vmm {
 	uint8_t *video_rom;
 	struct board_config board_config;
 	struct board *board;
+	struct media media;
 	struct control *control;
 	struct gdb *gdb;
 	struct vm *vm;
@@ -77,6 +79,16 @@ static bool balloon_set(void *opaque, uint64_t bytes)
 static bool balloon_get(void *opaque, uint64_t *bytes)
 {
 	return board_balloon_get(((struct vmm *)opaque)->board, bytes);
+}
+
+static bool disk_at(void *opaque, unsigned n, struct control_disk *out)
+{
+	return media_disk_at(&((struct vmm *)opaque)->media, n, out);
+}
+
+static bool nic_at(void *opaque, unsigned n, struct control_nic *out)
+{
+	return media_nic_at(&((struct vmm *)opaque)->media, n, out);
 }
 
 static void quit(void *opaque)
@@ -146,13 +158,16 @@ static int open_nets(struct vmm *m, struct err *e)
 
 	for (unsigned n = 0; ret >= 0 && n < m->opt.net_count; n++) {
 		unsigned at = bc->net_count;
+		char id[CONTROL_ID_MAX] = "";
 
 		make_mac(bc->mac[at], m->opt.net[n], n);
 		ret = net_spec_mac(bc->mac[at], m->opt.net[n], e);
 		if (ret >= 0)
+			ret = net_spec_id(id, sizeof(id), m->opt.net[n], e);
+		if (ret >= 0)
 			ret = net_open(&bc->net[at], m->opt.net[n], m->loop, &helper, e);
 		if (ret == 0 && bc->net[at])
-			bc->net_count++;
+			ret = media_add_nic(&m->media, bc->net_count++, id, bc->net[at], bc->mac[at], e);
 	}
 	return ret < 0 ? err_wrap(e, "--net") : 0;
 }
@@ -173,7 +188,8 @@ static int open_disks(struct vmm *m, struct err *e)
 		if (ret == 0 && d.sata && !m->opt.board_pc)
 			ret = err_set(e, -EINVAL, "%s: SATA drives need --board pc", m->opt.disk[n]);
 		if (ret == 0)
-			bc->disk_count++;
+			ret = media_add_disk(&m->media, n, d.id, d.blk, d.cdrom, e);
+		bc->disk_count += d.blk || ret == 0;
 	}
 	return ret < 0 ? err_wrap(e, "--disk") : 0;
 }
@@ -281,6 +297,8 @@ static int open_control(struct vmm *m, struct err *e)
 		.quit = quit,
 		.balloon_set = balloon_set,
 		.balloon_get = balloon_get,
+		.disk = disk_at,
+		.nic = nic_at,
 		.opaque = m,
 	};
 

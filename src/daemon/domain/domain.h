@@ -57,6 +57,25 @@ enum domain_job {
 	JOB_MODIFY, /* a command is under way */
 };
 
+enum { DOMAIN_DISKS_MAX = 64, DOMAIN_NICS_MAX = 32, DOMAIN_DEVICE_MAX = 32 };
+
+/* What disks and network cards have done since the machine's start, as it said when it was last asked. */
+struct domain_sample {
+	unsigned disk_count, nic_count;
+	struct domain_disk_sample {
+		char id[DOMAIN_DEVICE_MAX];
+		uint64_t size; /* bytes */
+		struct domain_count {
+			uint64_t requests, bytes, ns;
+		} read, write, flush;
+		uint64_t errors;
+	} disk[DOMAIN_DISKS_MAX];
+	struct domain_nic_sample {
+		char id[DOMAIN_DEVICE_MAX];
+		uint64_t rx_bytes, rx_packets, rx_dropped, tx_bytes, tx_packets; /* rx: into the guest */
+	} nic[DOMAIN_NICS_MAX];
+};
+
 typedef void (*domain_done_fn)(void *opaque, const struct fault *f);
 
 struct domain {
@@ -79,6 +98,7 @@ struct domain {
 	pid_t vcpu_tid[DOMAIN_VCPUS_MAX]; /* the engine's threads, 0 where not known; what it says is not to be trusted
 					   */
 	unsigned vcpu_count;
+	struct domain_sample *sample; /* NULL: it was not asked yet */
 };
 
 /* What the faces are told. */
@@ -165,6 +185,12 @@ int domain_screenshot(struct domain *d, unsigned head, domain_picture_fn done, v
 /* A command of the control protocol to the running machine, under a job. */
 int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,
 		   struct fault *f);
+
+/* Asks the machine for its sample; done is called when it has come, or the machine is gone. -1: it cannot be asked. */
+int domain_sample(struct domain *d, void (*done)(void *opaque), void *opaque);
+/* Of the sample; NULL: it has none of this device. */
+const struct domain_disk_sample *domain_disk_sample(const struct domain *d, const struct domdef_disk *k);
+const struct domain_nic_sample *domain_nic_sample(const struct domain *d, const struct domdef_interface *i);
 
 /* The file of the firmware's variables: of the document, or ours. Removed, the next start makes a fresh one. */
 bool domain_nvram_exists(const struct domain *d);

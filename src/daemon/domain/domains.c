@@ -223,6 +223,7 @@ void domain_free(struct domain *d)
 	machine_free(d->machine);
 	domdef_free(d->def);
 	domdef_free(d->next);
+	free(d->sample);
 	free(d);
 	wake_all(&waiters);
 }

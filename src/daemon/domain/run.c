@@ -69,6 +69,8 @@ static void forget_run(struct domain *d)
 	note_remove(d->all, uuid);
 	machine_free(d->machine);
 	d->machine = NULL;
+	free(d->sample);
+	d->sample = NULL;
 	d->id = -1;
 	d->start_paused = d->destroying = d->reboot_wanted = d->guest_down = d->crashed = d->forget = false;
 	d->relaunching = false;

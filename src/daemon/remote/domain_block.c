@@ -15,8 +15,7 @@
 
 enum { BLOCK_PEEK_MAX = 4 << 20, BLOCK_RESIZE_BYTES = 1 };
 
-/* The file or device of a disk; NULL: it has none. */
-static const char *path_of(const struct daemon *daemon, const struct domdef_disk *k)
+const char *remote_disk_path(const struct daemon *daemon, const struct domdef_disk *k)
 {
 	switch (k->type) {
 	case DOM_SOURCE_FILE: return k->source.file;
@@ -31,7 +30,7 @@ static const char *find_disk(struct call *c, const struct domain *d, const char 
 {
 	for (unsigned n = 0; n < d->def->disks.n; n++) {
 		const struct domdef_disk *k = d->def->disks.v[n];
-		const char *path = path_of(c->opaque, k);
+		const char *path = remote_disk_path(c->opaque, k);
 
 		if (path && (!strcmp(path, name) || (k->target && !strcmp(k->target, name)))) {
 			*disk = k;
@@ -73,7 +72,7 @@ static int peek(struct call *c)
 
 /* The file's or device's own size, and where the document says that it is an image, what its header says of the disk.
  */
-static int measure(const char *path, const struct domdef_disk *k, uint64_t sizes[3])
+int remote_disk_measure(const char *path, const struct domdef_disk *k, uint64_t sizes[3])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret;
 	struct probe p = {0};
@@ -105,13 +104,133 @@ static int info(struct call *c)
 
 	if (!path || call_unknown_flags(c, 2, 0))
 		return CALL_FAILED;
-	ret = measure(path, k, sizes);
+	ret = remote_disk_measure(path, k, sizes);
 	if (ret < 0)
 		return fault_set(&c->fault, FAULT_SYSTEM, FROM_STORAGE, "cannot look at the image %s: %s", path,
 				 strerror(-ret));
 	for (unsigned n = 0; n < COUNT_OF(sizes); n++)
 		xdr_u64(&c->out, sizes[n]);
 	return CALL_DONE;
+}
+
+/* ---- counters ---- */
+
+/* The sum over the machine's disks where no name is given, as libvirt has it. */
+static const struct domdef_disk *counted(struct call *c, const struct domain *d)
+{
+	const char *name = call_s(c, 1);
+
+	for (unsigned n = 0; n < d->def->disks.n; n++) {
+		const struct domdef_disk *k = d->def->disks.v[n];
+		const char *path = remote_disk_path(c->opaque, k);
+
+		if ((k->target && !strcmp(k->target, name)) || (path && !strcmp(path, name)))
+			return k;
+	}
+	fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "invalid path: %.300s", name);
+	return NULL;
+}
+
+static void add_count(struct domain_count *sum, const struct domain_count *c)
+{
+	sum->requests += c->requests;
+	sum->bytes += c->bytes;
+	sum->ns += c->ns;
+}
+
+static bool find_sample(struct call *c, struct domain_disk_sample *out)
+{
+	const struct domain *d = remote_domain(c, 0);
+	const struct domdef_disk *k = NULL;
+	const struct domain_disk_sample *one;
+
+	*out = (struct domain_disk_sample){ 0 };
+	if (!d)
+		return false;
+	if (call_s(c, 1)[0]) {
+		k = counted(c, d);
+		one = k ? domain_disk_sample(d, k) : NULL;
+		if (one)
+			*out = *one;
+		else if (k)
+			fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, 
+				  "the machine does not tell what disk '%s' does", k->target ? k->target : "");
+		return one;
+	}
+	for (unsigned n = 0; d->sample && n < d->sample->disk_count; n++) {
+		add_count(&out->read, &d->sample->disk[n].read);
+		add_count(&out->write, &d->sample->disk[n].write);
+		add_count(&out->flush, &d->sample->disk[n].flush);
+		out->errors += d->sample->disk[n].errors;
+	}
+	return true;
+}
+
+static int sampled(struct call *c, int (*then)(struct call *c))
+{
+	struct domain *d = remote_domain(c, 0);
+	struct gathering *g;
+
+	if (!d)
+		return CALL_FAILED;
+	if (!d->machine)
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	g = gather_new(c, then);
+	if (!g)
+		return CALL_FAILED;
+	gather_add(g, d);
+	return gather_run(g);
+}
+
+static int put_stats(struct call *c)
+{
+	struct domain_disk_sample s;
+
+	if (!find_sample(c, &s))
+		return CALL_FAILED;
+	xdr_i64(&c->out, (int64_t)s.read.requests);
+	xdr_i64(&c->out, (int64_t)s.read.bytes);
+	xdr_i64(&c->out, (int64_t)s.write.requests);
+	xdr_i64(&c->out, (int64_t)s.write.bytes);
+	xdr_i64(&c->out, (int64_t)s.errors);
+	return CALL_DONE;
+}
+
+static int stats(struct call *c)
+{
+	return sampled(c, put_stats);
+}
+
+static int put_stats_flags(struct call *c)
+{
+	struct domain_disk_sample s;
+	int room = call_i(c, 2);
+
+	if (!find_sample(c, &s))
+		return CALL_FAILED;
+	const struct {
+		const char *field;
+		uint64_t value;
+	} rows[] = {
+		{ "wr_bytes", s.write.bytes }, { "wr_operations", s.write.requests }, { "rd_bytes", s.read.bytes },
+		{ "rd_operations", s.read.requests }, { "flush_operations", s.flush.requests },
+		{ "wr_total_times", s.write.ns }, { "rd_total_times", s.read.ns }, { "flush_total_times", s.flush.ns },
+		{ "errs", s.errors },
+	};
+	unsigned count = room < 0 ? 0 : (unsigned)room < COUNT_OF(rows) ? (unsigned)room : COUNT_OF(rows);
+
+	xdr_u32(&c->out, count);
+	for (unsigned n = 0; n < count; n++)
+		xdr_param_i64(&c->out, rows[n].field, (int64_t)rows[n].value);
+	xdr_i32(&c->out, (int)(room ? count : COUNT_OF(rows)));
+	return CALL_DONE;
+}
+
+static int stats_flags(struct call *c)
+{
+	enum { STRINGS = 4 };
+
+	return call_unknown_flags(c, 3, STRINGS) ? CALL_FAILED : sampled(c, put_stats_flags);
 }
 
 /* The engine takes a disk's size once, at its start. */
@@ -132,6 +251,8 @@ static int resize(struct call *c)
 
 const struct handler remote_domain_block[] = {
 	{"DOMAIN_GET_BLOCK_INFO", info},
+	{"DOMAIN_BLOCK_STATS", stats},
+	{"DOMAIN_BLOCK_STATS_FLAGS", stats_flags},
 	{"DOMAIN_BLOCK_PEEK", peek},
 	{"DOMAIN_BLOCK_RESIZE", resize},
 };

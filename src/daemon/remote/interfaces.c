@@ -19,32 +19,50 @@ static const struct domdef_interface *find_interface(const struct domain *d, con
 	return NULL;
 }
 
-/* What the host receives from the tap is what the guest sent. */
-static int interface_stats(struct call *c)
+/* What the host receives from the tap is what the guest sent. Without a tap the card itself has counted. */
+static int put_interface_stats(struct call *c)
 {
 	struct domain *d = remote_domain(c, 0);
 	const struct domdef_interface *i = d ? find_interface(d, call_s(c, 1)) : NULL;
+	const struct domain_nic_sample *s = i ? domain_nic_sample(d, i) : NULL;
 	const struct link_counters *k;
-	struct link_info l;
+	struct link_info l = { 0 };
 	struct err e = { 0 };
 
 	if (!d)
 		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	if (!i)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
 				 "invalid path, '%.60s' is not a known interface", call_s(c, 1));
-	if (!i->target)
-		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
-				 "interface %s has no device of the host's that counts", i->mac);
-	if (link_get(i->target, &l, &e) < 0)
+	if (i->target && link_get(i->target, &l, &e) < 0)
 		return fault_from_err(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, &e);
+	if (!i->target && !s)
+		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR,
+				 "the machine does not tell what interface %s does", i->mac);
+	if (!i->target)
+		l.counters = (struct link_counters){ .tx_bytes = s->rx_bytes, .tx_packets = s->rx_packets,
+			.tx_dropped = s->rx_dropped, .rx_bytes = s->tx_bytes, .rx_packets = s->tx_packets };
 	k = &l.counters;
 	for (unsigned n = 0; n < 8; n++)
 		xdr_i64(&c->out, (int64_t)(const uint64_t[]){ k->tx_bytes, k->tx_packets, k->tx_errors, k->tx_dropped,
 			k->rx_bytes, k->rx_packets, k->rx_errors, k->rx_dropped }[n]);
 	return CALL_DONE;
+}
+
+static int interface_stats(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+	struct gathering *g;
+
+	if (!d)
+		return CALL_FAILED;
+	if (!d->machine)
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	g = gather_new(c, put_interface_stats);
+	if (!g)
+		return CALL_FAILED;
+	gather_add(g, d);
+	return gather_run(g);
 }
 
 /* ---- addresses ---- */

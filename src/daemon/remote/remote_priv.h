@@ -25,6 +25,20 @@ void remote_done(void *opaque, const struct fault *f);
  */
 static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
 
+/*
+ * Runs `then` as the handler when the machines that were added have told what their devices did, or have not in time.
+ * gather_run's result is the handler's; it frees the gathering.
+ */
+struct gathering;
+struct gathering *gather_new(struct call *c, int (*then)(struct call *c)); /* NULL: call->fault is set */
+void gather_add(struct gathering *g, struct domain *d);
+int gather_run(struct gathering *g);
+
+/* The file or device of a disk; NULL: it has none. */
+const char *remote_disk_path(const struct daemon *daemon, const struct domdef_disk *k);
+/* Its allocation, capacity and physical size in bytes. 0, or a negative errno. */
+int remote_disk_measure(const char *path, const struct domdef_disk *k, uint64_t sizes[3]);
+
 /* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
 struct network *remote_network(struct call *c, unsigned n);
 void remote_put_network(struct xdr_out *o, const struct network *n);

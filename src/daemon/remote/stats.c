@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { STATS_STATE = 1, STATS_CPU = 2, STATS_BALLOON = 4, STATS_VCPU = 8, STATS_NET = 16, STATS_BLOCK = 32 };
+static const unsigned stats_known = STATS_STATE | STATS_CPU | STATS_BALLOON | STATS_VCPU | STATS_NET | STATS_BLOCK;
 /* Parts of libvirt's that are asked for with "all" and have no value here. */
 enum { STATS_OTHERS = 0x7c0 };
 enum { STATS_STRINGS = 4 }; /* the client can take texts among typed parameters */
@@ -15,6 +15,7 @@ enum { STATS_NOWAIT = 1 << 29, STATS_BACKING = 1 << 30 };
 static const uint32_t stats_enforce = UINT32_C(1) << 31;
 
 struct record {
+	const struct daemon *daemon;
 	struct xdr_out *out;
 	unsigned count;
 };
@@ -94,22 +95,37 @@ static void put_vcpus(struct record *r, const struct domain *d)
 }
 
 /* What the host receives from the tap is what the guest sent. */
-static void put_net(struct record *r, unsigned n, const char *tap)
+static void put_tap(struct record *r, unsigned n, const struct link_counters *k)
 {
-	struct link_info l;
+	const struct {
+		const char *field;
+		uint64_t value;
+	} rows[] = {
+		{ "rx.bytes", k->tx_bytes }, { "rx.pkts", k->tx_packets }, { "rx.errs", k->tx_errors },
+		{ "rx.drop", k->tx_dropped }, { "tx.bytes", k->rx_bytes }, { "tx.pkts", k->rx_packets },
+		{ "tx.errs", k->rx_errors }, { "tx.drop", k->rx_dropped },
+	};
 	char name[48];
 
-	put_string(r, indexed(name, "net", n, "name"), tap);
-	if (link_get(tap, &l, NULL) < 0)
+	for (unsigned i = 0; i < COUNT_OF(rows); i++)
+		put_u64(r, indexed(name, "net", n, rows[i].field), rows[i].value);
+}
+
+static void put_net(struct record *r, const struct domain *d, unsigned n, const struct domdef_interface *i)
+{
+	const struct domain_nic_sample *s = domain_nic_sample(d, i);
+	struct link_info l = { 0 };
+	char name[48];
+
+	put_string(r, indexed(name, "net", n, "name"), i->target ? i->target : i->mac ? i->mac : "");
+	if (i->target && link_get(i->target, &l, NULL) < 0)
 		return;
-	put_u64(r, indexed(name, "net", n, "rx.bytes"), l.counters.tx_bytes);
-	put_u64(r, indexed(name, "net", n, "rx.pkts"), l.counters.tx_packets);
-	put_u64(r, indexed(name, "net", n, "rx.errs"), l.counters.tx_errors);
-	put_u64(r, indexed(name, "net", n, "rx.drop"), l.counters.tx_dropped);
-	put_u64(r, indexed(name, "net", n, "tx.bytes"), l.counters.rx_bytes);
-	put_u64(r, indexed(name, "net", n, "tx.pkts"), l.counters.rx_packets);
-	put_u64(r, indexed(name, "net", n, "tx.errs"), l.counters.rx_errors);
-	put_u64(r, indexed(name, "net", n, "tx.drop"), l.counters.rx_dropped);
+	if (!i->target && !s)
+		return;
+	if (!i->target)
+		l.counters = (struct link_counters){ .tx_bytes = s->rx_bytes, .tx_packets = s->rx_packets,
+			.tx_dropped = s->rx_dropped, .rx_bytes = s->tx_bytes, .rx_packets = s->tx_packets };
+	put_tap(r, n, &l.counters);
 }
 
 static void put_nets(struct record *r, const struct domain *d)
@@ -118,29 +134,50 @@ static void put_nets(struct record *r, const struct domain *d)
 		return;
 	put_u32(r, "net.count", d->def->interfaces.n);
 	for (unsigned n = 0; n < d->def->interfaces.n; n++)
-		if (d->def->interfaces.v[n]->target)
-			put_net(r, n, d->def->interfaces.v[n]->target);
+		put_net(r, d, n, d->def->interfaces.v[n]);
+}
+
+static void put_disk_sample(struct record *r, unsigned n, const struct domain_disk_sample *s)
+{
+	const struct {
+		const char *field;
+		uint64_t value;
+	} rows[] = {
+		{ "rd.reqs", s->read.requests }, { "rd.bytes", s->read.bytes }, { "rd.times", s->read.ns },
+		{ "wr.reqs", s->write.requests }, { "wr.bytes", s->write.bytes }, { "wr.times", s->write.ns },
+		{ "fl.reqs", s->flush.requests }, { "fl.times", s->flush.ns }, { "errors", s->errors },
+	};
+	char name[48];
+
+	for (unsigned i = 0; i < COUNT_OF(rows); i++)
+		put_u64(r, indexed(name, "block", n, rows[i].field), rows[i].value);
+}
+
+static void put_disk(struct record *r, const struct domain *d, unsigned n, const struct domdef_disk *k)
+{
+	const char *path = remote_disk_path(r->daemon, k);
+	const struct domain_disk_sample *s = domain_active(d) ? domain_disk_sample(d, k) : NULL;
+	uint64_t sizes[3];
+	char name[48];
+
+	if (k->target)
+		put_string(r, indexed(name, "block", n, "name"), k->target);
+	if (path)
+		put_string(r, indexed(name, "block", n, "path"), path);
+	if (s)
+		put_disk_sample(r, n, s);
+	if (!path || remote_disk_measure(path, k, sizes) < 0)
+		return;
+	put_u64(r, indexed(name, "block", n, "allocation"), sizes[0]);
+	put_u64(r, indexed(name, "block", n, "capacity"), s && s->size ? s->size : sizes[1]);
+	put_u64(r, indexed(name, "block", n, "physical"), sizes[2]);
 }
 
 static void put_disks(struct record *r, const struct domain *d)
 {
-	char name[48];
-
 	put_u32(r, "block.count", d->def->disks.n);
-	for (unsigned n = 0; n < d->def->disks.n; n++) {
-		const struct domdef_disk *k = d->def->disks.v[n];
-		const char *path = k->source.file ? k->source.file : k->source.dev;
-		struct stat st;
-
-		if (k->target)
-			put_string(r, indexed(name, "block", n, "name"), k->target);
-		if (path)
-			put_string(r, indexed(name, "block", n, "path"), path);
-		if (!path || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		put_u64(r, indexed(name, "block", n, "allocation"), (uint64_t)st.st_blocks * 512);
-		put_u64(r, indexed(name, "block", n, "physical"), (uint64_t)st.st_size);
-	}
+	for (unsigned n = 0; n < d->def->disks.n; n++)
+		put_disk(r, d, n, d->def->disks.v[n]);
 }
 
 static const struct {
@@ -153,13 +190,14 @@ static const struct {
 
 struct all {
 	struct call *call;
+	struct gathering *gathering;
 	unsigned stats, listed, count;
 };
 
 static void put_record(void *opaque, struct domain *d)
 {
 	struct all *a = opaque;
-	struct record r = { .out = &a->call->out };
+	struct record r = { .daemon = a->call->opaque, .out = &a->call->out };
 	size_t hole;
 
 	if (!remote_listed(d, a->listed))
@@ -173,25 +211,46 @@ static void put_record(void *opaque, struct domain *d)
 	a->count++;
 }
 
-/* Domains that are named and gone are left out. */
-static void put_named(struct all *a, const struct value *names)
+/* f for each domain that the call names, or all. */
+static void each(struct call *c, struct all *a, void (*f)(void *opaque, struct domain *d))
 {
-	struct daemon *daemon = a->call->opaque;
+	struct daemon *daemon = c->opaque;
+	const struct value *names = call_arg(c, 0);
 
 	for (unsigned n = 0; n < names->count; n++) {
 		struct domain *d = domain_by_uuid(daemon->domains, names->items[n].items[1].x);
 
-		if (d)
-			put_record(a, d);
+		if (d) /* those that are gone are left out */
+			f(a, d);
 	}
+	if (!names->count)
+		domains_each(daemon->domains, f, a);
+}
+
+static int put_all(struct call *c)
+{
+	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & 0xff };
+	size_t hole = xdr_hole(&c->out);
+
+	if (!a.stats)
+		a.stats = stats_known;
+	each(c, &a, put_record);
+	xdr_fill(&c->out, hole, a.count);
+	return CALL_DONE;
+}
+
+static void ask(void *opaque, struct domain *d)
+{
+	struct all *a = opaque;
+
+	if (d->machine && remote_listed(d, a->listed))
+		gather_add(a->gathering, d);
 }
 
 static int get_all(struct call *c)
 {
-	struct daemon *daemon = c->opaque;
 	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & 0xff };
-	const unsigned known = STATS_STATE | STATS_CPU | STATS_BALLOON | STATS_VCPU | STATS_NET | STATS_BLOCK;
-	size_t hole;
+	const unsigned known = stats_known;
 
 	if (call_unknown_flags(c, 2, 0xff | STATS_NOWAIT | STATS_BACKING | stats_enforce))
 		return CALL_FAILED;
@@ -203,13 +262,13 @@ static int get_all(struct call *c)
 	if (a.stats & ~(known | STATS_OTHERS))
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR, "unknown statistics: 0x%x",
 				 a.stats);
-	hole = xdr_hole(&c->out);
-	if (call_arg(c, 0)->count)
-		put_named(&a, call_arg(c, 0));
-	else
-		domains_each(daemon->domains, put_record, &a);
-	xdr_fill(&c->out, hole, a.count);
-	return CALL_DONE;
+	if (!(a.stats & (STATS_NET | STATS_BLOCK)))
+		return put_all(c);
+	a.gathering = gather_new(c, put_all);
+	if (!a.gathering)
+		return CALL_FAILED;
+	each(c, &a, ask);
+	return gather_run(a.gathering);
 }
 
 /* ---- one kind each ---- */

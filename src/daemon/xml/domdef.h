@@ -503,6 +503,12 @@ int domdef_device_update(struct domdef *d, struct domdef_device *dev, bool live,
 
 /* ---- the machine that panal-vmm makes of it ---- */
 
+/* What panal-vmm calls a disk and a card: by target and address, which are unique in a machine and stay. False: it has
+ * none that will do. */
+enum { DOMDEF_ID_MAX = 32 };
+bool domdef_disk_id(const struct domdef_disk *k, char out[DOMDEF_ID_MAX]);
+bool domdef_nic_id(const struct domdef_interface *i, char out[DOMDEF_ID_MAX]);
+
 /* What the daemon prepared for this start. Strings are borrowed. */
 struct domdef_place {
 	const char *control;                     /* socket of the control protocol */

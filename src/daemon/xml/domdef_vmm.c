@@ -324,6 +324,37 @@ static void make_slots(struct making *m)
 		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST);
 }
 
+/* ---- names ---- */
+
+bool domdef_disk_id(const struct domdef_disk *k, char out[DOMDEF_ID_MAX])
+{
+	size_t len = k->target ? strlen(k->target) : 0;
+
+	if (!len || len >= DOMDEF_ID_MAX ||
+	    k->target[strspn(k->target, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")])
+		return false;
+	strcpy(out, k->target);
+	return true;
+}
+
+bool domdef_nic_id(const struct domdef_interface *i, char out[DOMDEF_ID_MAX])
+{
+	unsigned b[6];
+
+	if (!i->mac || sscanf(i->mac, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
+		return false;
+	snprintf(out, DOMDEF_ID_MAX, "net-%02x%02x%02x%02x%02x%02x", b[0] & 0xff, b[1] & 0xff, b[2] & 0xff, b[3] & 0xff,
+		 b[4] & 0xff, b[5] & 0xff);
+	return true;
+}
+
+/* ",id=NAME" or nothing. */
+static const char *id_part(bool has, const char *id, char out[DOMDEF_ID_MAX + 8])
+{
+	snprintf(out, DOMDEF_ID_MAX + 8, "%s%s", has ? ",id=" : "", has ? id : "");
+	return out;
+}
+
 /* ---- disks ---- */
 
 static const char *disk_path(struct making *m, const struct domdef_disk *k)
@@ -414,27 +445,25 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 {
 	const char *path = disk_path(m, k);
 	bool cache = k->cache && strcmp(k->cache, "default");
-	char *text;
+	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8];
 
 	if (k->device != DOM_DISK_DISK && !path) {
 		if (k->device == DOM_DISK_CDROM && on_sata(m, k))
-			arg(m, "--cdrom=none");
+			arg(m, "--disk=none,cdrom%s", id_part(domdef_disk_id(k, id), id, part));
 		else
 			note(m, "drive %s: it is empty and left out", k->target);
 		return;
 	}
 	if (!drive_possible(m, k) || !contents_possible(m, k, path))
 		return;
-	if (k->device == DOM_DISK_CDROM) {
-		arg(m, "--cdrom=%s", path);
-		return;
-	}
+	id_part(domdef_disk_id(k, id), id, part);
 	text = doubled(path);
 	if (!text)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s%s", text, k->format, k->bus == DOM_BUS_SATA ? ",bus=sata" : "",
-		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "", cache ? k->cache : "");
+		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s", text, k->format,
+		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", k->bus == DOM_BUS_SATA ? ",bus=sata" : "",
+		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "", cache ? k->cache : "", part);
 	free(text);
 	if (k->bus == DOM_BUS_VIRTIO)
 		at_place(m, &k->dev);
@@ -473,20 +502,35 @@ static void make_disks(struct making *m)
 
 /* ---- networks ---- */
 
+/* Of several cards with one address only the first has the name. */
+static const char *nic_part(const struct making *m, const struct domdef_interface *i, char out[DOMDEF_ID_MAX + 8])
+{
+	char id[DOMDEF_ID_MAX], other[DOMDEF_ID_MAX];
+	bool has = domdef_nic_id(i, id);
+
+	for (unsigned n = 0; has && n < m->d->interfaces.n && m->d->interfaces.v[n] != i; n++)
+		if (domdef_nic_id(m->d->interfaces.v[n], other) && !strcmp(id, other))
+			has = false;
+	return id_part(has, id, out);
+}
+
 static void make_user_net(struct making *m, const struct domdef_interface *i)
 {
+	char part[DOMDEF_ID_MAX + 8];
 	struct buf forwards;
 
 	buf_init(&forwards, 64 << 10);
 	if (m->ret == 0)
 		m->ret = domdef_forwards(i, &forwards, m->e);
-	arg(m, "--net=user,mac=%s%.*s", i->mac, (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
+	arg(m, "--net=user,mac=%s%s%.*s", i->mac, nic_part(m, i, part),
+	    (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
 	buf_free(&forwards);
 }
 
 static void make_interface(struct making *m, const struct domdef_interface *i)
 {
 	const char *tap = NULL;
+	char part[DOMDEF_ID_MAX + 8];
 
 	if (i->model && strcmp(i->model, "virtio"))
 		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio' is", i->model, i->mac);
@@ -499,7 +543,7 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 			return refuse(
 				m, "this type of network interface (%s) is not possible; network, bridge and user are",
 				i->mac);
-		arg(m, "--net=tap=%s,mac=%s", tap, i->mac);
+		arg(m, "--net=tap=%s,mac=%s%s", tap, i->mac, nic_part(m, i, part));
 	}
 	if (i->filterref.n || i->vlan.n || i->virtualport.n)
 		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);

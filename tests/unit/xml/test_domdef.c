@@ -349,7 +349,7 @@ static void arguments_follow(void **state)
 		strcat(strcat(all, args.argv[n]), " ");
 	assert_null(args.argv[args.argc]);
 	assert_string_equal(all, "--board=micro --kernel=/k --memory=65536K --cpus=4,sockets=1,cores=2,threads=2 "
-	                    "--accel=auto --disk=/a,,b,format=raw,readonly --serial=none --pci-slots=1 ");
+	                    "--accel=auto --disk=/a,,b,format=raw,readonly,id=vda --serial=none --pci-slots=1 ");
 	domdef_args_free(&args);
 	domdef_free(d);
 }
@@ -380,7 +380,8 @@ static void firmware_boots_without_a_kernel(void **state)
 
 	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
 	                    "--firmware=uefi --firmware-vars=/n --memory=65536K --cpus=1 --accel=soft "
-	                    "--disk=/a,format=raw --net=user,mac=52:54:00:00:00:01 --serial=none --balloon "
+	                    "--disk=/a,format=raw,id=vda "
+	                    "--net=user,mac=52:54:00:00:00:01,id=net-525400000001 --serial=none --balloon "
 	                    "--pci-slots=3,1,4 ");
 	assert_int_equal(args.note_count, 2);
 	has(args.note[1], "slots 1 to 24");
@@ -403,7 +404,9 @@ static void drives_of_a_pc(void **state)
 
 	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
 	                    "--firmware=bios --memory=65536K --cpus=1 --accel=auto "
-	                    "--disk=/a,format=qcow2,bus=sata --cdrom=/c,d --cdrom=none --serial=none ");
+	                    "--disk=/a,format=qcow2,bus=sata,id=sda "
+	                    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb --disk=none,cdrom,id=sdc "
+	                    "--serial=none ");
 	domdef_args_free(&args);
 	free(all);
 }
@@ -428,7 +431,8 @@ static void ports_are_forwarded(void **state)
 			     "<range start='8000' end='8001'/></portForward>"
 			     "<portForward proto='udp'><range start='53'/></portForward></interface>"), &args);
 
-	has(all, "--net=user,mac=52:54:00:00:00:01,forward=tcp:0.0.0.0:2222:22,forward=tcp:0.0.0.0:8000:8000,"
+	has(all, "--net=user,mac=52:54:00:00:00:01,id=net-525400000001,"
+	    "forward=tcp:0.0.0.0:2222:22,forward=tcp:0.0.0.0:8000:8000,"
 		 "forward=tcp:0.0.0.0:8001:8001,forward=udp:53:53 ");
 	domdef_args_free(&args);
 	free(all);

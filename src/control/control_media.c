@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What disks and network cards have done. */
+#include "control/control_priv.h"
+
+#include "block/block.h"
+#include "net/net.h"
+
+#include <stdio.h>
+
+static void put(json_t *o, const char *name, uint64_t value)
+{
+	json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
+static json_t *disk_numbers(const struct blk *b)
+{
+	static const struct blk_stats none;
+	const struct blk_stats *s = b ? blk_stats(b) : &none;
+	const struct {
+		const char *name, *operations;
+		const struct blk_count *count;
+	} kinds[] = { { "rd", "rd_operations", &s->read }, { "wr", "wr_operations", &s->write },
+		      { "flush", "flush_operations", &s->flush }, { "unmap", "unmap_operations", &s->discard } };
+	json_t *o = json_object();
+	char name[32];
+
+	for (unsigned n = 0; n < COUNT_OF(kinds); n++) {
+		put(o, kinds[n].operations, kinds[n].count->requests);
+		snprintf(name, sizeof(name), "%s_total_time_ns", kinds[n].name);
+		put(o, name, kinds[n].count->ns);
+		snprintf(name, sizeof(name), "failed_%s_operations", kinds[n].name);
+		put(o, name, kinds[n].count->errors);
+		if (kinds[n].count == &s->flush)
+			continue;
+		snprintf(name, sizeof(name), "%s_bytes", kinds[n].name);
+		put(o, name, kinds[n].count->bytes);
+	}
+	return o;
+}
+
+/* As in QMP, one object a disk, in the order of the command line; size, and whether there is an image in the drive, are
+ * ours. */
+json_t *cmd_query_blockstats(struct command_call *call, struct err *e)
+{
+	json_t *list = json_array();
+	struct control_disk d;
+
+	for (unsigned n = 0; call->target->disk && call->target->disk(call->target->opaque, n, &d); n++)
+		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:I, s:o}", "device", d.id, "removable",
+						      (int)d.removable, "inserted", d.blk != NULL, "size",
+						      (json_int_t)(d.blk ? blk_info(d.blk)->size : 0), "stats",
+						      disk_numbers(d.blk)));
+	return list;
+}
+
+/* One object a network card; "rx" is what went into the guest. */
+json_t *cmd_query_nics(struct command_call *call, struct err *e)
+{
+	json_t *list = json_array();
+	struct control_nic c;
+	char mac[18];
+
+	for (unsigned n = 0; call->target->nic && call->target->nic(call->target->opaque, n, &c); n++) {
+		json_t *o = json_object();
+		static const struct net_count none;
+		const struct net_count *rx = c.net ? &c.net->rx : &none, *tx = c.net ? &c.net->tx : &none;
+
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", c.mac[0], c.mac[1], c.mac[2], c.mac[3],
+			 c.mac[4], c.mac[5]);
+		put(o, "rx_bytes", rx->bytes);
+		put(o, "rx_packets", rx->packets);
+		put(o, "rx_dropped", rx->dropped);
+		put(o, "tx_bytes", tx->bytes);
+		put(o, "tx_packets", tx->packets);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "device", c.id, "mac", mac, "stats", o));
+	}
+	return list;
+}

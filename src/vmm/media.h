@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The machine's disks and network cards by name, for the control socket. The back ends belong to the devices; here is
+ * what they are called. Main loop.
+ */
+#ifndef PANAL_VMM_MEDIA_H
+#define PANAL_VMM_MEDIA_H
+
+#include "arch/x86/board.h"
+#include "control/control.h"
+
+struct media {
+	struct media_disk {
+		char id[CONTROL_ID_MAX]; /* empty: no disk here */
+		struct blk *blk;         /* NULL: an empty CD-ROM drive */
+		bool cdrom;
+	} disk[BOARD_DISK_MAX];
+	struct media_nic {
+		char id[CONTROL_ID_MAX];
+		struct net *net; /* NULL: connected to nothing */
+		uint8_t mac[6];
+	} nic[BOARD_NET_MAX];
+};
+
+/* id empty: "disk0", "nic0" by its place n in the list. -EEXIST: the name is taken; -EINVAL: it is no name. */
+int media_add_disk(struct media *m, unsigned n, const char *id, struct blk *blk, bool cdrom, struct err *e)
+	ATTR_MUST_USE;
+int media_add_nic(struct media *m, unsigned n, const char *id, struct net *net, const uint8_t mac[6], struct err *e)
+	ATTR_MUST_USE;
+
+/* The n-th there is; false: there are fewer. For struct control_target. */
+bool media_disk_at(const struct media *m, unsigned n, struct control_disk *out);
+bool media_nic_at(const struct media *m, unsigned n, struct control_nic *out);
+
+#endif
