@@ -330,11 +330,9 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 		return XLATE_NEXT;
 	case XEXIT_BAIL: return bail(c, xb, number, b, at);
 	case XEXIT_PLAIN:
-		if (make_plain(c, x, xb, number)) {
-			c->instructions -= xb->count;
-			c->s.rip = xb->rip;
-			return XLATE_NEXT;
-		}
+		/* Not to the loop: the flags may be dead here. */
+		if (!make_plain(c, x, xb, number))
+			x->from = 0;
 		return bail(c, xb, 0, b, at);
 	case XEXIT_MID: return mid(c, xb, number);
 	default:

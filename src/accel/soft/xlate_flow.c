@@ -26,6 +26,25 @@ static void put_stub(struct xgen *g, unsigned exit, unsigned reason, const uint8
 	x_jmp(g->t, leave);
 }
 
+/* To the block's own start, where what was checked holds still. False: not so. */
+static bool again(struct xgen *g, uint64_t target)
+{
+	struct xtext *t = g->t;
+	if (target != g->xb->rip || !g->again || g->vectors < g->again_vectors || g->x87 < g->again_x87)
+		return false;
+	if (g->flags == XFORM_HOST && !g->dead)
+		X_PUT(t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
+	xgen_fip(g);
+	x_gs(t, true, 0x83, 0, AT(instructions)); /* add qword gs:[instructions], imm */
+	x_byte(t, g->xb->count);
+	xgen_attention(g);
+	x_jcc_to(t, 4, g->again);
+	struct xcold *k = xgen_cold(g, g->dead ? XCOLD_BAIL : XCOLD_LEAVE, x_jmp_forward(t), 0);
+	k->what = XEXIT_STALE | 1 << 8;
+	k->fip = 0;
+	return true;
+}
+
 /* The jump leads to the exit's stub first. Into another page the flags go saved, since
  * the mapping is checked there. */
 void xflow_direct(struct xgen *g, uint64_t target)
@@ -33,6 +52,10 @@ void xflow_direct(struct xgen *g, uint64_t target)
 	unsigned before = g->flags;
 	uint64_t fip = g->fip;
 	bool counted = g->counted, cross = g->xb->b->second.host || (g->xb->rip ^ target) >> 12;
+	if (again(g, target)) {
+		g->fip = fip;
+		return;
+	}
 	if (cross)
 		xgen_flags_lose(g);
 	xgen_count(g);

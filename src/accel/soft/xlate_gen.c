@@ -34,9 +34,10 @@ void xgen_flags_load(struct xgen *g)
 
 void xgen_flags_lose(struct xgen *g)
 {
-	if (!(g->flags & XFORM_SAVED))
+	if (g->flags == XFORM_HOST)
 		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
-	g->flags = XFORM_SAVED;
+	if (g->flags != XFORM_NONE)
+		g->flags = XFORM_SAVED;
 	xgen_count(g);
 }
 
@@ -265,9 +266,27 @@ static void mapping(struct xgen *g)
 	x_gs(t, false, 0x3b, HOST_R14, AT(tlb.map_gen[tlb_half(g->xb->rip)]));
 }
 
+/* Are the flags at the start written before anybody can see them? Then whatever leaves the block there leaves it to the
+ * interpreter, at its first instruction, and no interrupt comes before that is through. */
+static bool flags_dead(const struct xgen *g)
+{
+	for (unsigned n = 0; n < g->count && !g->xb->b->second.host; n++) {
+		const struct xinsn *in = &g->in[n];
+		if (in->loads || in->stores || in->x87 || in->level || in->kind == XK_HELPER || in->kind == XK_DIV)
+			return false;
+		if (in->flags == XF_WRITE)
+			return n < g->xb->part[0].b->count;
+		if (in->flags != XF_NONE || ends(in))
+			return false;
+	}
+	return false;
+}
+
 /* Where the flags had best be at the start: what the first instruction that concerns itself with them wants. */
 static unsigned first_form(struct xgen *g)
 {
+	if (g->dead)
+		return XFORM_NONE;
 	if (g->poll || g->xb->b->second.host)
 		return XFORM_SAVED;
 	for (unsigned n = 0; n < g->count; n++) {
@@ -275,8 +294,6 @@ static unsigned first_form(struct xgen *g)
 		if (in->loads || in->stores || in->level || in->x87 || in->kind == XK_HELPER || in->kind == XK_DIV ||
 		    in->kind >= XK_CALL)
 			return XFORM_SAVED;
-		if (in->flags == XF_WRITE)
-			return XFORM_NONE;
 		if (in->flags != XF_NONE || (ends(in) && !in->follow))
 			return XFORM_HOST;
 	}
@@ -348,14 +365,19 @@ static void gen_version(struct xgen *g, bool stack)
 	gen_end(g);
 }
 
+void xgen_attention(struct xgen *g)
+{
+	x_load(g->t, HOST_R14, AT(v));
+	x_mem(g->t, false, 0x83, 7, HOST_R14, (int32_t)offsetof(struct vcpu, attention)); /* cmp dword [attention], 0 */
+	x_byte(g->t, 0);
+}
+
 static void gen_poll(struct xgen *g)
 {
-	struct xtext *t = g->t;
 	xgen_flags_lose(g);
-	x_load(t, HOST_R14, AT(v));
-	x_mem(t, false, 0x83, 7, HOST_R14, (int32_t)offsetof(struct vcpu, attention)); /* cmp dword [attention], 0 */
-	x_byte(t, 0);
-	xgen_cold(g, XCOLD_LEAVE, x_jcc(t, 5), 0)->what = XEXIT_STALE | 1 << 8;
+	xgen_attention(g);
+	struct xcold *k = xgen_cold(g, g->dead ? XCOLD_BAIL : XCOLD_LEAVE, x_jcc(g->t, 5), 0);
+	k->what = XEXIT_STALE | 1 << 8;
 }
 
 static void gen_colds(struct xgen *g, struct xtext *t)
@@ -366,6 +388,25 @@ static void gen_colds(struct xgen *g, struct xtext *t)
 	x_jmp(t, g->x->leave);
 	for (unsigned n = 0; n < g->cold_count && !g->failed && !t->overflow; n++)
 		xflow_cold(g, &g->cold[n], leave);
+}
+
+/* A branch to the block's own start comes in here: attention is looked at where it is. */
+static void set_again(struct xgen *g)
+{
+	if (!g->poll || g->xb->b->second.host || g->x->each_block)
+		return;
+	g->again = x_rx(g->t);
+	g->again_vectors = g->vectors;
+	g->again_x87 = g->x87;
+}
+
+/* Does what was found out about the stack's page hold at the block's end? */
+static bool stack_stays(const struct xgen *g)
+{
+	for (unsigned n = 0; n < g->count; n++)
+		if (g->in[n].kind == XK_HELPER || g->in[n].writes >> X86_RSP & 1)
+			return false;
+	return true;
 }
 
 /* The stack accesses are checked at once, or one by one in the plain version, which goes on where that check failed. */
@@ -382,8 +423,11 @@ static void gen_body(struct xgen *g)
 	if (g->poll)
 		gen_poll(g);
 	vec_check(g, 0);
+	set_again(g);
 	if (stack)
 		xstack_check(g, &s);
+	if (stack && g->again && stack_stays(g))
+		g->again = x_rx(g->t);
 	gen_version(g, stack);
 }
 
@@ -461,6 +505,15 @@ static struct block *known(struct xgen *g, uint64_t rip)
 	return b;
 }
 
+/* Does a part begin at rip? */
+static bool is_part(const struct xgen *g, uint64_t rip)
+{
+	for (unsigned n = 0; n < g->xb->parts; n++)
+		if (g->xb->rip + (uint64_t)(g->xb->part[n].b->host - g->xb->host) == rip)
+			return true;
+	return false;
+}
+
 static unsigned heat(const struct block *b)
 {
 	return !b ? 0 : b->x ? UINT16_MAX : b->heat;
@@ -475,7 +528,10 @@ static struct block *follow(struct xgen *g, uint64_t *rip)
 		target = known(g, target_of(in));
 	if (in->kind >= XK_RET || in->kind == XK_HELPER)
 		return NULL;
-	if (in->kind == XK_JMP || in->kind == XK_CALL || (in->kind == XK_JCC && heat(target) > heat(next)))
+	if (in->kind == XK_JCC && (is_part(g, target_of(in)) || is_part(g, in->rip + in->i->len)))
+		return NULL; /* a loop's last branch */
+	bool back = in->kind == XK_JCC && target_of(in) <= in->rip;
+	if (in->kind == XK_JMP || in->kind == XK_CALL || (in->kind == XK_JCC && heat(target) + back > heat(next)))
 		next = NULL;
 	else
 		target = NULL;
@@ -535,6 +591,8 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 		return false;
 	xb->count = (uint8_t)g->count;
 	g->poll = jumps_back(g);
+	g->dead = flags_dead(g);
+	g->again = NULL;
 	if (xb->plain)
 		gen_plain_entry(g);
 	else

@@ -62,6 +62,12 @@ struct xgen {
 	bool poll;            /* the block may jump back */
 	unsigned vectors;     /* level of the vector registers that was asked for; x87 too */
 	bool x87;
+	/* Where a branch to the block's own start goes, after a look for attention, and what it relies on there. NULL: it
+	 * goes the way of all others. */
+	const uint8_t *again;
+	unsigned again_vectors;
+	bool again_x87;
+	bool dead;            /* flags at the block's start: written before anybody can see them */
 	uint64_t fip;
 	struct xcold cold[XCOLDS];
 	unsigned cold_count;
@@ -76,6 +82,8 @@ void xgen_flags_before(struct xgen *g, const struct xinsn *in);
 void xgen_flags_after(struct xgen *g, const struct xinsn *in);
 void xgen_count(struct xgen *g); /* adds up the block's instructions, once */
 void xgen_fip(struct xgen *g);   /* stores what is not stored yet */
+/* Compares attention with 0; uses R14, loses the flags. */
+void xgen_attention(struct xgen *g);
 
 /* ---- xlate_mem.c ---- */
 struct xplace xmem_place(const struct xgen *g, const struct xinsn *in);
