@@ -43,6 +43,7 @@ enum {
 	MODE_DEBUG = 1 << 12,    /* a debugger waits for something: debug.c */
 };
 
+enum { XPLACES = 16 };          /* soft_cpu.x_place */
 enum { XSAVE_COMPONENTS = 19 }; /* to AMX's, the last that XCR0 has bits for */
 
 struct soft_cpu {
@@ -95,6 +96,7 @@ struct soft_cpu {
 	uint64_t x_host_gs;    /* base of GS outside of the run loop */
 	/* The page of the stack that blocks check their stack accesses against: its linear address and what makes it the
 	 * host's. Its write translation was in the TLB when C was called last, or looked up since. */
+	uint64_t x_place[XPLACES]; /* addresses of the host's, within a block */
 	uint64_t x_stack_page, x_stack_addend, x_stack_bad; /* bad: all ones when there is none, else 0 */
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 

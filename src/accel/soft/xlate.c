@@ -81,6 +81,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	x->hot = o->hot;
 	x->each_block = o->each_block;
 	x->sight = sight;
+	x->bmi2 = __builtin_cpu_supports("bmi2");
 	x->shift_writes_all = shift_writes_all();
 	c->x_host_mxcsr = 0x1f80;
 	fixed_stubs(c, x);
@@ -199,16 +200,33 @@ static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct bloc
 	return xb;
 }
 
-/* The version of xb that its exit wants, which checks each access to the stack; false: not now. */
-static bool make_plain(struct soft_cpu *c, struct xlate *x, const struct xblock *xb, unsigned exit)
+/* The version of xb that its exit wants, which checks each access to the stack. */
+static void make_plain(struct soft_cpu *c, struct xlate *x, const struct xblock *xb, unsigned exit)
 {
 	if (full(x) || !xb->code)
-		return false;
+		return;
 	struct xblock *plain = make(c, x, &(struct xblock){ .b = xb->b, .rip = xb->rip, .host = xb->host, .mode = xb->mode,
 							    .gen = xb->gen, .epoch = xb->epoch, .plain = true });
 	if (plain)
 		xlink_join(x, exit, plain);
-	return plain;
+}
+
+enum { MIDDLE_TRIES = 4 };
+
+/* Code for what follows in xb from instruction e->at on, which checks each access; for an exit that is taken often. */
+static void make_middle(struct soft_cpu *c, struct xlate *x, const struct xblock *xb, unsigned exit)
+{
+	struct xexit *e = &x->exit[exit];
+	if (++e->tries < MIDDLE_TRIES || full(x) || !xb->code)
+		return;
+	struct block *b = block_ahead(c, xb->host + (int64_t)(e->target - xb->rip));
+	if (!b || b->once || b->gen != xb->gen || b->mode != xb->mode)
+		return;
+	struct xblock *plain = make(c, x, &(struct xblock){ .b = b, .rip = e->target, .host = b->host, .mode = xb->mode,
+							    .gen = xb->gen, .epoch = xb->epoch, .plain = true, .middle = true,
+							    .adjust = (int16_t)(e->at - xb->count) });
+	if (plain)
+		xlink_join(x, exit, plain);
 }
 
 /* The exit that led here goes straight to xb from now on. */
@@ -331,9 +349,13 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	case XEXIT_BAIL: return bail(c, xb, number, b, at);
 	case XEXIT_PLAIN:
 		/* Not to the loop: the flags may be dead here. */
-		if (!make_plain(c, x, xb, number))
-			x->from = 0;
+		make_plain(c, x, xb, number);
 		return bail(c, xb, 0, b, at);
+	case XEXIT_MIDDLE: {
+		unsigned n = x->exit[number].at;
+		make_middle(c, x, xb, number);
+		return bail(c, xb, n, b, at);
+	}
 	case XEXIT_MID: return mid(c, xb, number);
 	default:
 		if (number) /* they were counted already */

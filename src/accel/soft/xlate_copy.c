@@ -151,7 +151,7 @@ static void borrow(struct xgen *g, const struct xinsn *in, struct copy *k)
 		if (in->reads >> r & 1)
 			x_load(g->t, scratch, XFRAME_GPR(r));
 		if (scratch == HOST_R15)
-			g->stack_in_r15 = false;
+			g->r15 = XR15_NONE;
 		k->host[r] = (uint8_t)scratch--;
 	}
 }
@@ -221,7 +221,7 @@ void xcopy_div(struct xgen *g, unsigned n)
 	} else {
 		x_rr(t, wide, 0x89, xframe_host[in->i->rm], HOST_R15);
 	}
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 	if (sign) {
 		x_mem(t, wide, 0x8d, HOST_R14, HOST_R15, 1); /* neither 0 nor -1 */
 		x_rr(t, wide, 0x83, 7, HOST_R14);

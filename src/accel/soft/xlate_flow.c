@@ -140,7 +140,7 @@ void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
 	if (disp)
 		x_lea(t, XFRAME_RSP, XFRAME_RSP, disp);
 	X_PUT(t, 0x41, 0xff, 0x67, 8); /* jmp [r15 + 8] */
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 }
 
 /* What is in the table is canonical. */
@@ -152,7 +152,7 @@ static void check_canonical(struct xgen *g, unsigned n)
 	X_PUT(t, 0x49, 0xc1, 0xff, 16); /* sar r15, 16 */
 	x_rr(t, true, 0x39, HOST_R14, HOST_R15);
 	xgen_cold(g, XCOLD_BAIL, x_jcc(t, 5), n);
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 }
 
 static void cold_indirect(struct xgen *g, const struct xcold *k, const uint8_t *leave)
@@ -206,6 +206,30 @@ static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *lea
 	put_stub(g, exit, XEXIT_PLAIN, leave);
 }
 
+/* What is not there, or lies over a page's end: on with code that checks each access. What the first access alone would not
+ * have asked for is not asked for here. */
+static void cold_group(struct xgen *g, const struct xcold *k, const uint8_t *leave)
+{
+	struct xtext *t = g->t;
+	const struct xgroup *p = &g->group[k->what];
+	if (!p->mixed) {
+		struct xplace place = xmem_group_place(g, k->n, p);
+		xmem_linear(g, &place);
+		x_imm(t, HOST_R15, k->n << XREFILL_SHIFT | (unsigned)(p->high - p->low > XREFILL_SIZE ? 1 : p->high - p->low) |
+				   (p->write ? XREFILL_WRITE : 0));
+		x_call(t, g->x->refill);
+		x_jcc_to(t, 4, k->retry);
+	}
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit_middle(g->x, g->xb, g->in[k->n].rip, k->n);
+	jump(g, exit);
+	set_stub(g, exit);
+	put_stub(g, exit, XEXIT_MIDDLE, leave);
+}
+
 static void cold_vectors(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
 	struct xtext *t = g->t;
@@ -238,6 +262,7 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 		x_call(g->t, g->x->remap);
 		x_jmp(g->t, k->retry);
 		break;
+	case XCOLD_GROUP: cold_group(g, k, leave); break;
 	case XCOLD_STACK: cold_stack(g, k, leave); break;
 	}
 }

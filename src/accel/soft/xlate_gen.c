@@ -71,7 +71,7 @@ void xgen_count(struct xgen *g)
 	x_load(t, HOST_R15, AT(instructions));
 	x_lea(t, HOST_R15, HOST_R15, g->xb->count);
 	x_store(t, HOST_R15, AT(instructions));
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 }
 
 void xgen_fip(struct xgen *g)
@@ -81,7 +81,7 @@ void xgen_fip(struct xgen *g)
 	x_imm(g->t, HOST_R15, g->fip);
 	x_store(g->t, HOST_R15, AT(s.fpu.fip));
 	g->fip = 0;
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 }
 
 /* ---- made of several ---- */
@@ -104,7 +104,7 @@ static void gen_lea(struct xgen *g, unsigned n)
 	struct xplace p = xmem_place(g, in);
 	xmem_lea(g, &p, to);
 	if (p.index != REG_NONE && !p.known && xframe_host[p.index] == HOST_NONE)
-		g->stack_in_r15 = false;
+		g->r15 = XR15_NONE;
 	if (in->op[0].size == 32)
 		x_rr(g->t, false, 0x89, to, to);
 	written_to(g, in->i->rm);
@@ -163,7 +163,7 @@ static void live_check(struct xgen *g, size_t at, unsigned level, unsigned n)
 	struct xcold *k = xgen_cold(g, XCOLD_VECTORS, x_jcc(g->t, 2), n);
 	k->what = level;
 	k->retry = x_rx(g->t);
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 }
 
 /* What the instructions from n on need of the vector registers until C is called, or another decoded block begins. */
@@ -204,7 +204,8 @@ static void gen_helper(struct xgen *g, unsigned n)
 	x_byte(t, 0);
 	struct xcold *k = xgen_cold(g, XCOLD_LEAVE, x_jcc(t, 5), n);
 	k->what = n << 8 | XEXIT_MID;
-	g->stack_in_r15 = g->x87 = false;
+	g->r15 = XR15_NONE;
+	g->x87 = false;
 	g->vectors = 0;
 	if (n + 1 < g->count)
 		vec_check(g, n + 1);
@@ -358,7 +359,7 @@ static void gen_end(struct xgen *g)
 static void gen_version(struct xgen *g, bool stack)
 {
 	g->stack = stack;
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 	g->fip = 0;
 	for (unsigned n = 0; n < g->count; n++)
 		gen_insn(g, n);
@@ -413,11 +414,14 @@ static bool stack_stays(const struct xgen *g)
 static void gen_body(struct xgen *g)
 {
 	struct xspan s;
-	bool stack = !g->xb->plain && xstack_span(g, &s);
 	if (g->xb->plain) {
+		if (g->xb->middle)
+			vec_check(g, 0);
 		gen_version(g, false);
 		return;
 	}
+	bool stack = xstack_span(g, &s);
+	xgroup_scan(g);
 	if (g->xb->b->second.host)
 		second_check(g);
 	if (g->poll)
@@ -437,7 +441,13 @@ static void gen_plain_entry(struct xgen *g)
 	struct xblock *xb = g->xb;
 	xb->code = xb->mapped = xb->saved = xb->loaded = x_rx(g->t);
 	g->flags = XFORM_SAVED;
-	g->counted = true; /* and the first part's vector registers are there */
+	g->counted = !xb->middle;
+	if (xb->middle) {
+		x_gs(g->t, true, 0x81, 0, AT(instructions)); /* add qword gs:[instructions], imm */
+		x_u32(g->t, (uint32_t)xb->adjust);
+		return;
+	}
+	/* The first part's vector registers are there. */
 	for (unsigned n = 0; n < g->count && (xb->parts < 2 || n < xb->part[1].first) && g->in[n].kind != XK_HELPER; n++) {
 		g->vectors = g->vectors > g->in[n].level ? g->vectors : g->in[n].level;
 		g->x87 |= g->in[n].x87;
@@ -582,7 +592,9 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->xb = xb;
 	g->t = t;
 	g->count = g->cold_count = g->vectors = 0;
-	g->counted = g->failed = g->stack = g->stack_in_r15 = g->x87 = false;
+	g->counted = g->failed = g->stack = false;
+	g->r15 = XR15_NONE;
+	g->x87 = false;
 	g->fip = 0;
 	if (!add_part(g, xb->b, xb->rip, bytes))
 		return false;
@@ -591,7 +603,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 		return false;
 	xb->count = (uint8_t)g->count;
 	g->poll = jumps_back(g);
-	g->dead = flags_dead(g);
+	g->dead = !xb->plain && flags_dead(g);
 	g->again = NULL;
 	if (xb->plain)
 		gen_plain_entry(g);

@@ -23,6 +23,7 @@ enum xcold_kind {
 	XCOLD_INDIRECT, /* target in R14 was not found, or attention is asked; disp: what RET adds to RSP */
 	XCOLD_VECTORS,  /* load them; what: level, 0 for x87 */
 	XCOLD_REMAP,    /* the mapping changed: is the block where it was? */
+	XCOLD_GROUP,    /* the check for group number `what` failed */
 	XCOLD_STACK,    /* look for the stack's page; retry: where it is known; disp: its lowest byte */
 };
 
@@ -47,6 +48,21 @@ struct xcold {
 	bool counted;
 };
 
+/* Accesses that are checked together: see xlate_group.c. */
+struct xgroup_key {
+	uint16_t base, index; /* numbers of values; 0: none */
+	uint8_t scale;
+	int64_t off;
+};
+struct xgroup {
+	struct xgroup_key key;
+	int64_t low, high;
+	uint8_t first, last, count, slot; /* slot: its place; XPLACES: none */
+	bool write, mixed;                /* mixed: its first is a read */
+};
+
+enum { XR15_NONE, XR15_STACK, XR15_PLACE /* and above: that of a group */ };
+
 struct xgen {
 	struct soft_cpu *c;
 	struct xlate *x;
@@ -57,7 +73,10 @@ struct xgen {
 	unsigned flags;       /* enum xform bits: where the flags are now */
 	bool counted;         /* the block's instructions are added up already */
 	bool stack;           /* this version's stack accesses are checked */
-	bool stack_in_r15;    /* R15 is x_stack_addend */
+	unsigned r15;         /* what R15 holds: XR15_* */
+	struct xgroup group[XINSNS];
+	unsigned group_count;
+	uint8_t place_last[XPLACES]; /* the last instruction that needs it */
 	bool failed;
 	bool poll;            /* the block may jump back */
 	unsigned vectors;     /* level of the vector registers that was asked for; x87 too */
@@ -106,6 +125,16 @@ struct xspan {
 };
 bool xstack_span(struct xgen *g, struct xspan *s);
 void xstack_check(struct xgen *g, const struct xspan *s);
+
+/* The check for all of p, where instruction n is the first; R15 is the host's address of p->low afterwards. */
+void xmem_group(struct xgen *g, unsigned n, const struct xgroup *p);
+/* Where p->low is when instruction n, the first, runs. */
+struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xgroup *p);
+
+/* ---- xlate_group.c ---- */
+void xgroup_scan(struct xgen *g);
+/* Instruction n's operand, if it is one of a group. */
+bool xgroup_operand(struct xgen *g, unsigned n, struct xaddr *a);
 
 /* ---- xlate_copy.c ---- */
 void xcopy(struct xgen *g, unsigned n); /* XK_COPY and XK_VEC */

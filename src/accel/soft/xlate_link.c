@@ -64,6 +64,14 @@ unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb)
 	return n;
 }
 
+unsigned xlink_exit_middle(struct xlate *x, const struct xblock *xb, uint64_t rip, unsigned n)
+{
+	unsigned exit = xlink_exit(x, xb, rip, XFORM_SAVED, false);
+	x->exit[exit].plain = true;
+	x->exit[exit].at = (uint8_t)n;
+	return exit;
+}
+
 void xlink_join(struct xlate *x, unsigned from, struct xblock *xb)
 {
 	struct xexit *e = &x->exit[from];

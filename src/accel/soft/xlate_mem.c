@@ -124,18 +124,23 @@ static struct xaddr at_known(struct xgen *g, unsigned n, const struct xplace *p,
 	return (struct xaddr){ HOST_R14, HOST_R15, (int32_t)(p->lin & 0xfff) };
 }
 
-/* R15: a linear address -> its slot in the table, as entry() wants it. */
-static void slot(struct xgen *g, bool write)
+/* A linear address in a register -> R15: its slot in the table, as entry() wants it. */
+static void slot(struct xgen *g, bool write, unsigned from)
 {
 	struct xtext *t = g->t;
 	_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, addend) == 8, "the slot's arithmetic");
-	X_PUT(t, 0x41, 0xc1, 0xef, 8);                             /* shr r15d, 8 */
+	if (g->x->bmi2) { /* rorx r15d, from, 8 */
+		X_PUT(t, 0xc4, from >= 8 ? 0x43 : 0x63, 0x7b, 0xf0, 0xf8 | (from & 7), 8);
+	} else {
+		x_rr(t, false, 0x89, from, HOST_R15);
+		X_PUT(t, 0x41, 0xc1, 0xef, 8); /* shr r15d, 8 */
+	}
 	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, (TLB_SIZE - 1) << 4); /* and r15d, slot << 4 */
 	if (!is_user(g))
 		x_gs(t, true, 0x03, HOST_R15, table(write));
 }
 
-/* R14: the address; R15: the slot, and then the addend. R14 is the place in the page then: what crosses its end does not
+/* R14: the address; R15: the slot. R14 is the place in the page then: what crosses its end does not
  * pass, nor does any address at an empty slot (tlb_empty). */
 static void compare(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry)
 {
@@ -143,7 +148,6 @@ static void compare(struct xgen *g, unsigned n, const struct xplace *p, unsigned
 	entry(g, 0x33, HOST_R14, 0, write);
 	X_PUT(t, 0x49, 0x81, 0xfe); x_u32(t, 4096 - size); /* cmp r14, room */
 	miss(g, n, p, size, write, retry, 7);
-	entry(g, 0x8b, HOST_R15, 8, write);
 }
 
 static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
@@ -152,9 +156,9 @@ static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace 
 	unsigned base = p->base == REG_NONE ? REG_NONE : xframe_host[p->base];
 	unsigned index = p->index == REG_NONE ? REG_NONE : xframe_host[p->index];
 	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
-	x_rr(g->t, false, 0x89, HOST_R14, HOST_R15);
-	slot(g, write);
+	slot(g, write, index == REG_NONE && !p->disp ? base : HOST_R14);
 	compare(g, n, p, size, write, retry);
+	entry(g, 0x8b, HOST_R15, 8, write);
 	if (index == REG_NONE)
 		return (struct xaddr){ (uint8_t)base, HOST_R15, p->disp };
 	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
@@ -164,14 +168,12 @@ static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace 
 /* With a segment's base, or registers that are in memory. */
 static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
 {
-	struct xtext *t = g->t;
-	const uint8_t *retry = x_rx(t);
+	const uint8_t *retry = x_rx(g->t);
 	xmem_linear(g, p);
-	x_store(t, HOST_R14, AT(x_linear));
-	x_rr(t, false, 0x89, HOST_R14, HOST_R15);
-	slot(g, write);
+	slot(g, write, HOST_R14);
 	compare(g, n, p, size, write, retry);
-	x_load(t, HOST_R14, AT(x_linear));
+	entry(g, 0x03, HOST_R14, 0, write); /* the address again */
+	entry(g, 0x8b, HOST_R15, 8, write);
 	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
 }
 
@@ -184,7 +186,7 @@ static bool in_registers(const struct xplace *p)
 struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow)
 {
 	struct xaddr a;
-	g->stack_in_r15 = false;
+	g->r15 = XR15_NONE;
 	xgen_flags_lose(g);
 	if (p->known && !segment(p) && (p->lin & 0xfff) + size <= 4096)
 		a = at_known(g, n, p, size, write);
@@ -198,11 +200,55 @@ struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigne
 	return (struct xaddr){ HOST_R15, HOST_NONE, 0 };
 }
 
+/* ---- several at once ---- */
+struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xgroup *group)
+{
+	struct xplace p = xmem_place(g, &g->in[n]);
+	uint64_t below = (uint64_t)g->in[n].off - (uint64_t)group->low;
+	p.lin -= below;
+	p.disp -= (int32_t)below;
+	return p;
+}
+
+/* What misses, other than at a known address. */
+static void group_miss(struct xgen *g, unsigned n, const uint8_t *retry)
+{
+	struct xcold *k = &g->cold[g->cold_count - 1];
+	k->kind = XCOLD_GROUP;
+	k->n = n;
+	k->what = g->in[n].group - 1u;
+	k->retry = retry;
+}
+
+void xmem_group(struct xgen *g, unsigned n, const struct xgroup *group)
+{
+	struct xtext *t = g->t;
+	struct xplace p = xmem_group_place(g, n, group);
+	unsigned size = (unsigned)(group->high - group->low);
+	g->r15 = XR15_NONE;
+	xgen_flags_lose(g);
+	const uint8_t *retry = x_rx(t);
+	struct xaddr a;
+	if (p.known)
+		a = at_known(g, n, &p, size, group->write);
+	else if (in_registers(&p))
+		a = at_register(g, n, &p, size, group->write);
+	else
+		a = at_any(g, n, &p, size, group->write);
+	group_miss(g, n, retry);
+	if (a.index == HOST_NONE)
+		x_lea(t, HOST_R15, HOST_R15, a.disp);
+	else if (a.disp)
+		x_lea_index(t, HOST_R15, a.base, a.index, 1, a.disp);
+	else
+		x_rr(t, true, 0x01, a.base, HOST_R15);
+}
+
 static struct xaddr checked_stack(struct xgen *g, int32_t disp)
 {
-	if (!g->stack_in_r15)
+	if (g->r15 != XR15_STACK)
 		x_load(g->t, HOST_R15, AT(x_stack_addend));
-	g->stack_in_r15 = true;
+	g->r15 = XR15_STACK;
 	return (struct xaddr){ XFRAME_RSP, HOST_R15, disp };
 }
 
@@ -211,6 +257,9 @@ struct xaddr xmem_operand(struct xgen *g, unsigned n, bool narrow)
 	const struct xinsn *in = &g->in[n];
 	if (g->stack && in->on_stack)
 		return checked_stack(g, in->i->disp);
+	struct xaddr a;
+	if (xgroup_operand(g, n, &a))
+		return a;
 	struct xplace p = xmem_place(g, in);
 	return xmem_at(g, n, &p, in->mem->size / 8, in->stores, narrow);
 }

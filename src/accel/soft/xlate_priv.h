@@ -23,7 +23,9 @@ struct xblock {
 	const uint32_t *now;     /* the generation of the mapping of its half of the addresses */
 	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last; of all in the page */
 	uint32_t cell;           /* where in code memory that is */
-	bool plain;              /* the version without a check of the stack at its start; entered from the other only */
+	bool plain;              /* checks each access; entered from one exit only */
+	bool middle;             /* plain, and begins in the middle of another block */
+	int16_t adjust;          /* middle: to be added to the count of instructions */
 	uint32_t in;             /* exits that lead here: a list of numbers + 1 */
 	uint32_t next;           /* in the same page: number + 1 */
 	uint8_t count, parts;    /* instructions; decoded blocks */
@@ -47,7 +49,9 @@ struct xexit {
 	uint32_t next;    /* of those that lead to the same block: number + 1 */
 	uint8_t form;     /* enum xform bits there */
 	bool cross;       /* into another page: the mapping is to be checked there */
-	bool plain;       /* to the version of its own block that checks each access to the stack */
+	bool plain;       /* to code for its own block that checks each access */
+	uint8_t at;       /* plain: from this instruction on; 0: a version of the whole block */
+	uint8_t tries;    /* plain: how often it was taken */
 };
 
 /* A page that translated blocks were made of, and its generation then. */
@@ -93,6 +97,7 @@ struct xlate {
 	unsigned block_count, exit_count, page_count, cell_count;
 	struct xhash hash[XHASH_SIZE];
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
+	bool bmi2;             /* RORX */
 	bool shift_writes_all; /* shifts by a constant and multiplications leave no flag as it was on this host */
 	struct xlate_stats stats;
 };
@@ -120,6 +125,8 @@ void xlink_reset(struct xlate *x);
 unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross);
 /* The same for an exit to the plain version of xb. */
 unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb);
+/* The same for an exit to plain code from instruction n on, at rip. */
+unsigned xlink_exit_middle(struct xlate *x, const struct xblock *xb, uint64_t rip, unsigned n);
 /* Exit `from` leads straight to xb from now on. */
 void xlink_join(struct xlate *x, unsigned from, struct xblock *xb);
 /* Exit n's jump leads to `to`. On the vCPU's thread, outside of translated code. */
@@ -135,7 +142,7 @@ void xlink_look(struct xlate *x);
 enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100, XREFILL_SHIFT = 16 };
 
 /* What translated code returns: a reason, and above it a number. */
-enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_PLAIN };
+enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_PLAIN, XEXIT_MIDDLE };
 
 /* ---- xlate_emit.c: bytes of host code ---- */
 struct xtext {
@@ -199,6 +206,8 @@ struct xinsn {
 	enum xflags flags;
 	uint32_t reads, writes; /* guest registers, a bit each */
 	bool loads, stores;     /* memory, through the TLB */
+	uint8_t group;          /* number + 1 of that which its access is one of; 0: none */
+	int64_t off;            /* there */
 	bool on_stack;          /* its access is covered by the block's check of the stack */
 	uint32_t regs;          /* guest registers that are operands themselves, not parts of an address */
 	enum xfollow { XFOLLOW_NONE, XFOLLOW_NEXT, XFOLLOW_TARGET } follow; /* a branch: the block goes on behind it, there */

@@ -309,6 +309,7 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->reads = in->writes = 0;
 	in->loads = in->stores = in->on_stack = in->x87 = in->fip = in->swap = false;
 	in->regs = 0;
+	in->group = 0;
 	in->follow = XFOLLOW_NONE;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
 	const ZydisDecoder *d = &c->sv->decoder[3];
