@@ -12,8 +12,8 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "mac", "id", "forward", "dns", "restrict", NULL };
-static const char *const tap_keys[] = { "mac", "id", "tap", NULL };
+static const char *const user_keys[] = { "mac", "id", "model", "forward", "dns", "restrict", NULL };
+static const char *const tap_keys[] = { "mac", "id", "model", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -27,6 +27,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface, or fd:N" },
 	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
 	{ .key = "id", .kind = OPT_STRING, .help = "the card's name" },
+	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000 or e1000e" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
@@ -106,6 +107,24 @@ int net_spec_id(char *id, size_t size, const char *spec, struct err *e)
 		ret = err_set(e, -EINVAL, "id=%s is longer than %zu characters", text, size - 1);
 	else
 		strcpy(id, text);
+	opts_free(&o);
+	return ret;
+}
+
+int net_spec_text(char *out, size_t size, const char *spec, const char *key, struct err *e)
+{
+	struct opts o;
+	const char *text;
+	int ret = opts_parse(&o, keys, spec, e);
+
+	if (ret < 0)
+		return ret;
+	text = opts_string(&o, key, NULL);
+	if (text && strlen(text) >= size)
+		ret = err_set(e, -EINVAL, "%s=%s is too long", key, text);
+	else if (text)
+		strcpy(out, text);
+	ret = ret < 0 ? ret : text != NULL;
 	opts_free(&o);
 	return ret;
 }

@@ -65,6 +65,10 @@ int net_spec_id(char *id, size_t size, const char *spec, struct err *e) ATTR_MUS
 /* Counts a frame with its header, if it has one. */
 void net_count(const struct net *n, struct net_count *c, const struct iovec *iov, unsigned count);
 
+/* What a spec says of the card beside: "model", "romfile". 1 and the text, or 0 when it says nothing. Errors:
+ * -EINVAL. */
+int net_spec_text(char *out, size_t size, const char *spec, const char *key, struct err *e) ATTR_MUST_USE;
+
 static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)
 {
 	bool sent = n->ops->send(n, iov, count);

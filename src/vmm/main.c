@@ -150,6 +150,22 @@ static void make_mac(uint8_t mac[6], const char *spec, unsigned n)
 	memcpy(mac, (const uint8_t[]){ 0x52, 0x54, 0x00, h >> 16 & 0xff, h >> 8 & 0xff, h & 0xff }, 6);
 }
 
+static int choose_nic(enum board_nic *nic, const char *spec, struct err *e)
+{
+	static const char *const names[] = {
+		[BOARD_NIC_VIRTIO] = "virtio", [BOARD_NIC_E1000] = "e1000", [BOARD_NIC_E1000E] = "e1000e",
+	};
+	char text[16] = "virtio";
+	int ret = net_spec_text(text, sizeof(text), spec, "model", e);
+
+	for (unsigned n = 0; ret >= 0 && n < COUNT_OF(names); n++)
+		if (!strcmp(text, names[n])) {
+			*nic = (enum board_nic)n;
+			return 0;
+		}
+	return ret < 0 ? ret : err_set(e, -EINVAL, "model=%s is unknown; virtio, e1000 and e1000e are possible", text);
+}
+
 static int open_nets(struct vmm *m, struct err *e)
 {
 	const struct net_helper helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox };
@@ -164,6 +180,8 @@ static int open_nets(struct vmm *m, struct err *e)
 		ret = net_spec_mac(bc->mac[at], m->opt.net[n], e);
 		if (ret >= 0)
 			ret = net_spec_id(id, sizeof(id), m->opt.net[n], e);
+		if (ret >= 0)
+			ret = choose_nic(&bc->nic[at], m->opt.net[n], e);
 		if (ret >= 0)
 			ret = net_open(&bc->net[at], m->opt.net[n], m->loop, &helper, e);
 		if (ret == 0 && bc->net[at])

@@ -37,6 +37,7 @@ struct board_usb {
 	enum board_usb_kind kind;
 	uint32_t port;
 };
+enum board_nic { BOARD_NIC_VIRTIO, BOARD_NIC_E1000, BOARD_NIC_E1000E };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {
@@ -55,6 +56,7 @@ struct board_config {
 	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
 	unsigned disk_count;
 	struct net *net[BOARD_NET_MAX];
+	enum board_nic nic[BOARD_NET_MAX]; /* others than virtio need PCI */
 	uint8_t mac[BOARD_NET_MAX][6];
 	unsigned net_count;
 	bool rng, balloon;

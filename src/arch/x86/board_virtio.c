@@ -2,6 +2,7 @@
 #include "arch/x86/board_virtio.h"
 
 #include "core/vm.h"
+#include "devices/net/e1000.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -56,6 +57,26 @@ static int add_disk(struct board_virtio *bv, struct blk **blk, struct err *e)
 		ret = virtio_blk_create(bv->vm, &c, e);
 	if (ret == 0)
 		*blk = NULL;
+	return ret;
+}
+
+/* A card that is not virtio, at a place of the same row. */
+static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned n, struct err *e)
+{
+	struct virtio_place place;
+	struct nic_config c = { .net = cfg->net[n] };
+	int ret = next_place(bv, &place, e);
+
+	if (ret == 0 && !place.bus)
+		ret = err_set(e, -EINVAL, "network cards other than virtio need PCI; leave out --virtio mmio");
+	if (ret < 0)
+		return ret;
+	c.bus = place.bus;
+	c.slot = place.slot;
+	memcpy(c.mac, cfg->mac[n], sizeof(c.mac));
+	ret = e1000_create(bv->vm, cfg->nic[n] == BOARD_NIC_E1000E ? E1000_82574L : E1000_82540EM, &c, e);
+	if (ret == 0)
+		cfg->net[n] = NULL;
 	return ret;
 }
 
@@ -128,7 +149,8 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
 			ret = add_disk(bv, &cfg->disk[n], e);
 	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
-		ret = add_net(bv, &cfg->net[n], cfg->mac[n], e);
+		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, &cfg->net[n], cfg->mac[n], e) :
+							add_card(bv, cfg, n, e);
 	if (ret == 0 && cfg->console)
 		ret = add_console(bv, &cfg->console, e);
 	if (ret == 0 && cfg->rng)

@@ -447,7 +447,7 @@ bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, co
 	if (!strcmp(k->name, "disk"))
 		return ((const struct domdef_disk *)dev)->bus == DOM_BUS_VIRTIO;
 	if (!strcmp(k->name, "interface"))
-		return same(((const struct domdef_interface *)dev)->model, "virtio");
+		return true;
 	if (!strcmp(k->name, "memballoon"))
 		return same(((const struct domdef_memballoon *)dev)->model, "virtio");
 	if (!strcmp(k->name, "controller") && c->type == DOM_CONTROLLER_VIRTIO_SERIAL && c->index.v == 0)

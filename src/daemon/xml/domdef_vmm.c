@@ -514,6 +514,27 @@ static const char *nic_part(const struct making *m, const struct domdef_interfac
 	return id_part(has, id, out);
 }
 
+/* Cards that panal-vmm has, beside virtio. */
+static const char *const card_models[] = { "e1000", "e1000e" };
+
+static bool card_possible(const struct domdef_interface *i)
+{
+	for (size_t n = 0; n < COUNT_OF(card_models); n++)
+		if (same(i->model, card_models[n]))
+			return true;
+	return !i->model || same(i->model, "virtio");
+}
+
+static const char *model_text(const struct domdef_interface *i)
+{
+	static const char *const text[] = { ",model=e1000", ",model=e1000e" };
+
+	for (size_t n = 0; n < COUNT_OF(card_models); n++)
+		if (same(i->model, card_models[n]))
+			return text[n];
+	return "";
+}
+
 static void make_user_net(struct making *m, const struct domdef_interface *i)
 {
 	char part[DOMDEF_ID_MAX + 8];
@@ -522,7 +543,7 @@ static void make_user_net(struct making *m, const struct domdef_interface *i)
 	buf_init(&forwards, 64 << 10);
 	if (m->ret == 0)
 		m->ret = domdef_forwards(i, &forwards, m->e);
-	arg(m, "--net=user,mac=%s%s%.*s", i->mac, nic_part(m, i, part),
+	arg(m, "--net=user,mac=%s%s%s%.*s", i->mac, model_text(i), nic_part(m, i, part),
 	    (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
 	buf_free(&forwards);
 }
@@ -532,8 +553,9 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 	const char *tap = NULL;
 	char part[DOMDEF_ID_MAX + 8];
 
-	if (i->model && strcmp(i->model, "virtio"))
-		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio' is", i->model, i->mac);
+	if (!card_possible(i))
+		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio', 'e1000' and 'e1000e' are",
+			      i->model, i->mac);
 	if (i->type == DOM_NET_USER) {
 		make_user_net(m, i);
 	} else {
@@ -543,7 +565,7 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 			return refuse(
 				m, "this type of network interface (%s) is not possible; network, bridge and user are",
 				i->mac);
-		arg(m, "--net=tap=%s,mac=%s%s", tap, i->mac, nic_part(m, i, part));
+		arg(m, "--net=tap=%s,mac=%s%s%s", tap, i->mac, model_text(i), nic_part(m, i, part));
 	}
 	if (i->filterref.n || i->vlan.n || i->virtualport.n)
 		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);
