@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { P = 1 << SANDBOX_PROCESS, V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO, N = 1 << SANDBOX_NET };
+enum { R = 1 << SANDBOX_READER };
 enum { ALL = P | V | I, SOCK_TYPE = 0xf };
 
 /* On an argument: (argument & mask) == value. Mask 0: none. */
@@ -224,6 +225,25 @@ static const struct permission net_table[] = {
 	{ SCMP_SYS(lseek), N, ANY },      /* stdio closes what it has not read to its end */
 };
 
+/* A parser of what one open descriptor gives: memory, that descriptor, the end. */
+static const struct permission reader_table[] = {
+	{ SCMP_SYS(brk), R, ANY },                      /* malloc */
+	{ SCMP_SYS(munmap), R, ANY },                   /* free of large blocks */
+	{ SCMP_SYS(mremap), R, ANY },                   /* realloc of large blocks */
+	{ SCMP_SYS(mmap), R, { 2, PROT_EXEC, 0 } },     /* malloc of large blocks; never executable */
+	{ SCMP_SYS(mprotect), R, { 2, PROT_EXEC, 0 } }, /* malloc's arenas; never executable */
+	{ SCMP_SYS(read), R, ANY },                     /* what it is given */
+	{ SCMP_SYS(write), R, ANY },                    /* what it found; a failed assertion */
+	{ SCMP_SYS(writev), R, ANY },                   /* a failed assertion */
+	{ SCMP_SYS(getrandom), R, ANY },                /* glibc's malloc */
+	{ SCMP_SYS(clock_gettime), R, ANY },            /* where the vDSO cannot: libext2fs asks for the time */
+	{ SCMP_SYS(time), R, ANY },                     /* the same */
+	{ SCMP_SYS(gettimeofday), R, ANY },             /* the same */
+	{ SCMP_SYS(restart_syscall), R, ANY },          /* reading on after a stop */
+	{ SCMP_SYS(rt_sigreturn), R, ANY },             /* the end of every handler */
+	{ SCMP_SYS(exit_group), R, ANY },               /* the end, when the machine closed its side */
+};
+
 static int add_rule(scmp_filter_ctx ctx, const struct permission *p)
 {
 	struct scmp_arg_cmp args[2];
@@ -275,8 +295,9 @@ static int fill_machine(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
 
 static int fill(scmp_filter_ctx ctx, const struct sandbox_config *cfg)
 {
-	int r = cfg->kind == SANDBOX_NET ? add(ctx, net_table, COUNT_OF(net_table), SANDBOX_NET)
-					 : fill_machine(ctx, cfg);
+	int r = cfg->kind == SANDBOX_NET    ? add(ctx, net_table, COUNT_OF(net_table), SANDBOX_NET) :
+		cfg->kind == SANDBOX_READER ? add(ctx, reader_table, COUNT_OF(reader_table), SANDBOX_READER) :
+					      fill_machine(ctx, cfg);
 	/* its arguments lie in memory, where a filter cannot look: glibc then takes clone */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

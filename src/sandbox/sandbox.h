@@ -19,6 +19,7 @@ enum sandbox_kind {
 	SANDBOX_VCPU, /* runs guest code and the devices that it touches */
 	SANDBOX_IO,   /* an I/O loop */
 	SANDBOX_NET,  /* the process of user networking, whose forwarded ports are open already */
+	SANDBOX_READER, /* a process that parses what its descriptors give it, and nothing else */
 };
 
 /* What a forbidden call does. */
@@ -50,6 +51,10 @@ struct sandbox_config {
  * paths named -ENOTSUP is returned, because the list alone cannot tell them apart.
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct err *e) ATTR_MUST_USE;
+
+/* Root becomes nobody, with nobody's groups: for helpers that need no right of root's from here on. Where there is no
+ * such user (some containers) nothing changes, and the sandbox has to do. */
+void sandbox_leave_root(void);
 
 /* The kernel's Landlock ABI, 0 when it has none. */
 int sandbox_landlock_abi(void);

@@ -4,6 +4,7 @@
 #include "arch/x86/board.h"
 #include "base/log.h"
 #include "block/block.h"
+#include "bootdisk/client.h"
 #include "control/control.h"
 #include "core/chardev.h"
 #include "core/clock.h"
@@ -37,6 +38,7 @@ struct vmm {
 	struct chardev *serial, *firmware_log;
 	uint8_t *video_rom;
 	struct board_config board_config;
+	struct boot_disk *boot_disk;
 	struct board *board;
 	struct media media;
 	struct control *control;
@@ -212,6 +214,23 @@ static int open_disks(struct vmm *m, struct err *e)
 	return ret < 0 ? err_wrap(e, "--disk") : 0;
 }
 
+/* What to boot is on the first disk, which becomes the machine's after this. */
+static int find_boot_on_disk(struct vmm *m, struct err *e)
+{
+	const struct boot_disk_config cfg = { .disk = m->board_config.disk[0], .helper_dir = m->helper_dir,
+					      .append = m->opt.boot.cmdline, .sandbox = !m->opt.no_sandbox };
+	bool decompress = m->opt.boot.guest_decompress;
+	int ret;
+
+	if (!m->opt.boot_from_disk)
+		return 0;
+	ret = boot_disk_open(&m->boot_disk, &cfg, e);
+	if (ret == 0)
+		ret = boot_disk_find(m->boot_disk, &m->opt.boot, e);
+	m->opt.boot.guest_decompress = decompress;
+	return ret;
+}
+
 static int open_chardevs(struct vmm *m, struct err *e)
 {
 	int ret = chardev_open(&m->serial, m->opt.serial, m->loop, e);
@@ -280,6 +299,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->topology = m->opt.topology;
 	bc->cpus = m->opt.cpus;
 	bc->boot = m->opt.boot;
+	m->opt.boot = (struct boot_source){ 0 }; /* its files in memory are the board's from here on */
 	bc->serial = m->serial;
 	bc->transport = m->opt.transport;
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
@@ -380,6 +400,8 @@ static int build(struct vmm *m, struct err *e)
 	if (ret == 0)
 		ret = open_disks(m, e);
 	if (ret == 0)
+		ret = find_boot_on_disk(m, e);
+	if (ret == 0)
 		ret = open_nets(m, e);
 	if (ret == 0)
 		ret = make_machine(m, e);
@@ -412,6 +434,9 @@ static void tear_down(struct vmm *m)
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
 	vm_destroy(m->vm);
+	boot_disk_close(m->boot_disk);
+	boot_source_drop(&m->opt.boot);
+	boot_source_drop(&m->board_config.boot);
 	close_back_ends(&m->board_config);
 	chardev_close(m->firmware_log);
 	chardev_close(m->serial);

@@ -276,6 +276,8 @@ static const struct option table[] = {
 	{ "--initrd", "FILE", .set = add_initrd, .help = "initial ramdisk; may be repeated, they are joined" },
 	{ "--append", "TEXT", .set = set_append, .help = "kernel command line" },
 	{ "--unpack", "host|guest", .set = set_unpack, .help = "who decompresses a bzImage (host: faster)" },
+	{ "--boot-from-disk", NULL, FLAG(boot_from_disk),
+	  .help = "kernel, initrd and command line are those that the first disk's own boot loader would take" },
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
 	{ "--cpu", "MODEL[,+FEATURE][,-FEATURE]", .set = set_cpu,
 	  .help = "the processor: host, max, x86-64-v1 to v4, or one of panal cpu list (host)" },
@@ -357,7 +359,7 @@ static int place_image(struct options *o, struct err *e)
 {
 	if (!o->image)
 		return 0;
-	if (!o->boot.kernel && !o->board_pc)
+	if (!o->boot.kernel && !o->board_pc && !o->boot_from_disk)
 		return set_kernel(o, o->image, e);
 	if (o->disk_count == BOARD_DISK_MAX)
 		return err_set(e, -E2BIG, "%s: at most %d disks are possible", o->image, BOARD_DISK_MAX);
@@ -393,8 +395,17 @@ static int parse_one(struct options *o, int argc, char **argv, int *n, struct er
 
 static int check_together(const struct options *o, struct err *e)
 {
-	if (!o->board_pc && !o->boot.kernel)
-		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, or --board pc to boot from a disk");
+	if (o->boot_from_disk && (o->boot.kernel || o->boot.initrd_count))
+		return err_set(e, -EINVAL, "--boot-from-disk: kernel and initrd come from the disk; leave --kernel and "
+					   "--initrd out");
+	if (o->boot_from_disk && o->board_pc)
+		return err_set(e, -EINVAL, "--boot-from-disk: a pc boots its disks by its firmware anyway; leave the "
+					   "option, or --board pc, out");
+	if (o->boot_from_disk && !o->disk_count)
+		return err_set(e, -EINVAL, "--boot-from-disk: no disk given");
+	if (!o->board_pc && !o->boot.kernel && !o->boot_from_disk)
+		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, --boot-from-disk for the one on "
+					   "the disk, or --board pc to boot a disk by its own loader");
 	if (o->board_pc && o->boot.kernel)
 		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
 	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)

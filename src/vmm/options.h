@@ -33,7 +33,7 @@ struct options {
 	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	uint8_t uuid[16];      /* all zeros: none */
-	bool hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
+	bool boot_from_disk, hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
 	bool by_run; /* "panal run" started this: what help calls the program */
 	bool help, version;
 };

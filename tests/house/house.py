@@ -38,7 +38,8 @@ ROOMS = {
     "arch/x86": ["base", "cpu", "core", "block", "net", "display", "devices", "arch/x86/state"],
     "control": ["base", "core", "block", "net", "display", "migrate", "arch/x86/board.h"],
     "debug": ["base", "core", "arch/x86/regs.h"],
-    "vmm": ["base", "cpu", "sandbox", "core", "accel", "block", "net", "display", "migrate", "devices", "arch/x86", "control", "debug"],
+    "bootdisk": ["base", "sandbox", "block", "arch/x86/boot/boot.h"],
+    "vmm": ["base", "cpu", "sandbox", "core", "accel", "block", "net", "display", "migrate", "devices", "arch/x86", "control", "debug", "bootdisk"],
     # Our own programs' way to the daemon: the protocol's tables and nothing else of it.
     "client": ["base", "daemon/rpc/packet.h", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],
     "cli": ["base", "client", "cpu", "control/client", "daemon/rpc/proc.h", "daemon/rpc/xdr.h"],

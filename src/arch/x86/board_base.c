@@ -209,12 +209,12 @@ static void destroy(void *impl)
 
 static const struct dev_type board_type = { .name = "board", .destroy = destroy };
 
-int board_base_attach(struct board *b, struct vm *vm, const struct board_config *cfg, struct err *e)
+int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, struct err *e)
 {
 	int ret;
 
 	b->vm = vm;
-	ret = cfg->boot.kernel ? boot_open(&b->boot, &cfg->boot, e) : 0;
+	ret = cfg->boot.kernel || cfg->boot.kernel_file.data ? boot_open(&b->boot, &cfg->boot, e) : 0;
 	if (ret == 0)
 		ret = input_create(&b->input, vm->loop, e);
 	if (ret == 0)

@@ -36,7 +36,7 @@ struct board {
 };
 
 /* Opens the kernel, if one is given, and makes the zeroed board a device of the machine; on failure b is gone. */
-int board_base_attach(struct board *b, struct vm *vm, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* RAM from 0 to low, the rest from 4 GiB on; sets layout.low_top. -EINVAL: a size that no board has. */
 int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e) ATTR_MUST_USE;
 /* The clock, whose CMOS tells firmware of memory and processors. The RAM is there. */

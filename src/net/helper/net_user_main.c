@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <libgen.h>
 #include <libslirp.h>
 #include <limits.h>
@@ -26,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64, NOBODY = 65534 };
+enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64 };
 
 struct helper {
 	Slirp *slirp;
@@ -236,16 +235,6 @@ static void add_forward(struct helper *h, const char *text)
 	}
 }
 
-/* Root needs nobody's rights from here on. Where there is no such user (some containers) the sandbox has to do. */
-static void leave_root(void)
-{
-	if (geteuid() != 0)
-		return;
-	if (setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
-	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
-		return;
-}
-
 /* The folder of the host's list of name servers: the file itself is replaced when the host changes networks. NULL: the
  * host has none. */
 static const char *resolver_folder(char path[PATH_MAX])
@@ -260,7 +249,7 @@ static void confine(void)
 	struct sandbox_config cfg = { .kind = SANDBOX_NET, .violation = SANDBOX_DENY };
 	struct err e;
 
-	leave_root();
+	sandbox_leave_root();
 	/* after the change of user, which clears it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* without Landlock it is the user's rights that keep files away */

@@ -20,13 +20,28 @@ struct boot;
 
 enum { BOOT_INITRD_MAX = 16, BOOT_E820_MAX = 16, BOOT_CMDLINE_MAX = 65535 };
 
+/* A file that is in memory already, and no path of the host's. */
+struct boot_file {
+	void *data; /* mmap'ed, private; NULL: none */
+	size_t size;
+	char name[256]; /* for messages */
+};
+
+/* Either paths, or kernel_file, with or without initrd_file. */
 struct boot_source {
 	const char *kernel;
 	const char *initrd[BOOT_INITRD_MAX]; /* concatenated, each padded to 4 bytes (Multiboot: one module each) */
 	unsigned initrd_count;
 	const char *cmdline;   /* may be NULL */
 	bool guest_decompress; /* leave a bzImage packed */
+	struct boot_file kernel_file, initrd_file[BOOT_INITRD_MAX]; /* taken over by boot_open, also when it fails */
+	/* Asked for what to boot at each reset after the first start; NULL: the same again. Fills all of *out. */
+	int (*refresh)(void *opaque, struct boot_source *out, struct err *e);
+	void *opaque;
 };
+
+/* Frees the files in memory. */
+void boot_source_drop(struct boot_source *src);
 
 enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
 struct e820 {
@@ -43,7 +58,7 @@ struct boot_layout {
 };
 
 /* Opens the files and checks that they are what they should be. Errors name the file and the reason. */
-int boot_open(struct boot **out, const struct boot_source *src, struct err *e) ATTR_MUST_USE;
+int boot_open(struct boot **out, struct boot_source *src, struct err *e) ATTR_MUST_USE;
 void boot_close(struct boot *b); /* NULL is allowed */
 /* A word for people: "Linux bzImage", "PVH ELF", ... */
 const char *boot_kind(const struct boot *b);

@@ -49,6 +49,12 @@ int image_open(struct image *im, const char *path, const char *what, struct err 
 	return ret;
 }
 
+void image_take(struct image *im, struct boot_file *f, const char *path)
+{
+	*im = (struct image){ .data = f->data, .size = f->size, .path = path };
+	f->data = NULL;
+}
+
 void image_close(struct image *im)
 {
 	if (im->data)

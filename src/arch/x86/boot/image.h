@@ -15,8 +15,10 @@ struct image {
 enum { IMAGE_SIZE_MAX = 1 << 30 };
 
 int image_open(struct image *im, const char *path, const char *what, struct err *e) ATTR_MUST_USE;
+/* Takes over what is in memory. path: borrowed. */
+void image_take(struct image *im, struct boot_file *f, const char *path);
 void image_close(struct image *im);
-/* Gives the pages back to the host; the next access reads them again. */
+/* Gives the pages back to the host; the next access reads them again, or zeros where there is no file. */
 void image_release(const struct image *im);
 
 enum kernel_kind { KERNEL_BZIMAGE, KERNEL_ELF_LINUX, KERNEL_ELF_PVH, KERNEL_MULTIBOOT };
@@ -29,6 +31,10 @@ struct boot {
 	char *path[BOOT_INITRD_MAX + 1]; /* owned: initrds, the kernel last */
 	char *cmdline;                   /* owned, never NULL */
 	bool guest_decompress;
+	/* boot_source's */
+	int (*refresh)(void *opaque, struct boot_source *out, struct err *e);
+	void *opaque;
+	bool installed; /* once: from then on refresh is asked first */
 };
 
 /* Where the loaders put their own tables; all below 640 KiB, none where ACPI or the kernel lies. */

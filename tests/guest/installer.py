@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's installer, unmodified, through a whole installation on the PC board; then the installed system by its own loader.
+
+    tests/guest/installer.py              one installation: BIOS, a disk on SATA
+    tests/guest/installer.py --all        every firmware with every kind of disk
+    tests/guest/installer.py NAME...      those whose name contains one of these
+
+Kernel and initial ramdisk are those of the package debian-installer-12-netboot-amd64, in a bootable CD image with a preseed
+file beside them; packages come over HTTP from a mirror on this host (mirror.py), which takes them from the one of its apt.
+An installation takes 10 to 20 minutes of a quiet host. With PANAL_KEEP=FOLDER logs and disks stay there.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from linux import check, ends_well
+from machine import Skip, prepared, run_tests
+from mirror import Mirror
+from pc import loader, package, pc
+
+IMAGES = "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
+PASSWORD = "a panal"
+INSTALL_S, BOOT_S = 5400, 600
+DISK_SIZE = 4 << 30
+PRESEED = """
+d-i debian-installer/locale string en_US.UTF-8
+d-i keyboard-configuration/xkb-keymap select us
+d-i netcfg/choose_interface select auto
+d-i netcfg/get_hostname string installed
+d-i netcfg/get_domain string example.org
+d-i mirror/country string manual
+d-i mirror/protocol string http
+d-i mirror/http/hostname string {mirror}
+d-i mirror/http/directory string /debian
+d-i mirror/http/proxy string
+d-i apt-setup/services-select multiselect
+d-i apt-setup/disable-cdrom-entries boolean true
+d-i passwd/make-user boolean false
+d-i passwd/root-password password {password}
+d-i passwd/root-password-again password {password}
+d-i clock-setup/utc boolean true
+d-i clock-setup/ntp boolean false
+d-i time/zone string UTC
+d-i partman-auto/disk string {disk}
+d-i partman-auto/method string regular
+d-i partman-auto/choose_recipe select atomic
+d-i partman-partitioning/confirm_write_new_label boolean true
+d-i partman/choose_partition select finish
+d-i partman/confirm boolean true
+d-i partman/confirm_nooverwrite boolean true
+d-i partman-basicfilesystems/no_swap boolean false
+d-i base-installer/install-recommends boolean false
+d-i pkgsel/upgrade select none
+d-i pkgsel/update-policy select none
+tasksel tasksel/first multiselect
+popularity-contest popularity-contest/participate boolean false
+d-i grub-installer/only_debian boolean true
+d-i grub-installer/with_other_os boolean true
+d-i grub-installer/bootdev string {disk}
+d-i finish-install/reboot_in_progress note
+d-i debian-installer/exit/poweroff boolean true
+"""
+# The disk's name in the guest, by the way that it is attached.
+DISKS = {"sata": "/dev/sda", "virtio": "/dev/vda"}
+
+
+def with_preseed(directory, initrd, text):
+    """The installer's initial ramdisk, and a second one behind it with the answers."""
+    with open(os.path.join(directory, "preseed.cfg"), "w", encoding="ascii") as f:
+        f.write(text)
+    made = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=directory, input=b"preseed.cfg\n", stdout=subprocess.PIPE, check=True)
+    path = os.path.join(directory, "initrd.gz")
+    shutil.copy(initrd, path)
+    with open(path, "ab") as f:
+        f.write(b"\0" * (-f.tell() % 4) + made.stdout)
+    return path
+
+
+def installer_cd(directory, disk, mirror):
+    kernel = package(directory, "debian-installer-12-netboot-amd64", os.path.join(IMAGES, "linux"))
+    answers = PRESEED.format(mirror=f"10.0.2.2:{mirror.server_port}", disk=disk, password=PASSWORD)
+    initrd = with_preseed(directory, os.path.join(os.path.dirname(kernel), "initrd.gz"), answers)
+    return loader(directory, "linux /boot/linux auto=true priority=critical DEBIAN_FRONTEND=text console=ttyS0\n"
+                             "initrd /boot/initrd.gz", kernel, initrd)
+
+
+def keep(name, m, more=""):
+    folder = os.environ.get("PANAL_KEEP")
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name + ".log"), "w", encoding="utf-8") as f:
+            f.write(m.text + more)
+
+
+def install(name, options, cd, mirror):
+    with pc("--cdrom", cd, "--net", "user", "--cpus", "2", *options, memory="1G") as m:
+        try:
+            if m.expect(r"Starting up the partitioner|Downloading a file failed", BOOT_S).group().startswith("Down"):
+                raise Skip("the mirror of this host's apt has not all that the installer wants: " + " ".join(mirror.refused))
+            ends_well(m, INSTALL_S)
+        finally:
+            keep(name + "-install", m, "\nrefused: " + " ".join(mirror.refused))
+
+
+def log_in(m):
+    m.expect(r"installed login: ", BOOT_S)
+    m.send("root\n")
+    m.expect(r"Password: ", 60)
+    m.send(PASSWORD + "\n")
+    m.expect(r"root@installed:~# ", 120)
+
+
+def use(name, options, disk, firmware):
+    """The installed system: from its own loader, its root on the disk, its network up, its packages whole."""
+    with pc("--net", "user", "--cpus", "2", *options, memory="1G") as m:
+        try:
+            m.expect(r"GNU GRUB|Welcome to GRUB|Loading Linux", 180)
+            log_in(m)
+            out, _ = m.run("findmnt -no SOURCE /; cat /etc/debian_version; [ -d /sys/firmware/efi ] && echo by uefi")
+            check(out.startswith(disk) and re.search(r"^12\.", out, re.M), "the root is not on the disk installed to:\n" + out)
+            check(("by uefi" in out) == (firmware == "uefi"), "booted by the wrong firmware")
+            out, status = m.run("dpkg --audit; systemctl is-system-running --wait", 300)
+            check(status == 0 and out.strip() == "running", "the system is not whole:\n" + out)
+            out, status = m.run("ip -4 -br addr show scope global; apt-get -q check", 120)
+            check(status == 0 and "10.0.2." in out, "no network:\n" + out)
+            m.send("poweroff\n")
+            ends_well(m, 300)
+        finally:
+            keep(name + "-use", m)
+
+
+def installation(firmware, bus):
+    def test():
+        prepared("quick-amd64.img")
+        name = f"{firmware}-{bus}"
+        with tempfile.TemporaryDirectory(dir=os.environ.get("PANAL_KEEP")) as d, Mirror() as mirror:
+            disk = os.path.join(d, "disk.raw")
+            with open(disk, "wb") as f:
+                f.truncate(DISK_SIZE)
+            options = ["--disk", f"{disk},bus={bus}", "--firmware", firmware]
+            if firmware == "uefi":
+                options += ["--firmware-vars", os.path.join(d, "vars.fd")]
+            install(name, options, installer_cd(d, DISKS[bus], mirror), mirror)
+            check(mirror.count > 100, "the packages did not come from the mirror")
+            use(name, options, DISKS[bus], firmware)
+    return test
+
+
+ALL = [(f"{firmware} {bus}", installation(firmware, bus)) for bus in DISKS for firmware in ("bios", "uefi")]
+
+if __name__ == "__main__":
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    tests = ALL if names or "--all" in sys.argv else ALL[:1]
+    sys.exit(run_tests([t for t in tests if not names or any(n in t[0] for n in names)]))
