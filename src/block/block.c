@@ -202,6 +202,28 @@ struct loop *blk_loop(const struct blk *b)
 	return b->loop;
 }
 
+/* --- another size --- */
+
+int blk_resize(struct blk *b, uint64_t size, struct err *e)
+{
+	if (b->info.read_only)
+		return err_set(e, -EROFS, "image %s is open read-only", b->path);
+	if (!size || size % BLK_SECTOR || size > INT64_MAX)
+		return err_set(e, -EINVAL, "image %s: the size must be a multiple of %d bytes above 0", b->path,
+			       BLK_SECTOR);
+	blk_wait(b);
+	int rc = b->format->resize(b, size, e);
+	if (!rc && b->resized)
+		b->resized(b->resized_opaque);
+	return rc;
+}
+
+void blk_on_resize(struct blk *b, void (*fn)(void *opaque), void *opaque)
+{
+	b->resized = fn;
+	b->resized_opaque = opaque;
+}
+
 /* --- opening --- */
 
 static const struct blk_format *find_format(const char *name)

@@ -70,6 +70,15 @@ const struct blk_info *blk_info(const struct blk *b);
 /* The loop that was given to blk_open. */
 struct loop *blk_loop(const struct blk *b);
 
+/*
+ * Gives the image another size, in bytes, a multiple of BLK_SECTOR; what lies behind a smaller one is lost. A block
+ * device has the size that the host gave it: then it is only looked at again. Waits for what is under way; then the
+ * device is told. Loop thread. Errors: -EROFS, -EINVAL, -ENOTSUP, the host's; the size is then the old one.
+ */
+int blk_resize(struct blk *b, uint64_t size, struct err *e) ATTR_MUST_USE;
+/* The device that wants to know of another size; fn is called on the loop's thread. NULL: it no longer does. */
+void blk_on_resize(struct blk *b, void (*fn)(void *opaque), void *opaque);
+
 /* Loop thread. */
 const struct blk_stats *blk_stats(const struct blk *b);
 /* Numbers go on from those of the image that this one takes the place of. Loop thread. */

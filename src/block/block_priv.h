@@ -17,6 +17,8 @@ struct blk_format {
 	/* NULL, or: calls blk_finish for what threads of the format's own have ended; they signal event_fd. wait:
 	 * for at least one, when that is all that is left to wait for. */
 	void (*reap)(struct blk *b, bool wait);
+	/* Nothing is under way; the image can be written. Sets b->info.size. */
+	int (*resize)(struct blk *b, uint64_t size, struct err *e);
 };
 extern const struct blk_format blk_format_raw, blk_format_qcow2;
 
@@ -64,6 +66,8 @@ struct blk {
 	/* loop thread */
 	bool in_event; /* the finished list is looked at before the loop sleeps */
 	struct blk_stats stats;
+	void (*resized)(void *opaque);
+	void *resized_opaque;
 	unsigned plugged;
 	unsigned under_way;        /* requests submitted and not done */
 	struct list finished; /* result is known, done is not yet called */

@@ -242,6 +242,16 @@ static int q_blk_open(struct blk *b, const struct blk_open *o, struct err *e)
 	return 0;
 }
 
+/* The threads stand still: they work only on what was submitted. */
+static int q_resize(struct blk *b, uint64_t size, struct err *e)
+{
+	struct q_blk *d = b->format_data;
+	int rc = qcow2_resize(d->q, size, true, e);
+	b->info.size = qcow2_size(d->q);
+	return rc;
+}
+
 const struct blk_format blk_format_qcow2 = {
 	.name = "qcow2", .open = q_blk_open, .close = q_blk_close, .submit = q_submit, .reap = q_reap,
+	.resize = q_resize,
 };

@@ -342,4 +342,21 @@ static void raw_close(struct blk *b)
 	free(b->format_data);
 }
 
-const struct blk_format blk_format_raw = {.name = "raw", .open = raw_open, .close = raw_close, .submit = raw_submit};
+static int raw_resize(struct blk *b, uint64_t size, struct err *e)
+{
+	struct raw *raw = b->format_data;
+	if (b->is_device) {
+		off_t end = lseek(b->fd, 0, SEEK_END);
+		if (end < 0 || (uint64_t)end < size)
+			return err_set(e, -EINVAL, "block device %s has %lld bytes; resize it first", b->path,
+				       (long long)end);
+		size = round_down((uint64_t)end, BLK_SECTOR);
+	} else if (ftruncate(b->fd, (off_t)size) < 0) {
+		return err_errno(e, errno, "image %s cannot be resized", b->path);
+	}
+	raw->file_size = b->info.size = size;
+	return 0;
+}
+
+const struct blk_format blk_format_raw = {.name = "raw", .open = raw_open, .close = raw_close, .submit = raw_submit,
+					.resize = raw_resize};

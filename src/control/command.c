@@ -18,6 +18,7 @@ const struct command commands[] = {
 	{ "query-cpus-fast", cmd_query_cpus_fast },
 	{ "query-stats", cmd_query_stats },
 	{ "query-blockstats", cmd_query_blockstats },
+	{ "block_resize", cmd_block_resize },
 	{ "query-nics", cmd_query_nics },
 	{"balloon", cmd_balloon},
 	{"query-balloon", cmd_query_balloon},

@@ -32,7 +32,7 @@ enum { CONTROL_ID_MAX = 32 };
 /* A disk or CD-ROM drive, and a network card, by name; borrowed for the moment. */
 struct control_disk {
 	const char *id;
-	const struct blk *blk; /* NULL: an empty drive */
+	struct blk *blk; /* NULL: an empty drive */
 	bool removable;
 };
 struct control_nic {

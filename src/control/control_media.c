@@ -5,7 +5,9 @@
 #include "block/block.h"
 #include "net/net.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static void put(json_t *o, const char *name, uint64_t value)
 {
@@ -51,6 +53,44 @@ json_t *cmd_query_blockstats(struct command_call *call, struct err *e)
 						      (json_int_t)(d.blk ? blk_info(d.blk)->size : 0), "stats",
 						      disk_numbers(d.blk)));
 	return list;
+}
+
+/* device or id: its name. */
+static bool find_disk(struct command_call *call, struct control_disk *out, struct err *e)
+{
+	const char *id = json_string_value(json_object_get(call->arguments, "device"));
+
+	if (!id)
+		id = json_string_value(json_object_get(call->arguments, "id"));
+	if (!id) {
+		err_set(e, -EINVAL, "\"device\" names the disk; query-blockstats lists them");
+		return false;
+	}
+	for (unsigned n = 0; call->target->disk && call->target->disk(call->target->opaque, n, out); n++)
+		if (!strcmp(out->id, id))
+			return true;
+	call->error_class = "DeviceNotFound";
+	err_set(e, -ENODEV, "there is no disk '%.60s'; query-blockstats lists them", id);
+	return false;
+}
+
+/* device, size: in bytes. The guest is told. */
+json_t *cmd_block_resize(struct command_call *call, struct err *e)
+{
+	json_t *size = json_object_get(call->arguments, "size");
+	struct control_disk d;
+
+	if (!find_disk(call, &d, e))
+		return NULL;
+	if (!json_is_integer(size) || json_integer_value(size) <= 0) {
+		err_set(e, -EINVAL, "block_resize needs \"size\": the bytes that the disk is to have");
+		return NULL;
+	}
+	if (!d.blk || d.removable) {
+		err_set(e, -EINVAL, "'%s' is a CD-ROM drive; its medium has the size that it has", d.id);
+		return NULL;
+	}
+	return blk_resize(d.blk, (uint64_t)json_integer_value(size), e) < 0 ? NULL : json_object();
 }
 
 /* One object a network card; "rx" is what went into the guest. */

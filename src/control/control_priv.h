@@ -74,6 +74,7 @@ json_t *cmd_system_reset(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
 json_t *cmd_query_blockstats(struct command_call *call, struct err *e);
+json_t *cmd_block_resize(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);

@@ -6,10 +6,12 @@
     tests/interop/live.py NAME...    those whose name contains one of these
 """
 
+import os
 import re
+import subprocess
 import sys
 
-from panald import Console, Loop, Panald, domain_xml, expect, expect_equal, run_tests
+from panald import BUILD, Console, Loop, Panald, domain_xml, expect, expect_equal, run_tests
 
 try:
     import libvirt
@@ -85,7 +87,26 @@ def counters():
         expect("not running" in p.virsh("domblkstat", "live", "vda", status=1), "of a machine that is off")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (counters,)]
+def resizing():
+    with Panald() as p:
+        disk, image = sparse(p, "d.raw", 16 * MIB), p.path("q.qcow2")
+        subprocess.run([os.path.join(BUILD, "panal"), "image", "create", "--format", "qcow2", image, "16M"], check=True,
+                       capture_output=True)
+        second = DISK.format(image).replace("raw", "qcow2").replace("vda", "vdb")
+        g = Guest(p, devices=DISK.format(disk) + second)
+        g.run("cat /sys/block/vd[ab]/size | tr '\\n' ' '", r"32768 32768")
+        p.virsh("blockresize", "live", "vda", "24M")
+        p.virsh("blockresize", "live", "vdb", "1G")
+        g.run("cat /sys/block/vd[ab]/size | tr '\\n' ' '", r"49152 2097152")
+        expect_equal(os.stat(disk).st_size, 24 * MIB, "the file")
+        expect_equal(g.domain.blockInfo("vdb")[0], 1024 * MIB, "the image")
+        g.run("echo far-away | dd of=/dev/vdb bs=512 seek=2000000 conv=fsync 2>/dev/null")
+        g.run("dd if=/dev/vdb bs=512 skip=2000000 count=1 2>/dev/null | head -c 8", "far-away")
+        refused("invalid path", g.domain.blockResize, "vdz", 1024)
+        refused("is not possible", g.domain.blockResize, "vda", 0)
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (counters, resizing)]
 
 
 if __name__ == "__main__":

@@ -233,20 +233,36 @@ static int stats_flags(struct call *c)
 	return call_unknown_flags(c, 3, STRINGS) ? CALL_FAILED : sampled(c, put_stats_flags);
 }
 
-/* The engine takes a disk's size once, at its start. */
+/* The engine changes image and device; the size comes in KiB, or in bytes when the flag says so. */
 static int resize(struct call *c)
 {
-	const struct domain *d = remote_domain(c, 0);
+	struct domain *d;
 	const struct domdef_disk *k;
+	uint64_t size = call_H(c, 2);
+	char id[DOMDEF_ID_MAX];
+	int ret;
 
-	if (!d || call_unknown_flags(c, 3, BLOCK_RESIZE_BYTES))
+	if (call_unknown_flags(c, 3, BLOCK_RESIZE_BYTES))
 		return CALL_FAILED;
+	ret = remote_domain_idle(c, 0, &d);
+	if (!d)
+		return ret;
 	if (!domain_active(d))
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	if (!find_disk(c, d, call_s(c, 1), &k))
 		return CALL_FAILED;
-	return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
-			 "disks of a running machine keep their size; resize the volume while it is off");
+	if (!(call_u(c, 3) & BLOCK_RESIZE_BYTES) && size > UINT64_MAX >> 10)
+		return fault_set(&c->fault, FAULT_OVERFLOW, FROM_HYPERVISOR, "size must be less than %llu",
+				 (unsigned long long)(UINT64_MAX >> 10));
+	size = call_u(c, 3) & BLOCK_RESIZE_BYTES ? size : size << 10;
+	if (!size || size > INT64_MAX - 511)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "a disk of %llu bytes is not possible",
+				 (unsigned long long)size);
+	if (!domdef_disk_id(k, id))
+		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
+				 "disk '%s' cannot be named to the machine", k->target ? k->target : "");
+	return remote_started(domain_command(d, "block_resize", json_pack("{s:s, s:I}", "device", id, "size",
+					     (json_int_t)((size + 511) / 512 * 512)), remote_done, c, &c->fault));
 }
 
 const struct handler remote_domain_block[] = {

@@ -295,6 +295,16 @@ static uint64_t features_of(const struct blk_info *info, unsigned queues)
 	       (info->can_zero ? F_WRITE_ZEROES : 0);
 }
 
+/* The image has another size: the driver is told that config changed (5.2.5.1). */
+static void resized(void *opaque)
+{
+	struct virtio_blk *b = opaque;
+	pthread_mutex_lock(&b->v.lock);
+	store_le64(b->v.config + C_CAPACITY, blk_info(b->blk)->size / BLK_SECTOR);
+	virtio_config_changed(&b->v);
+	pthread_mutex_unlock(&b->v.lock);
+}
+
 /* Only the cache mode may be written, and only where it was offered and taken (5.2.5). */
 static void blk_config_written(struct virtio_dev *v, unsigned off, unsigned len)
 {
@@ -401,5 +411,7 @@ int virtio_blk_create(struct vm *vm, const struct virtio_blk_config *cfg, struct
 	}
 	if (rc)
 		free(b);
+	else
+		blk_on_resize(b->blk, resized, b);
 	return rc;
 }

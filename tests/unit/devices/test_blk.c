@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "block/block.h"
 #include "devices/virtio/blk.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@ struct disk {
 	struct vd d;
 	char path[64];
 	struct loop_thread *io;
+	struct blk *blk;
 	uint64_t header, data, status;
 };
 
@@ -39,6 +41,7 @@ static void disk_up(struct disk *k, bool mmio, bool own_thread, bool read_only)
 	struct virtio_blk_config cfg = {.place = vd_place(&k->d), .queues = 2, .serial = "serial-1"};
 	cfg.place.id = "disk0";
 	assert_int_equal(blk_open(&cfg.blk, &o, NULL), 0);
+	k->blk = cfg.blk;
 	assert_int_equal(virtio_blk_create(k->d.rig.vm, &cfg, NULL), 0);
 	vd_find(&k->d);
 	vd_start(&k->d, vd_features(&k->d) & ((1 << 15) - 1), 2);
@@ -148,6 +151,22 @@ static void test_read_only(void **state)
 	disk_down(&k);
 }
 
+static void test_resized(void **state)
+{
+	struct disk k;
+	disk_up(&k, true, false, false);
+	assert_int_equal(request(&k, 1, DISK / 512, 512, false), 1);
+	uint32_t before = rig_load(&k.d.rig, k.d.device - 0x100 + 0xfc, 4);
+	assert_int_equal(blk_resize(k.blk, 2 * DISK, NULL), 0);
+	assert_int_equal(rig_load(&k.d.rig, k.d.device, 4), 2 * DISK / 512);
+	assert_int_not_equal(rig_load(&k.d.rig, k.d.device - 0x100 + 0xfc, 4), before);
+	assert_int_equal(request(&k, 1, DISK / 512, 512, false), 0);
+	assert_int_equal(blk_resize(k.blk, DISK, NULL), 0);
+	assert_int_equal(request(&k, 1, DISK / 512, 512, false), 1);
+	assert_int_equal(blk_resize(k.blk, DISK + 1, NULL), -EINVAL);
+	disk_down(&k);
+}
+
 static void test_no_status(void **state)
 {
 	struct disk k;
@@ -213,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pci),         cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_own_thread),  cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_resized),
 		cmocka_unit_test(test_no_status),   cmocka_unit_test(test_reset_under_way),
 		cmocka_unit_test(test_write_cache), cmocka_unit_test(test_saved),
 	};
