@@ -9,7 +9,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
-# What "soft" means in the tests: "soft,translate=on" runs them through the translator.
+# What "soft" means in the tests: "soft,translate=off" runs them without the translator.
 SOFT = os.environ.get("PANAL_SOFT", "soft")
 GUEST = os.environ.get("PANAL_GUEST", os.path.join(ROOT, "build", "guest"))
 

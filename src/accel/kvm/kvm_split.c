@@ -34,7 +34,7 @@ static int split_vm_create(struct vm *vm, const char *options, struct accel_caps
 	pthread_mutex_init(&p->um.lock, NULL);
 	int r = kvm_machine_open(&p->um.m, vm, e);
 	if (r == 0)
-		r = accel_soft.vm_create(vm, NULL, caps, e);
+		r = accel_soft.vm_create(vm, "translate=off", caps, e); /* KVM has the hot code */
 	if (r < 0) {
 		split_free(p);
 		return r;

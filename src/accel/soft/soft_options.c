@@ -44,7 +44,7 @@ static int take(struct soft_options *out, const struct opts *o, struct err *e)
 	if (r < 0)
 		return r;
 	*out = (struct soft_options){
-		.hot = opts_bool(o, "translate", false) ? (unsigned)hot : 0,
+		.hot = opts_bool(o, "translate", true) ? (unsigned)hot : 0,
 		.cache = cache,
 		.each_block = !opts_bool(o, "chain", true) || vector,
 		.inject = (unsigned)vector,

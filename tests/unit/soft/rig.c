@@ -85,7 +85,7 @@ void rig_init_options(struct rig *r, enum rig_mode mode, const char *options)
 	MUST(gmem_add_ram(r->vm.mem, 0, RIG_RAM, "ram", false, &err));
 	MUST(region_map_create(&r->vm.regions, &err));
 	r->vm.accel = &accel_soft;
-	MUST(accel_soft.vm_create(&r->vm, options, &caps, &err));
+	MUST(accel_soft.vm_create(&r->vm, options ? options : "translate=off", &caps, &err));
 	for (unsigned n = 0; n < RIG_VCPUS; n++) {
 		r->vcpu[n].vm = &r->vm;
 		r->vcpu[n].index = n;

@@ -21,6 +21,7 @@ static void test_options(void **unused)
 	struct err e = { 0 };
 	assert_int_equal(soft_options_parse(&o, NULL, &e), 0);
 	assert_int_equal(o.cache, XLATE_CODE_MAX);
+	assert_int_equal(o.hot, XLATE_HOT);
 	assert_false(o.each_block || o.inject || o.perf || o.gdb);
 	assert_int_equal(soft_options_parse(&o, "translate=off", &e), 0);
 	assert_int_equal(o.hot, 0);
