@@ -3,6 +3,7 @@
 
 #include "base/opt.h"
 #include "block/block.h"
+#include "vmm/usb.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "snapshot", .kind = OPT_STRING },
 	{ .key = "readonly", .kind = OPT_BOOL },
 	{ .key = "bus", .kind = OPT_STRING },
+	{ .key = "port", .kind = OPT_STRING },
 	{ .key = "cache", .kind = OPT_STRING },
 	{ .key = "engine", .kind = OPT_STRING },
 	{ .key = "cdrom", .kind = OPT_BOOL },
@@ -44,8 +46,9 @@ static int set_cache(struct blk_open *o, const char *name, struct err *e)
 static int set_bus(struct disk *d, const char *name, struct err *e)
 {
 	d->sata = !strcmp(name, "sata");
-	if (!d->sata && strcmp(name, "virtio"))
-		return err_set(e, -EINVAL, "bus=%s is unknown; virtio and sata are possible", name);
+	d->usb = !strcmp(name, "usb");
+	if (!d->sata && !d->usb && strcmp(name, "virtio"))
+		return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata and usb are possible", name);
 	return 0;
 }
 
@@ -88,6 +91,9 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
 		ret = set_bus(out, opts_string(&k, "bus", opts_bool(&k, "cdrom", false) ? "sata" : "virtio"), e);
+	if (ret == 0 && opts_string(&k, "port", NULL))
+		ret = !out->usb ? err_set(e, -EINVAL, "port= is of bus=usb") :
+				  usb_parse_port(opts_string(&k, "port", NULL), &out->port, e);
 	if (ret == 0)
 		ret = set_name(out, &k, e);
 	if (ret == 0 && out->cdrom) {

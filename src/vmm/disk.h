@@ -10,7 +10,8 @@ struct loop;
 
 struct disk {
 	struct blk *blk; /* NULL: an empty CD-ROM drive */
-	bool sata, cdrom;
+	bool sata, usb, cdrom;
+	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
 	char id[32]; /* empty: none given */
 };
 

@@ -4,15 +4,20 @@
 #include "udriver.h"
 
 #include "base/bytes.h"
+#include "block/block.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/storage.h"
 #include "display/input.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct fuzz {
 	struct udriver u;
 	struct input *input;
 	unsigned slot;
+	bool storage;
 };
 
 static void must(bool good)
@@ -44,6 +49,45 @@ static void input(struct fuzz *f, uint32_t a, uint64_t b)
 		input_send(f->input, &ev, 1);
 }
 
+/* A well-formed command block, and room or data for it. */
+static void scsi(struct fuzz *f, uint32_t a, uint64_t b)
+{
+	static const uint8_t codes[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a, 0x23, 0x25, 0x28, 0x2a, 0x2f, 0x35, 0x5a,
+					 0x88, 0x8a, 0x91, 0x9e, 0xa0, 0xa8, 0xaa };
+	uint8_t *d = udriver_data(&f->u);
+	uint32_t length = a >> 8 & 0xfff, at = U_DATA + 0x1000;
+
+	memset(d, 0, 31);
+	memcpy(d, "USBC", 4);
+	store_le32(d + 8, b >> 63 ? (uint32_t)b : length);
+	d[12] = (uint8_t)(a >> 20 & 1 ? 0x80 : 0);
+	d[14] = 16;
+	d[15] = codes[(a >> 21) % COUNT_OF(codes)];
+	memcpy(d + 16 + (b >> 60 & 7), &b, 8);
+	udriver_put(&f->u, f->slot, 2, U_DATA, 31, 1 << 10);
+	udriver_put(&f->u, f->slot, a >> 20 & 1 ? 3 : 2, at, length, 1 << 10 | 1 << 2);
+	udriver_put(&f->u, f->slot, 3, at, 13, 1 << 10);
+	udriver_bell(&f->u, f->slot, 2);
+	udriver_bell(&f->u, f->slot, 3);
+	udriver_spin(&f->u);
+}
+
+static void add_disk(struct fuzz *f)
+{
+	char path[] = "/tmp/panal-fuzz-XXXXXX";
+	int fd = mkstemp(path);
+	struct blk_open o = { .path = path, .loop = f->u.r.loop, .engine = "io_uring" };
+	struct usb_storage_config c = { .port = xhci_port(f->u.x, 1) };
+
+	must(fd >= 0 && ftruncate(fd, 65536) == 0);
+	close(fd);
+	int ret = blk_open(&c.blk, &o, NULL);
+	o.engine = "threads";
+	must(ret == 0 || blk_open(&c.blk, &o, NULL) == 0);
+	unlink(path);
+	must(usb_storage_create(f->u.r.vm, &c, NULL) == 0);
+}
+
 static void restart(struct fuzz *f)
 {
 	udriver_start(&f->u, true);
@@ -60,7 +104,12 @@ static void other(void *opaque, uint32_t a, uint64_t b)
 
 	switch (a >> 28 & 7) {
 	case 0: case 1: control(f, a, (b & ~UINT64_C(0xffff)) | common[(a >> 8) % COUNT_OF(common)]); break;
-	case 2: control(f, a, b); break;
+	case 2:
+		if (f->storage)
+			scsi(f, a, b);
+		else
+			control(f, a, b);
+		break;
 	case 3: case 4: input(f, a, b); break;
 	case 5: case 6:
 		memcpy(udriver_data(&f->u), &b, 8);
@@ -83,9 +132,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&f, 0, sizeof(f));
 	udriver_up(&f.u);
 	must(input_create(&f.input, f.u.r.loop, NULL) == 0);
-	struct usb_hid_config hc = { .kind = (enum usb_hid_kind)(size ? data[0] % USB_HID_KINDS : 0), .input = f.input,
-				     .port = xhci_port(f.u.x, 1) };
-	must(usb_hid_create(f.u.r.vm, &hc, NULL) == 0);
+	unsigned kind = size ? data[0] % (USB_HID_KINDS + 1) : 0;
+	struct usb_hid_config hc = { .kind = (enum usb_hid_kind)kind, .input = f.input, .port = xhci_port(f.u.x, 1) };
+	f.storage = kind == USB_HID_KINDS;
+	if (f.storage)
+		add_disk(&f);
+	else
+		must(usb_hid_create(f.u.r.vm, &hc, NULL) == 0);
 	restart(&f);
 	struct fuzz_plan plan = { .other = other, .opaque = &f };
 	fuzz_drive(&f.u.r, &plan, data, size);

@@ -9,7 +9,7 @@
 
 import contextlib
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -90,7 +90,29 @@ def bios_keyboard():
                 check("USB keyboard initialized" in f.read(), "SeaBIOS did not find the USB keyboard")
 
 
-SHORT = [("hid", hid), ("bios keyboard", bios_keyboard)]
+def storage():
+    """usb-storage on a super speed port and on a high speed one: mounts, writes, and finds it after a second mount."""
+    with tempfile.TemporaryDirectory() as d:
+        first, second = os.path.join(d, "first.raw"), os.path.join(d, "second.raw")
+        for path in (first, second):
+            with open(path, "wb") as f:
+                f.truncate(64 << 20)
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", first], check=True)
+        with open(second, "r+b") as f:
+            f.write(b"read only" + b"." * 503)
+        with usb("--disk", first + ",bus=usb", "--disk", second + ",bus=usb,readonly,port=4", drivers=("usb-storage", "sd_mod", "ext4")) as (m, _):
+            listed(m, "2-1 5000 Panal USB disk", "2-4 5000 Panal USB disk")
+            out, status = m.run("sleep 2; mkdir -p /mnt; mount -t ext4 /dev/sda /mnt && dd if=/dev/urandom of=/mnt/file bs=1M count=24 2>/dev/null && "
+                                "md5sum /mnt/file && umount /mnt && echo 3 > /proc/sys/vm/drop_caches && mount -t ext4 /dev/sda /mnt && md5sum /mnt/file && umount /mnt", 240)
+            sums = [line.split()[0] for line in out.splitlines() if "/mnt/file" in line]
+            check(status == 0 and len(sums) == 2 and sums[0] == sums[1], f"the file is another one after a second mount (status {status}):\n{out}")
+            out, _ = m.run("head -c 9 /dev/sdb; echo; cat /sys/block/sdb/ro /sys/block/sdb/size /sys/block/sdb/device/model", 60)
+            check(out.split() == ["read", "only", "1", "131072", "DISK"], f"the second disk is {out.split()}")
+        check(subprocess.run(["/sbin/e2fsck", "-fn", first], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0,
+              "the file system is not clean afterwards")
+
+
+SHORT = [("hid", hid), ("storage", storage), ("bios keyboard", bios_keyboard)]
 LONG = []
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_
 #define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
 
-enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */ };
+enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */, BOARD_USB };
 enum board_video { BOARD_VIDEO_NONE, BOARD_VIDEO_STD, BOARD_VIDEO_BOCHS };
 enum board_usb_kind { BOARD_USB_KEYBOARD, BOARD_USB_MOUSE, BOARD_USB_TABLET, BOARD_USB_KINDS };
 enum { BOARD_USB_MAX = 16, BOARD_USB_SLOT = 23 };
@@ -64,10 +64,11 @@ struct board_config {
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
 	unsigned virtio_input;    /* bits: 0 keyboard, 1 mouse, 2 tablet */
-	bool usb;         /* a USB controller; implied by nothing else */
+	bool usb;         /* a USB controller; disks on BOARD_USB bring it too */
 	uint8_t usb_slot; /* its PCI slot; 0: BOARD_USB_SLOT */
 	struct board_usb usb_dev[BOARD_USB_MAX];
 	unsigned usb_count;
+	uint32_t disk_port[BOARD_DISK_MAX]; /* of those on BOARD_USB, as board_usb.port */
 	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock, input; each
 	 * once. Devices beyond get the lowest that are free. */
 	uint8_t slot[BOARD_SLOT_LAST];

@@ -3,6 +3,7 @@
 
 #include "devices/pci/pci.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/storage.h"
 #include "devices/usb/xhci.h"
 
 #include <errno.h>
@@ -68,13 +69,33 @@ static int add_one(struct board *b, struct xhci *x, const struct board_usb *u, s
 	return usb_hid_create(b->vm, &hid, e);
 }
 
+static int add_disk(struct board *b, struct xhci *x, struct board_config *cfg, unsigned n, struct err *e)
+{
+	struct usb_storage_config c = { .blk = cfg->disk[n] };
+	int ret = find_port(x, cfg->disk_port[n], true, &c.port, e);
+
+	if (ret == 0)
+		ret = usb_storage_create(b->vm, &c, e);
+	if (ret == 0)
+		cfg->disk[n] = NULL;
+	return ret;
+}
+
+static bool wanted(const struct board_config *cfg)
+{
+	for (unsigned n = 0; n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_USB)
+			return true;
+	return cfg->usb;
+}
+
 int board_usb_add(struct board *b, struct board_config *cfg, struct err *e)
 {
 	struct xhci_config xc = { .bus = b->virtio.bus, .slot = cfg->usb_slot ? cfg->usb_slot : BOARD_USB_SLOT };
 	struct xhci *x;
 	int ret;
 
-	if (!cfg->usb)
+	if (!wanted(cfg))
 		return 0;
 	if (!xc.bus)
 		return err_set(e, -EINVAL, "USB needs PCI");
@@ -82,5 +103,8 @@ int board_usb_add(struct board *b, struct board_config *cfg, struct err *e)
 	ret = xhci_create(b->vm, &xc, &x, e);
 	for (unsigned n = 0; ret == 0 && n < cfg->usb_count; n++)
 		ret = add_one(b, x, &cfg->usb_dev[n], e);
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_USB)
+			ret = add_disk(b, x, cfg, n, e);
 	return ret;
 }

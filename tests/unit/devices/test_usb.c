@@ -3,12 +3,16 @@
 #include "udriver.h"
 
 #include "base/bytes.h"
+#include "block/block.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/storage.h"
 #include "display/input.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct fix {
@@ -194,6 +198,155 @@ static void its_state_survives(void **state)
 	assert_true(report(f) > 0);
 }
 
+/* ---- storage ---- */
+
+enum { DISK_BLOCKS = 2048, CBW = U_DATA, CSW = U_DATA + 0x100, BLOCKS = U_DATA + 0x1000 };
+
+static int up_storage(void **state)
+{
+	static struct fix f;
+	char path[] = "/tmp/panal-usb-XXXXXX";
+	int fd = mkstemp(path);
+	uint8_t sector[512];
+
+	memset(&f, 0, sizeof(f));
+	assert_true(fd >= 0);
+	for (unsigned n = 0; n < DISK_BLOCKS; n++) {
+		memset(sector, (int)(n & 0xff), sizeof(sector));
+		assert_int_equal(write(fd, sector, sizeof(sector)), sizeof(sector));
+	}
+	close(fd);
+	udriver_up(&f.u);
+	assert_int_equal(input_create(&f.input, f.u.r.loop, NULL), 0);
+	struct blk_open o = { .path = path, .loop = f.u.r.loop, .engine = "threads" };
+	struct usb_storage_config c = { .port = xhci_port(f.u.x, XHCI_PORTS2 + 1) };
+	assert_int_equal(blk_open(&c.blk, &o, NULL), 0);
+	unlink(path);
+	assert_int_equal(usb_storage_create(f.u.r.vm, &c, NULL), 0);
+	udriver_start(&f.u, true);
+	f.slot = udriver_address(&f.u, XHCI_PORTS2 + 1, 0);
+	udriver_configure(&f.u, f.slot, 1 << 2 | 1 << 3, 0);
+	*state = &f;
+	return 0;
+}
+
+static unsigned bulk(struct fix *f, unsigned ep, uint64_t at, uint32_t length, uint32_t *moved)
+{
+	struct uevent ev;
+	unsigned code = udriver_transfer(&f->u, f->slot, ep, at, length, moved);
+
+	if (code)
+		return code;
+	ev = udriver_wait(&f->u);
+	*moved = length - ev.length;
+	return ev.code;
+}
+
+/* A command with its data at BLOCKS, in transfers of at most `piece`; gives the status, and the residue. */
+static unsigned scsi(struct fix *f, const uint8_t *cdb, bool in, uint32_t length, uint32_t piece, uint32_t *residue)
+{
+	uint8_t *d = udriver_data(&f->u);
+	uint32_t moved = 0;
+
+	memset(d, 0, 31);
+	memcpy(d, "USBC\1\2\3\4", 8);
+	store_le32(d + 8, length);
+	d[12] = in ? 0x80 : 0;
+	d[14] = 16;
+	memcpy(d + 15, cdb, 16);
+	assert_int_equal(bulk(f, 2, CBW, 31, &moved), 1);
+	for (uint32_t at = 0; at < length; at += piece) {
+		uint32_t n = length - at < piece ? length - at : piece;
+
+		bulk(f, in ? 3 : 2, BLOCKS + at, n, &moved);
+		if (moved < n)
+			break;
+	}
+	assert_int_equal(bulk(f, 3, CSW, 13, &moved), 1);
+	assert_memory_equal(d + 0x100, "USBS\1\2\3\4", 8);
+	*residue = load_le32(d + 0x108);
+	return d[0x10c];
+}
+
+static void a_disk_answers(void **state)
+{
+	struct fix *f = *state;
+	uint8_t *d = udriver_data(&f->u) + 0x1000;
+	uint32_t left;
+
+	assert_int_equal(udriver_control(&f->u, f->slot, 0xa1, 0xfe, 0, 0, 1, NULL), 1);
+	assert_int_equal(udriver_data(&f->u)[0], 0);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x12, [4] = 36 }, true, 36, 64, &left), 0);
+	assert_memory_equal(d + 8, "PANAL   DISK", 12);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0 }, false, 0, 64, &left), 1); /* a reset was */
+	assert_int_equal(scsi(f, (uint8_t[16]){ 3, [4] = 18 }, true, 18, 64, &left), 0);
+	assert_int_equal(d[2], 6);
+	assert_int_equal(d[12], 0x29);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x25 }, true, 8, 64, &left), 0);
+	assert_int_equal(load_be32(d), DISK_BLOCKS - 1);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x1a, [2] = 0x3f, [4] = 192 }, true, 192, 256, &left), 0);
+	assert_int_equal(left, 192 - 24);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0xff }, true, 100, 256, &left), 1);
+	assert_int_equal(left, 100);
+}
+
+static void a_disk_keeps_what_it_gets(void **state)
+{
+	struct fix *f = *state;
+	uint8_t *d = udriver_data(&f->u) + 0x1000;
+	uint32_t left;
+
+	scsi(f, (uint8_t[16]){ 0 }, false, 0, 64, &left);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x28, [5] = 9, [8] = 4 }, true, 2048, 512, &left), 0);
+	assert_true(d[0] == 9 && d[512] == 10 && d[2047] == 12 && left == 0);
+	for (unsigned n = 0; n < 2048; n++)
+		d[n] = (uint8_t)(n * 7);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x2a, [5] = 100, [8] = 4 }, false, 2048, 768, &left), 0);
+	assert_int_equal(left, 0);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x35 }, false, 0, 64, &left), 0);
+	memset(d, 0, 2048);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x88, [9] = 100, [13] = 4 }, true, 2048, 2048, &left), 0);
+	assert_true(d[1] == 7 && d[2047] == (uint8_t)(2047 * 7));
+	/* the host wants more than the command gives: a transfer that is not filled, and the residue */
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x28, [5] = 1, [8] = 1 }, true, 2048, 512, &left), 0);
+	assert_int_equal(left, 1536);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x28, [3] = 8, [8] = 1 }, true, 512, 512, &left), 1);
+	assert_int_equal(left, 512);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x2a, [3] = 8, [8] = 1 }, false, 512, 512, &left), 1);
+}
+
+static void nonsense_needs_a_reset(void **state)
+{
+	struct fix *f = *state;
+	uint64_t ring = 0x10000 + (f->slot * 32 + 2) * 0x400;
+	uint32_t moved, left;
+
+	memset(udriver_data(&f->u), 0, 31);
+	assert_int_equal(bulk(f, 2, CBW, 31, &moved), 6);
+	for (unsigned ep = 2; ep < 3; ep++) {
+		assert_int_equal(udriver_command(&f->u, 14, 0, f->slot << 24 | ep << 16, NULL), 1);
+		assert_int_equal(gmem_fill(f->u.r.vm->mem, ring, 0, 0x400), 0);
+		assert_int_equal(udriver_command(&f->u, 16, ring | 1, f->slot << 24 | ep << 16, NULL), 1);
+		f->u.ring[f->slot][ep].at = 0;
+	}
+	assert_int_equal(udriver_control(&f->u, f->slot, 0x21, 0xff, 0, 0, 0, NULL), 1);
+	assert_int_equal(udriver_control(&f->u, f->slot, 2, 1, 0, 1, 0, NULL), 1);
+	assert_int_equal(udriver_control(&f->u, f->slot, 2, 1, 0, 0x81, 0, NULL), 1);
+	assert_int_equal(scsi(f, (uint8_t[16]){ 0x12, [4] = 36 }, true, 36, 64, &left), 0);
+}
+
+static void a_disks_state_survives(void **state)
+{
+	struct fix *f = *state;
+	uint32_t left;
+
+	scsi(f, (uint8_t[16]){ 0 }, false, 0, 64, &left);
+	scsi(f, (uint8_t[16]){ 0x28, [3] = 8, [8] = 1 }, true, 512, 512, &left);
+	rig_state_round_trip(&f->u.r, "usb-storage0");
+	assert_int_equal(scsi(f, (uint8_t[16]){ 3, [4] = 18 }, true, 18, 64, &left), 0);
+	assert_int_equal(udriver_data(&f->u)[0x1000 + 12], 0x21);
+}
+
 #define TEST(name, kind) cmocka_unit_test_setup_teardown(name, up_##kind, down)
 int main(void)
 {
@@ -202,7 +355,9 @@ int main(void)
 		TEST(descriptors_fit_together, tablet), TEST(keys_come_as_reports, keyboard),
 		TEST(too_many_keys_roll_over, keyboard), TEST(movement_adds_up, mouse),
 		TEST(positions_are_as_they_are, tablet), TEST(its_state_survives, keyboard),
-		TEST(its_state_survives, tablet),
+		TEST(its_state_survives, tablet), TEST(a_disk_answers, storage),
+		TEST(a_disk_keeps_what_it_gets, storage), TEST(nonsense_needs_a_reset, storage),
+		TEST(a_disks_state_survives, storage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
