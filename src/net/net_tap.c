@@ -11,9 +11,11 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -56,6 +58,18 @@ static const struct net_ops tap_ops = {
 	.set_offloads = tap_set_offloads,
 };
 
+/* TUNSETIFF makes what is missing, for whoever may: a misspelt name would be a cable that ends nowhere. */
+static bool exists(const struct ifreq *named)
+{
+	struct ifreq req = *named;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool found = fd < 0 || ioctl(fd, SIOCGIFINDEX, &req) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
 static int attach(int fd, const char *name, struct err *e)
 {
 	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
@@ -64,15 +78,20 @@ static int attach(int fd, const char *name, struct err *e)
 	if (strlen(name) >= sizeof(req.ifr_name) || !*name)
 		return err_set(e, -EINVAL, "\"%s\" is not the name of a network interface (1 to 15 characters)", name);
 	strcpy(req.ifr_name, name);
+	if (!exists(&req))
+		return err_set(e, -ENODEV, "there is no tap interface %s; create it first: ip tuntap add "
+			       "dev %s mode tap user $USER",
+			       name, name);
 	if (ioctl(fd, TUNSETIFF, &req) < 0) {
 		if (errno == EPERM)
 			return err_set(e, -EPERM,
-				       "no right to use tap interface %s; create it for this user first: ip tuntap add "
-				       "dev %s mode tap "
-				       "user $USER",
-				       name, name);
+				       "no right to use tap interface %s, which is another user's; ip tuntap add "
+				       "dev NAME mode tap user $USER makes one",
+				       name);
 		return err_errno(e, errno, "cannot use tap interface %s%s", name,
-		                 errno == EBUSY ? " (another program has it open)" : "");
+				 errno == EBUSY	   ? " (another program has it open)"
+				 : errno == EINVAL ? " (it is no tap interface)"
+						   : "");
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
 		return err_errno(e, errno, "tap interface %s takes no virtio-net headers of %d bytes", name, size);

@@ -226,6 +226,15 @@ def run_nobody(args):
     return functools.partial(test, more=args[0], words=args[1])
 
 
+def others_tap(folder):
+    if subprocess.run(["ip", "tuntap", "add", "dev", "panal-root", "mode", "tap", "user", "root"], capture_output=True, check=False).returncode:
+        raise Skip("no tap interface can be made here; run as root with /dev/net/tun and iproute2")
+    try:
+        run_nobody(((GOOD, "--net", "tap=panal-root"), ("no right", "ip tuntap")))(folder)
+    finally:
+        subprocess.run(["ip", "tuntap", "del", "dev", "panal-root", "mode", "tap"], check=False)
+
+
 def busy_port(folder):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -270,7 +279,9 @@ def main():
     tests += [(n, functools.partial(f, folder)) for n, f in (
         ("disk unreadable", run_nobody(((GOOD, "--disk", "{}/secret"), ("secret", "owner or mode")))),
         ("kernel unreadable", run_nobody((("{}/secret",), ("secret", "permission")))),
-        ("tap without rights", run_nobody(((GOOD, "--net", "tap=panal-none"), ("panal-none", "ip tuntap")))),
+        ("tap without rights", others_tap),
+        ("interface that is no tap", lambda f: case(f, (GOOD, "--net", "tap=lo"), ("lo", "no tap interface"))),
+        ("tap that is not there", lambda f: case(f, (GOOD, "--net", "tap=panal-none"), ("no tap interface panal-none", "ip tuntap"))),
         ("serial file not writable", run_nobody(((GOOD, "--serial", "file:/panal-log"), ("/panal-log", "permission")))),
         ("forward of a busy port", busy_port),
         ("disk in use", held((GOOD, "--disk", "{}/disk"), ("disk", "in use by another machine"), "--disk", "{}/disk")),
