@@ -172,6 +172,28 @@ def console():
         wait_for("end of the console", lambda: third.ended, 10)
 
 
+def bootloader():
+    """<bootloader>: the kernel on the disk, at the start and, when the guest has put another there, at its reboot."""
+    sys.path.insert(1, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest"))
+    from bootdisk import mbr_disk
+    Loop.start(libvirt)
+    with Panald() as p, tempfile.TemporaryDirectory() as folder:
+        disk = mbr_disk(folder, "others>second")
+        xml = domain_xml("grubby", kernel=False, more="<bootloader>/usr/bin/pygrub</bootloader>",
+                         devices=f"<disk type='file'><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>")
+        c = libvirt.open(p.uri())
+        d = c.defineXML(xml)
+        expect("<bootloader>/usr/bin/pygrub</bootloader>" in d.XMLDesc(), "the document lost its <bootloader>")
+        d.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        t = Console(libvirt, c, d)
+        d.resume()
+        t.expect(r"/ # ")
+        t.send("cat /proc/cmdline\n")
+        t.expect(r"BOOT_IMAGE=/boot/vmlinuz-2 .*which=second")
+        d.destroy()
+        d.undefine()
+
+
 def shutdown():
     Loop.start(libvirt)
     with Panald() as p:
@@ -541,7 +563,7 @@ def steady_memory():
 
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (
-    connect_and_look, life, names, events, console, shutdown, reboot, broken_start, overlapping_calls, survivors,
+    connect_and_look, life, names, events, console, bootloader, shutdown, reboot, broken_start, overlapping_calls, survivors,
     killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, hostile_clients, many_clients, steady_memory)]
 
 

@@ -337,6 +337,7 @@ struct domdef {
 	struct xuuid uuid;
 	XLIST(struct xraw) genid;
 	char *title, *description;
+	char *bootloader, *bootloader_args; /* the kernel is the one on the first disk */
 	XLIST(struct xraw) metadata; /* elements of any namespace, one for each */
 	struct xnum memory, current_memory, max_memory; /* KiB */
 	struct xnum max_memory_slots;

@@ -110,7 +110,7 @@ static int fill_cpu(struct domdef *d, struct err *e)
 
 static int fill_boot(struct domdef *d, struct err *e)
 {
-	bool ordered = d->os.boot.n || d->os.kernel || d->os.init.n;
+	bool ordered = d->os.boot.n || d->os.kernel || d->bootloader || d->os.init.n;
 	struct domdef_boot *b;
 
 	for (unsigned n = 0; n < d->disks.n; n++)

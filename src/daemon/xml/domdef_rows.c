@@ -688,6 +688,8 @@ static const struct xrow domain_rows[] = {
 	XGROUP("numatune", numatune_rows),
 	XGROUP("resource", resource_rows),
 	XRAW("sysinfo", sysinfo),
+	XSTR(ELEM, "bootloader", bootloader),
+	XSTR(ELEM, "bootloader_args", bootloader_args),
 	XGROUP("os", os_rows),
 	XRAW("idmap", idmap),
 	XGROUP("features", features_rows),

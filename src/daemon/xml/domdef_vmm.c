@@ -196,6 +196,12 @@ static void make_memory(struct making *m)
 		       "memory that is added while the machine runs (<maxMemory>, <memory model=...>) is not possible");
 }
 
+/* No firmware: the kernel is given, or found on the disk. */
+static bool boots_kernel(const struct domdef *d)
+{
+	return d->os.kernel || d->bootloader;
+}
+
 static void make_kernel(struct making *m, const struct domdef_os *os)
 {
 	if (os->firmware || os->loader || os->nvram)
@@ -204,8 +210,15 @@ static void make_kernel(struct making *m, const struct domdef_os *os)
 	if (os->dtb)
 		return refuse(m, "a device tree (<dtb>) is not possible on x86");
 	arg(m, "--board=micro");
-	arg(m, "--kernel=%s", os->kernel);
-	if (os->initrd)
+	if (os->kernel)
+		arg(m, "--kernel=%s", os->kernel);
+	else
+		arg(m, "--boot-from-disk");
+	if (m->d->bootloader && os->kernel)
+		note(m, "bootloader: not asked, because a <kernel> is given");
+	else if (m->d->bootloader_args)
+		note(m, "bootloader_args: Panal's own reader of disks takes none");
+	if (os->kernel && os->initrd)
 		arg(m, "--initrd=%s", os->initrd);
 	if (os->cmdline)
 		arg(m, "--append=%s", os->cmdline);
@@ -261,11 +274,12 @@ static void make_boot(struct making *m)
 	const struct domdef_machine *machine = domdef_machine_find(os->machine);
 	char uuid[37];
 
-	if (os->kernel) {
+	if (boots_kernel(m->d)) {
 		make_kernel(m, os);
 	} else if (!machine->board) {
 		refuse(m,
-		       "machine '%s' has no firmware to boot from a disk; choose machine q35, or give <kernel> in <os>",
+		       "machine '%s' has no firmware to boot from a disk; choose machine q35, or give <kernel> in "
+		       "<os>, or <bootloader> for the kernel on the disk",
 		       os->machine);
 	} else {
 		xuuid_text(m->d->uuid.b, uuid);
@@ -403,7 +417,7 @@ static bool one_of(const char *value, const char *const *names)
 /* The board with firmware has SATA; where a kernel is booted, there is virtio only. */
 static bool on_sata(const struct making *m, const struct domdef_disk *k)
 {
-	return k->bus == DOM_BUS_SATA && !m->d->os.kernel;
+	return k->bus == DOM_BUS_SATA && !boots_kernel(m->d);
 }
 
 static bool drive_possible(struct making *m, const struct domdef_disk *k)
@@ -414,8 +428,9 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 
 	if ((disk && k->bus == DOM_BUS_VIRTIO) || ((disk || k->device == DOM_DISK_CDROM) && on_sata(m, k)))
 		return true;
-	if (k->bus == DOM_BUS_SATA && m->d->os.kernel)
-		refuse(m, "drive '%s' is on bus 'sata'; with <kernel> only disks on bus 'virtio' are possible",
+	if (k->bus == DOM_BUS_SATA && boots_kernel(m->d))
+		refuse(m, "drive '%s' is on bus 'sata'; with <kernel> or <bootloader> only disks on bus "
+			  "'virtio' are possible",
 		       k->target);
 	else
 		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio and sata, and CD-ROMs on sata are possible",
@@ -630,7 +645,7 @@ static void make_video(struct making *m, const struct domdef_video *v, unsigned 
 
 	if (same(v->model, "none"))
 		return;
-	if ((std || bochs) && n == 0 && !m->d->os.kernel)
+	if ((std || bochs) && n == 0 && !boots_kernel(m->d))
 		arg(m, "--video=%s", std ? "std" : "bochs");
 	else
 		note(m, "video: there is no such graphics card here; '%s' is left out", v->model);

@@ -423,6 +423,22 @@ static void processors_are_named(void **state)
 	free(all);
 }
 
+static void a_bootloader_means_the_kernel_on_the_disk(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments("<domain type='kvm'><name>a</name><memory>65536</memory>"
+			      "<bootloader>/usr/bin/pygrub</bootloader><os><type machine='q35'>hvm</type>"
+			      "<cmdline>more=1</cmdline></os><devices><disk><source file='/a'/>"
+			      "<target dev='vda'/></disk></devices></domain>", &args);
+
+	has(all, "--board=micro --boot-from-disk --append=more=1 ");
+	has(all, "--disk=/a,");
+	assert_null(strstr(all, "--kernel"));
+	assert_null(strstr(all, "--firmware"));
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void ports_are_forwarded(void **state)
 {
 	struct domdef_args args;
@@ -487,6 +503,7 @@ int main(void)
 		cmocka_unit_test(arguments_follow),
 		cmocka_unit_test(firmware_boots_without_a_kernel),
 		cmocka_unit_test(drives_of_a_pc),
+		cmocka_unit_test(a_bootloader_means_the_kernel_on_the_disk),
 		cmocka_unit_test(ports_are_forwarded),
 		cmocka_unit_test(processors_are_named),
 		cmocka_unit_test(impossible_machines_are_refused),
