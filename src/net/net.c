@@ -12,8 +12,8 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "mac", "id", "model", "forward", "dns", "restrict", NULL };
-static const char *const tap_keys[] = { "mac", "id", "model", "tap", NULL };
+static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "forward", "dns", "restrict", NULL };
+static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -28,6 +28,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
 	{ .key = "id", .kind = OPT_STRING, .help = "the card's name" },
 	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000 or e1000e" },
+	{ .key = "bootindex", .kind = OPT_NUMBER, .help = "its place in the firmware's boot order" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },
@@ -147,6 +148,18 @@ bool net_receive(struct net *n, const struct iovec *iov, unsigned count)
 	}
 	net_count(n, &n->rx, iov, count);
 	return n->client->recv(n->client->opaque, iov, count);
+}
+
+int net_spec_boot(const char *spec, uint64_t *index, struct err *e)
+{
+	struct opts o;
+	int ret = opts_parse(&o, keys, spec, e);
+
+	if (ret < 0)
+		return ret;
+	*index = opts_number(&o, "bootindex", UINT64_MAX);
+	opts_free(&o);
+	return *index != UINT64_MAX;
 }
 
 void net_close(struct net *n)

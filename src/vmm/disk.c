@@ -3,6 +3,7 @@
 
 #include "base/opt.h"
 #include "block/block.h"
+#include "vmm/order.h"
 #include "vmm/usb.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "engine", .kind = OPT_STRING },
 	{ .key = "cdrom", .kind = OPT_BOOL },
 	{ .key = "id", .kind = OPT_STRING },
+	{ .key = "bootindex", .kind = OPT_NUMBER },
 	{ 0 },
 };
 
@@ -94,6 +96,8 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 	if (ret == 0 && opts_string(&k, "port", NULL))
 		ret = !out->usb ? err_set(e, -EINVAL, "port= is of bus=usb") :
 				  usb_parse_port(opts_string(&k, "port", NULL), &out->port, e);
+	if (ret == 0 && opts_number(&k, "bootindex", UINT64_MAX) != UINT64_MAX)
+		ret = order_place(&out->boot, opts_number(&k, "bootindex", 0), e);
 	if (ret == 0)
 		ret = set_name(out, &k, e);
 	if (ret == 0 && out->cdrom) {

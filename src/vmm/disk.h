@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* --disk PATH[,format=raw|qcow2][,readonly][,bus=...][,cache=...]: an image by its option text. */
+/* --disk PATH[,format=raw|qcow2][,readonly][,bus=...][,cache=...][,bootindex=N]: an image by its option text. */
 #ifndef PANAL_VMM_DISK_H
 #define PANAL_VMM_DISK_H
 
@@ -13,6 +13,7 @@ struct disk {
 	bool sata, usb, cdrom;
 	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
 	char id[32]; /* empty: none given */
+	unsigned boot; /* bootindex=; 0: none */
 };
 
 int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;

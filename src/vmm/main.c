@@ -17,6 +17,7 @@
 #include "vmm/firmware.h"
 #include "vmm/media.h"
 #include "vmm/options.h"
+#include "vmm/order.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -177,6 +178,7 @@ static int open_nets(struct vmm *m, struct err *e)
 	for (unsigned n = 0; ret >= 0 && n < m->opt.net_count; n++) {
 		unsigned at = bc->net_count;
 		char id[CONTROL_ID_MAX] = "";
+		uint64_t index = 0;
 
 		make_mac(bc->mac[at], m->opt.net[n], n);
 		ret = net_spec_mac(bc->mac[at], m->opt.net[n], e);
@@ -184,6 +186,10 @@ static int open_nets(struct vmm *m, struct err *e)
 			ret = net_spec_id(id, sizeof(id), m->opt.net[n], e);
 		if (ret >= 0)
 			ret = choose_nic(&bc->nic[at], m->opt.net[n], e);
+		if (ret >= 0)
+			ret = net_spec_boot(m->opt.net[n], &index, e);
+		if (ret > 0)
+			ret = order_place(&bc->net_boot[at], index, e);
 		if (ret >= 0)
 			ret = net_open(&bc->net[at], m->opt.net[n], m->loop, &helper, e);
 		if (ret == 0 && bc->net[at])
@@ -206,6 +212,7 @@ static int open_disks(struct vmm *m, struct err *e)
 		bc->disk_bus[n] = d.sata ? BOARD_SATA : d.usb ? BOARD_USB : BOARD_VIRTIO;
 		bc->disk_port[n] = d.port;
 		bc->disk_cdrom[n] = d.cdrom;
+		bc->disk_boot[n] = d.boot;
 		if (ret == 0 && d.sata && !m->opt.board_pc)
 			ret = err_set(e, -EINVAL, "%s: SATA drives need --board pc", m->opt.disk[n]);
 		if (ret == 0)
@@ -315,6 +322,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;
 	memcpy(bc->uuid, m->opt.uuid, sizeof(bc->uuid));
+	if (order_apply(bc, m->opt.boot_order, e) < 0)
+		return -EINVAL;
 	bc->boot_menu = m->opt.boot_menu_ms != 0;
 	bc->boot_menu_ms = (unsigned)m->opt.boot_menu_ms;
 	bc->firmware_log = m->firmware_log;

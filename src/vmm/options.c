@@ -299,6 +299,8 @@ static const struct option table[] = {
 	  .help = "where the firmware's log goes (none)" },
 	{ "--uuid", "UUID", .set = set_uuid, .help = "the machine's own, in the guest's SMBIOS tables (board pc)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
+	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
+	  .help = "what the firmware tries to boot, in this order; N: the how-manieth (disk0 is the first)" },
 	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
 	{ "--usb", "keyboard|mouse|tablet|controller[,port=N[.N]][,slot=N]", .set = add_usb,
@@ -406,8 +408,8 @@ static int check_together(const struct options *o, struct err *e)
 	if (!o->board_pc && !o->boot.kernel && !o->boot_from_disk)
 		return err_set(e, -EINVAL, "no kernel given: --kernel FILE, --boot-from-disk for the one on "
 					   "the disk, or --board pc to boot a disk by its own loader");
-	if (o->board_pc && o->boot.kernel)
-		return err_set(e, -EINVAL, "--kernel: the pc boots from its disks; use --board micro for a kernel");
+	if (o->boot_order && !o->board_pc)
+		return err_set(e, -EINVAL, "--boot-order: only the firmware of --board pc looks for what to boot");
 	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)

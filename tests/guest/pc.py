@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 
-from linux import PROMPT, SHELL, check, ends_well, kernel
+from linux import PROMPT, SHELL, archive, check, ends_well, kernel
 from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
 
 GRUB_S, BOOT_S = 120, 300
@@ -304,8 +304,56 @@ def sata(cpus=1):
     return test
 
 
+def direct(firmware, flavour="cloud-amd64", accel="soft"):
+    """The firmware loads a kernel with an initrd of two parts, before it looks at the disk."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            disk = os.path.join(d, "disk.raw")
+            with open(disk, "wb") as f:
+                f.truncate(1 << 20)
+            with open(os.path.join(d, "second"), "w", encoding="ascii") as f:
+                f.write("of two parts\n")
+            with pc("--firmware", firmware, "--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--initrd",
+                    archive(d, os.path.join(d, "second")), "--append", "console=ttyS0 quiet from=panal", "--disk", disk, accel=accel) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, _ = m.run("cat /proc/cmdline /second; ls -d /sys/firmware/efi", 60)
+                check("from=panal" in out and "of two parts" in out, "the kernel has not got what it was given:\n" + out)
+                check(("No such file" in out) == (firmware == "bios"), "booted by the wrong firmware:\n" + out)
+                m.send("poweroff -f\n")
+                ends_well(m)
+    return test
+
+
+def boot_order():
+    """Two disks: the one of the boot order is booted, wherever it is attached; without one the first."""
+    with tempfile.TemporaryDirectory() as d:
+        disks = []
+        for n in range(2):
+            # A boot sector that prints its letter and stops: mov ax, 0e41h + n; int 10h; hlt
+            disks.append(os.path.join(d, f"disk{n}.raw"))
+            says = b"".join(bytes([0xB8, c, 0x0E, 0xCD, 0x10]) for c in f"I am disk {n}.".encode())
+            with open(disks[n], "wb") as f:
+                f.write((says + b"\xfa\xf4").ljust(510, b"\0") + b"\x55\xaa")
+                f.truncate(1 << 20)
+        first, second = disks
+        for expected, args in [
+                (0, ("--disk", first, "--disk", second)),
+                (1, ("--disk", first, "--disk", second, "--boot-order", "disk1")),
+                (1, ("--disk", first + ",bootindex=7", "--disk", second + ",bootindex=3")),
+                (1, ("--disk", first, "--disk", second + ",bus=sata,bootindex=0")),
+                (0, ("--disk", first + ",bus=sata", "--cdrom", "none", "--disk", second, "--boot-order", "net,cdrom,disk0,disk")),
+        ]:
+            with pc(*args, memory="64M") as m:
+                m.expect(rf"I am disk {expected}\.", 60)
+
+
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
+    ("boot order", boot_order),
+    ("kernel", direct("bios")),
+    ("uefi kernel", direct("uefi")),
+    ("kernel 686-pae", direct("bios", "686-pae")),
     ("rescue 4 cpus", rescue_shell(cpus=4)),
     ("rom", rom),
     ("memtest", memtest("bios", "memtest86+x64.bin")),

@@ -82,11 +82,19 @@ void desc_check_rip(struct soft_cpu *c, const struct x86_seg *cs, uint64_t rip, 
 		cpu_fault_code(c, X86_GP, ext);
 }
 
+/* Blocks are found by RIP: with another base, the same RIP is other code. */
+void desc_set_cs(struct soft_cpu *c, const struct x86_seg *cs)
+{
+	if (c->s.seg[X86_CS].base != cs->base)
+		c->tlb.map_gen[0]++;
+	c->s.seg[X86_CS] = *cs;
+}
+
 void desc_enter_code(struct soft_cpu *c, const struct x86_seg *cs, unsigned cpl, uint64_t rip)
 {
 	if (cpu_long(c) && !(cs->attr & X86_AR_L))
 		rip = (uint32_t)rip;
-	c->s.seg[X86_CS] = *cs;
+	desc_set_cs(c, cs);
 	if (cpu_protected(c))
 		c->s.seg[X86_CS].sel = (cs->sel & ~3u) | cpl;
 	c->s.rip = rip;

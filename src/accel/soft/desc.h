@@ -69,6 +69,8 @@ struct x86_seg desc_null_seg(uint16_t sel, unsigned dpl);
 
 /* Checks that rip may be reached in the code segment cs: #GP(ext). */
 void desc_check_rip(struct soft_cpu *c, const struct x86_seg *cs, uint64_t rip, unsigned ext);
+/* Puts cs in force, no more: what was found by RIP under another base is looked up anew. */
+void desc_set_cs(struct soft_cpu *c, const struct x86_seg *cs);
 /* Puts cs and rip in force at privilege cpl: selector's RPL, mode, next_rip, end of block. SS was set before. */
 void desc_enter_code(struct soft_cpu *c, const struct x86_seg *cs, unsigned cpl, uint64_t rip);
 /* Nulls data segments that the outer privilege level cpl may not hold (returns to an outer level). */

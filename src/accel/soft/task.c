@@ -107,7 +107,9 @@ static void load_cs(struct soft_cpu *c, uint16_t sel)
 	if (!desc_present(&d))
 		desc_fault(c, X86_NP, sel, 0);
 	desc_set_accessed(c, &d);
-	c->s.seg[X86_CS] = desc_seg(&d, sel);
+	struct x86_seg cs = desc_seg(&d, sel);
+	c->tlb.map_gen[0]++; /* the base was another before it was null */
+	desc_set_cs(c, &cs);
 }
 
 static void load_segments(struct soft_cpu *c, const struct task_image *t)

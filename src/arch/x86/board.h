@@ -55,10 +55,12 @@ struct board_config {
 	enum board_bus disk_bus[BOARD_DISK_MAX];
 	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
 	unsigned disk_count;
+	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
 	struct net *net[BOARD_NET_MAX];
 	enum board_nic nic[BOARD_NET_MAX]; /* others than virtio need PCI */
 	uint8_t mac[BOARD_NET_MAX][6];
 	unsigned net_count;
+	unsigned net_boot[BOARD_NET_MAX]; /* as disk_boot */
 	bool rng, balloon;
 	struct chardev *console;  /* virtio console; NULL: none */
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */

@@ -2,6 +2,7 @@
 #include "arch/x86/board_base.h"
 #include "arch/x86/board_usb.h"
 
+#include "arch/x86/boot/handover.h"
 #include "arch/x86/boot/image.h"
 #include "arch/x86/i8042.h"
 #include "arch/x86/ioapic.h"
@@ -59,6 +60,7 @@ struct board_pc {
 	struct board board;
 	struct image firmware;
 	struct fw_cfg *fw_cfg;
+	struct handover kernel;
 };
 
 static struct board_pc *pc_of(struct board *b)
@@ -159,6 +161,35 @@ static int add_numbers(struct board_pc *pc, const struct board_config *cfg, stru
 	return ret;
 }
 
+/* The kernel that the firmware is to boot, before all else. */
+static int add_kernel(struct board_pc *pc, struct err *e)
+{
+	static const uint16_t data[HANDOVER_PIECES] = { FW_CFG_SETUP_DATA, FW_CFG_KERNEL_DATA, FW_CFG_INITRD_DATA,
+							FW_CFG_CMDLINE_DATA };
+	static const uint16_t size[HANDOVER_PIECES] = { FW_CFG_SETUP_SIZE, FW_CFG_KERNEL_SIZE, FW_CFG_INITRD_SIZE,
+							FW_CFG_CMDLINE_SIZE };
+	static const uint16_t addr[HANDOVER_PIECES] = { FW_CFG_SETUP_ADDR, FW_CFG_KERNEL_ADDR, FW_CFG_INITRD_ADDR,
+							FW_CFG_CMDLINE_ADDR };
+	struct board *b = &pc->board;
+	int ret = b->boot ? handover_make(&pc->kernel, b->boot, b->layout.low_top, data, e) : 0;
+
+	if (!b->boot || ret < 0)
+		return ret;
+	for (unsigned n = 0; ret == 0 && n < HANDOVER_PIECES; n++) {
+		const struct handover_piece *p = &pc->kernel.piece[n];
+
+		ret = fw_cfg_lend(pc->fw_cfg, data[n], p->bytes, p->len, e);
+		if (ret == 0)
+			ret = fw_cfg_add_int(pc->fw_cfg, size[n], p->len, 4, e);
+		if (ret == 0)
+			ret = fw_cfg_add_int(pc->fw_cfg, addr[n], p->addr, 4, e);
+	}
+	if (ret == 0)
+		ret = fw_cfg_add_file(pc->fw_cfg, "genroms/kernel.rom", pc->kernel.rom, sizeof(pc->kernel.rom), e);
+	boot_order_add(&b->virtio.order, 1, "/rom@genroms/kernel.rom");
+	return ret;
+}
+
 static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struct err *e)
 {
 	int ret = fw_cfg_create(pc->board.vm, &pc->fw_cfg, e);
@@ -172,7 +203,9 @@ static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struc
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", PORT_SERIAL, 2, e);
 	if (ret == 0 && cfg->boot_menu)
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/boot-menu-wait", cfg->boot_menu_ms, 4, e);
-	return ret;
+	if (ret == 0)
+		ret = add_kernel(pc, e);
+	return ret < 0 ? ret : boot_order_publish(&pc->board.virtio.order, pc->fw_cfg, e);
 }
 
 /* ---- ACPI ---- */
@@ -341,6 +374,8 @@ static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e
 		if (used == AHCI_PORTS)
 			return err_set(e, -ENOSPC, "more than %d SATA drives; put some on virtio", AHCI_PORTS);
 		ac.port[used].present = true;
+		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n], "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0",
+			       LPC_SLOT, AHCI_FUNCTION, used);
 		ac.port[used].cdrom = cfg->disk_cdrom[n];
 		ac.port[used++].blk = cfg->disk[n];
 	}
@@ -402,6 +437,7 @@ static int reset(void *opaque, struct err *e)
 
 static void destroy(struct board *b)
 {
+	handover_free(&pc_of(b)->kernel);
 	image_close(&pc_of(b)->firmware);
 }
 

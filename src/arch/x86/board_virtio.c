@@ -48,16 +48,18 @@ static int next_place(struct board_virtio *bv, struct virtio_place *place, struc
 	return 0;
 }
 
-static int add_disk(struct board_virtio *bv, struct blk **blk, struct err *e)
+static int add_disk(struct board_virtio *bv, struct blk **blk, unsigned boot, struct err *e)
 {
 	struct virtio_blk_config c = { .blk = *blk, .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
 	int ret = next_place(bv, &c.place, e);
 
 	if (ret == 0)
 		ret = virtio_blk_create(bv->vm, &c, e);
-	if (ret == 0)
-		*blk = NULL;
-	return ret;
+	if (ret < 0)
+		return ret;
+	*blk = NULL;
+	boot_order_add(&bv->order, boot, "/pci@i0cf8/scsi@%x/disk@0,0", c.place.slot);
+	return 0;
 }
 
 /* A card that is not virtio, at a place of the same row. */
@@ -75,12 +77,14 @@ static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned 
 	c.slot = place.slot;
 	memcpy(c.mac, cfg->mac[n], sizeof(c.mac));
 	ret = e1000_create(bv->vm, cfg->nic[n] == BOARD_NIC_E1000E ? E1000_82574L : E1000_82540EM, &c, e);
-	if (ret == 0)
-		cfg->net[n] = NULL;
-	return ret;
+	if (ret < 0)
+		return ret;
+	cfg->net[n] = NULL;
+	boot_order_add(&bv->order, cfg->net_boot[n], "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.slot);
+	return 0;
 }
 
-static int add_net(struct board_virtio *bv, struct net **net, const uint8_t mac[6], struct err *e)
+static int add_net(struct board_virtio *bv, struct net **net, const uint8_t mac[6], unsigned boot, struct err *e)
 {
 	struct virtio_net_config c = { .net = *net };
 	int ret = next_place(bv, &c.place, e);
@@ -88,9 +92,11 @@ static int add_net(struct board_virtio *bv, struct net **net, const uint8_t mac[
 	memcpy(c.mac, mac, sizeof(c.mac));
 	if (ret == 0)
 		ret = virtio_net_create(bv->vm, &c, e);
-	if (ret == 0)
-		*net = NULL;
-	return ret;
+	if (ret < 0)
+		return ret;
+	*net = NULL;
+	boot_order_add(&bv->order, boot, "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.place.slot);
+	return 0;
 }
 
 static int add_console(struct board_virtio *bv, struct chardev **chardev, struct err *e)
@@ -147,9 +153,9 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 		bv->slots_used |= 1u << cfg->slot[n];
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
-			ret = add_disk(bv, &cfg->disk[n], e);
+			ret = add_disk(bv, &cfg->disk[n], cfg->disk_boot[n], e);
 	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
-		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, &cfg->net[n], cfg->mac[n], e) :
+		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, &cfg->net[n], cfg->mac[n], cfg->net_boot[n], e) :
 							add_card(bv, cfg, n, e);
 	if (ret == 0 && cfg->console)
 		ret = add_console(bv, &cfg->console, e);

@@ -5,6 +5,7 @@
 
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/board.h"
+#include "arch/x86/boot_order.h"
 #include "arch/x86/gsi.h"
 
 /* Where the next device goes. Slots are the configuration's, or handed out in order, as windows are, so addresses are
@@ -15,6 +16,7 @@ struct board_virtio {
 	struct input *input;
 	struct pci_bus *bus; /* NULL: MMIO */
 	struct virtio_balloon *balloon; /* NULL: none */
+	struct boot_order order;
 	unsigned next;
 	uint32_t slots_used; /* a bit for each */
 	const uint8_t *slot; /* of the configuration, while devices are added */

@@ -21,7 +21,8 @@ enum { FIXED_ITEMS = 32, DIRECTORY_ENTRY = 64 };
 struct item {
 	uint16_t key;
 	uint32_t len;
-	uint8_t *bytes;
+	const uint8_t *bytes;
+	void *own; /* NULL: lent */
 };
 
 struct fw_cfg {
@@ -57,22 +58,47 @@ static int item_set(struct item *it, uint16_t key, const void *bytes, size_t len
 	if (!copy)
 		return err_set(e, -ENOMEM, "no memory for a firmware configuration item");
 	memcpy(copy, bytes, len);
-	free(it->bytes);
-	*it = (struct item){.key = key, .len = (uint32_t)len, .bytes = copy};
+	free(it->own);
+	*it = (struct item){.key = key, .len = (uint32_t)len, .bytes = copy, .own = copy};
 	return 0;
+}
+
+static int item_lend(struct item *it, uint16_t key, const void *bytes, size_t len, struct err *e)
+{
+	if (len > FW_CFG_ITEM_MAX)
+		return err_set(e, -ENOSPC, "firmware configuration items are at most %d MiB", FW_CFG_ITEM_MAX >> 20);
+	free(it->own);
+	*it = (struct item){.key = key, .len = (uint32_t)len, .bytes = bytes};
+	return 0;
+}
+
+static struct item *place_for(struct fw_cfg *fc, uint16_t key)
+{
+	struct item *it = (struct item *)find(fc, key);
+	if (!it && fc->fixed_count < FIXED_ITEMS)
+		it = &fc->fixed[fc->fixed_count];
+	return it;
+}
+
+static int add_item(struct fw_cfg *fc, uint16_t key, const void *bytes, size_t len, bool lent, struct err *e)
+{
+	struct item *it = place_for(fc, key);
+	if (!it)
+		return err_set(e, -ENOSPC, "too many firmware configuration items");
+	int ret = lent ? item_lend(it, key, bytes, len, e) : item_set(it, key, bytes, len, e);
+	if (ret == 0 && it == &fc->fixed[fc->fixed_count])
+		fc->fixed_count++;
+	return ret;
+}
+
+int fw_cfg_lend(struct fw_cfg *fc, uint16_t key, const void *bytes, size_t len, struct err *e)
+{
+	return add_item(fc, key, bytes, len, true, e);
 }
 
 int fw_cfg_add(struct fw_cfg *fc, uint16_t key, const void *bytes, size_t len, struct err *e)
 {
-	struct item *it = (struct item *)find(fc, key);
-	if (it)
-		return item_set(it, key, bytes, len, e);
-	if (fc->fixed_count == FIXED_ITEMS)
-		return err_set(e, -ENOSPC, "too many firmware configuration items");
-	int ret = item_set(&fc->fixed[fc->fixed_count], key, bytes, len, e);
-	if (ret == 0)
-		fc->fixed_count++;
-	return ret;
+	return add_item(fc, key, bytes, len, false, e);
 }
 
 /* The directory: a count, then size, key and name of each file, big-endian. */
@@ -213,9 +239,9 @@ static void fw_cfg_destroy(void *impl)
 	struct fw_cfg *fc = impl;
 	region_detach(fc->region);
 	for (unsigned n = 0; n < fc->fixed_count; n++)
-		free(fc->fixed[n].bytes);
+		free(fc->fixed[n].own);
 	for (unsigned n = 0; n < fc->file_count; n++)
-		free(fc->file[n].bytes);
+		free(fc->file[n].own);
 	pthread_mutex_destroy(&fc->lock);
 	free(fc);
 }

@@ -377,6 +377,23 @@ static void test_real_mode(void **state)
 	expect_fault(r, X86_GP, 0, 10);
 }
 
+/* The same IP under another CS is other code, also when the first was found before. */
+static void test_real_mode_segments(void **state)
+{
+	struct rig *r = *state;
+	CODE(r, RIG_CODE, 0x83, 0xc3, 0x01,    /* add bx, 1 */
+	     0xea, 0x00, 0x00, 0x00, 0x11);    /* jmp 1100:0 */
+	CODE(r, 0x11000, 0x81, 0xc3, 0x00, 0x01, /* add bx, 100 */
+	     0x49,                             /* dec cx */
+	     0x74, 0x05,                       /* jz +5 */
+	     0xea, 0x00, 0x00, 0x00, 0x10,     /* jmp 1000:0 */
+	     0xf4);                            /* hlt */
+	r->s.gpr[X86_RCX] = 5;
+	r->s.gpr[X86_RBX] = 0;
+	assert_int_equal(rig_run(r), VCPU_EXIT_HALTED);
+	assert_int_equal(r->s.gpr[X86_RBX], 0x0505);
+}
+
 static void test_flat32(void **state)
 {
 	struct rig *r = *state;
@@ -580,6 +597,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_atomic_on_code, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_alias_writes_code, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_real_mode, setup_real, teardown),
+		cmocka_unit_test_setup_teardown(test_real_mode_segments, setup_real, teardown),
 		cmocka_unit_test_setup_teardown(test_flat32, setup32, teardown),
 		cmocka_unit_test_setup_teardown(test_single_step, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_too_long, setup64, teardown),

@@ -5,6 +5,8 @@
 
 #include "arch/x86/boot/boot.h"
 
+#include <asm/bootparam.h>
+
 /* A file mapped read-only, private. */
 struct image {
 	const uint8_t *data;
@@ -73,6 +75,15 @@ int payload_unpack(const uint8_t *data, size_t size, uint8_t **out, size_t *out_
 
 /* ---- linux.c, pvh.c, multiboot.c ---- */
 bool linux_is_bzimage(const uint8_t *data, size_t size);
+/* A bzImage taken apart. */
+struct bzimage {
+	struct setup_header hdr;
+	const uint8_t *code; /* protected-mode part */
+	size_t code_size;
+	const uint8_t *payload; /* NULL when the header does not tell */
+	size_t payload_size;
+};
+int linux_parse(const struct image *im, struct bzimage *bz, struct err *e) ATTR_MUST_USE;
 int linux_install_bzimage(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,
                           struct err *e) ATTR_MUST_USE;
 int linux_install_elf(struct boot *b, struct gmem *mem, const struct boot_layout *l, struct x86_state *cpu,

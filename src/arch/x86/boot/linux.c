@@ -5,7 +5,6 @@
 #include "base/bytes.h"
 #include "core/gmem.h"
 
-#include <asm/bootparam.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -31,15 +30,6 @@ bool linux_is_bzimage(const uint8_t *data, size_t size)
 	return size >= 0x268 && load_le16(data + 0x1fe) == 0xaa55 && load_le32(data + 0x202) == SETUP_MAGIC;
 }
 
-/* A bzImage taken apart. */
-struct bzimage {
-	struct setup_header hdr;
-	const uint8_t *code; /* protected-mode part */
-	size_t code_size;
-	const uint8_t *payload; /* NULL when the header does not tell */
-	size_t payload_size;
-};
-
 /* The header ends where its own jump leads to (boot.rst, "1.3 Details of header fields"): older ones are shorter. What
  * lies behind is code and must not reach the zero page. */
 static size_t setup_header_size(const struct image *im)
@@ -51,7 +41,7 @@ static size_t setup_header_size(const struct image *im)
 	return len < im->size - SETUP_AT ? len : im->size - SETUP_AT;
 }
 
-static int parse(const struct image *im, struct bzimage *bz, struct err *e)
+int linux_parse(const struct image *im, struct bzimage *bz, struct err *e)
 {
 	size_t setup, len = setup_header_size(im);
 
@@ -187,7 +177,7 @@ int linux_install_bzimage(struct boot *b, struct gmem *mem, const struct boot_la
 	struct bzimage bz;
 	uint8_t *elf = NULL;
 	size_t size = 0;
-	int ret = parse(&b->kernel, &bz, e);
+	int ret = linux_parse(&b->kernel, &bz, e);
 
 	if (ret < 0)
 		return ret;
