@@ -68,7 +68,8 @@ void net_count(const struct net *n, struct net_count *c, const struct iovec *iov
 /* What a spec says of the card beside: "model", "romfile". 1 and the text, or 0 when it says nothing. Errors:
  * -EINVAL. */
 int net_spec_text(char *out, size_t size, const char *spec, const char *key, struct err *e) ATTR_MUST_USE;
-/* Its place among what firmware boots ("user,bootindex=1"): 1 and the index, or 0 when it names none. Only PCs use it. */
+/* Its place among what firmware boots ("user,bootindex=1"): 1 and the index, or 0 when it names none. PCs use
+ * it. */
 int net_spec_boot(const char *spec, uint64_t *index, struct err *e) ATTR_MUST_USE;
 
 static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)

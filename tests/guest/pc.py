@@ -345,7 +345,7 @@ def boot_order():
                 (0, ("--disk", first + ",bus=sata", "--cdrom", "none", "--disk", second, "--boot-order", "net,cdrom,disk0,disk")),
         ]:
             with pc(*args, memory="64M") as m:
-                m.expect(rf"I am disk {expected}\.", 60)
+                m.expect(rf"I am disk {expected}", 60)
 
 
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]

@@ -374,8 +374,8 @@ static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e
 		if (used == AHCI_PORTS)
 			return err_set(e, -ENOSPC, "more than %d SATA drives; put some on virtio", AHCI_PORTS);
 		ac.port[used].present = true;
-		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n], "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0",
-			       LPC_SLOT, AHCI_FUNCTION, used);
+		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n],
+			       "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0", LPC_SLOT, AHCI_FUNCTION, used);
 		ac.port[used].cdrom = cfg->disk_cdrom[n];
 		ac.port[used++].blk = cfg->disk[n];
 	}

@@ -26,8 +26,9 @@ static struct fix f;
 
 static int up(void **state)
 {
-	struct setup_header h = { .setup_sects = 1, .boot_flag = 0xaa55, .header = 0x53726448, .version = 0x20c, .jump = 0x6aeb,
-				  .loadflags = LOADED_HIGH, .syssize = CODE / 16, .initrd_addr_max = 0x37ffffff,
+	struct setup_header h = { .setup_sects = 1, .boot_flag = 0xaa55, .header = 0x53726448, .version = 0x20c,
+				  .jump = 0x6aeb, .loadflags = LOADED_HIGH, .syssize = CODE / 16,
+				  .initrd_addr_max = 0x37ffffff,
 				  .cmdline_size = 20, .pref_address = 16 * MIB, .init_size = 8 * MIB };
 
 	memset(&f, 0, sizeof(f));
