@@ -5,6 +5,7 @@
  */
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/pages.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/xlate.h"
 #include "core/region.h"
@@ -46,19 +47,13 @@ struct block_cache {
 	_Atomic uint32_t scratch_gen;
 };
 
-static void *map_pages(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int block_cache_create(struct block_cache **out, struct err *e)
 {
-	struct block_cache *bc = map_pages(sizeof(*bc));
+	struct block_cache *bc = pages_map(sizeof(*bc), sizeof(*bc));
 	if (!bc)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
-	bc->block = map_pages(BLOCK_MAX * sizeof(*bc->block));
-	bc->insn = map_pages(INSN_MAX * sizeof(*bc->insn));
+	bc->block = pages_map(BLOCK_MAX * sizeof(*bc->block), PAGES_HUGE);
+	bc->insn = pages_map(INSN_MAX * sizeof(*bc->insn), PAGES_HUGE);
 	if (!bc->block || !bc->insn) {
 		block_cache_destroy(bc);
 		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");

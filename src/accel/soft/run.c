@@ -5,6 +5,7 @@
  */
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/pages.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
 #include "accel/soft/thunk.h"
@@ -533,8 +534,8 @@ static void accel_vm_destroy(struct vm *vm)
 int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v, struct err *e)
 {
 	/* Most of it is the TLB, which takes memory where it is used. */
-	struct soft_vcpu *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
+	struct soft_vcpu *p = pages_map(sizeof(*p), sv->options.hot ? 0 : sizeof(*p));
+	if (!p)
 		return err_set(e, -ENOMEM, "no memory for a software vCPU");
 	tlb_init(&p->c.tlb);
 	p->c.v = v;

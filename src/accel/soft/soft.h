@@ -112,32 +112,30 @@ uint8_t decode_reg_number(ZydisRegister r);
 
 /* ---- block.c ---- */
 enum { BLOCK_INSNS = 32 };
-struct block_link {
-	struct block *to;
-};
 struct block {
+	/* what a look at a block needs first, in one line of the host's cache */
 	const uint8_t *host;      /* of the first byte: the physical key */
 	uint64_t rip;             /* linear-side key that was last found good ... */
 	uint32_t map_gen, mode;   /* ... under this generation of the mapping and this mode */
 	const _Atomic uint32_t *page_gen;
 	uint32_t gen;
+	uint16_t len;             /* bytes */
+	uint16_t heat;            /* visits since it was decoded or translated */
 	uint8_t count;            /* instructions */
 	uint8_t capacity;
 	bool system;              /* the last one wants the run loop to look at events */
 	bool once;                /* not to be found again */
 	bool translated;          /* a translation points to its instructions */
-	uint16_t len;             /* bytes */
 	struct insn *insn;
+	struct xblock *x;         /* its translation, if that still holds (xlate.c) */
 	struct block *link[2];    /* the blocks that followed last: after falling through, after a jump */
 	struct block *chain;      /* hash chain */
-	struct xblock *x;         /* its translation, if that still holds (xlate.c) */
-	uint16_t heat;            /* visits since it was decoded or translated */
 	struct block_second {
 		const uint8_t *host; /* NULL: the block lies in one page */
 		const _Atomic uint32_t *page_gen;
 		uint32_t gen;
 	} second; /* of one instruction that crosses into the next page, for the translator: the part there */
-};
+} __attribute__((aligned(64)));
 int block_cache_create(struct block_cache **out, struct err *e) ATTR_MUST_USE;
 void block_cache_destroy(struct block_cache *bc);
 /* The block at s.rip in the present mode; decodes it when need be; faults as the fetch would. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The store of translated blocks: what is found, linked, dropped; and how one is entered and left. */
+#include "accel/soft/pages.h"
 #include "accel/soft/xlate_priv.h"
 #include "accel/soft/xlate_sight.h"
 #include "base/bytes.h"
@@ -24,12 +25,12 @@ static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 	xframe_stubs(c, x, &t);
 }
 
-/* Of what may be used a third is for code that is executed often. */
+/* What is executed often takes somewhat more than what is behind it. */
 static void divide(struct xlate *x, size_t cache)
 {
 	size_t base = XLATE_CELL_BYTES + XLATE_STUB_BYTES, room = x->mem.size - base;
 	room = cache < room ? cache : room;
-	size_t hot = base + round_up(room / 3, 4096);
+	size_t hot = base + room / 5 * 3;
 	x->hot_space = (struct xspace){ base, base, hot, 0 };
 	x->cold_space = (struct xspace){ hot, hot, base + room, hot };
 }
@@ -67,9 +68,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	struct xlate *x = calloc(1, sizeof(*x));
 	if (!x)
 		return err_set(e, -ENOMEM, "no memory for translated code");
-	size_t size = XLATE_BLOCK_MAX * sizeof(*x->block);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	x->block = p == MAP_FAILED ? NULL : p;
+	x->block = pages_map(XLATE_BLOCK_MAX * sizeof(*x->block), 0);
 	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
 	int r = xlink_create(x, e);
 	if (r == 0)
@@ -83,6 +82,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	x->sight = sight;
 	x->bmi2 = __builtin_cpu_supports("bmi2");
 	x->shift_writes_all = shift_writes_all();
+	xlate_scan_index(x);
 	c->x_host_mxcsr = 0x1f80;
 	fixed_stubs(c, x);
 	divide(x, o->cache);
@@ -108,7 +108,7 @@ void xlate_destroy(struct xlate *x)
 
 void xlate_flush(struct xlate *x)
 {
-	memset(x->hash, 0, sizeof(x->hash));
+	memset(x->hash, 0, XHASH_SIZE * sizeof(*x->hash));
 	x->hash[0].rip = XHASH_EMPTY;
 	x->hot_space.used = x->hot_space.base;
 	x->cold_space.used = x->cold_space.base;

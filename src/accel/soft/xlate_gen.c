@@ -533,13 +533,15 @@ static unsigned heat(const struct block *b)
 static struct block *follow(struct xgen *g, uint64_t *rip)
 {
 	struct xinsn *in = &g->in[g->count - 1];
-	struct block *next = known(g, in->rip + in->i->len), *target = NULL;
-	if (in->kind == XK_JCC || in->kind == XK_JMP || in->kind == XK_CALL)
-		target = known(g, target_of(in));
+	struct block *next = NULL, *target = NULL;
 	if (in->kind >= XK_RET || in->kind == XK_HELPER)
 		return NULL;
 	if (in->kind == XK_JCC && (is_part(g, target_of(in)) || is_part(g, in->rip + in->i->len)))
 		return NULL; /* a loop's last branch */
+	if (in->kind == XK_JCC || in->kind == XK_JMP || in->kind == XK_CALL)
+		target = known(g, target_of(in));
+	if (in->kind != XK_JMP && in->kind != XK_CALL)
+		next = known(g, in->rip + in->i->len);
 	bool back = in->kind == XK_JCC && target_of(in) <= in->rip;
 	if (in->kind == XK_JMP || in->kind == XK_CALL || (in->kind == XK_JCC && heat(target) + back > heat(next)))
 		next = NULL;

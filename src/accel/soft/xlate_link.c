@@ -4,6 +4,7 @@
  * check nothing when they are entered so, and are cut off instead when their page is written.
  */
 #include "accel/soft/mem.h"
+#include "accel/soft/pages.h"
 #include "accel/soft/xlate_priv.h"
 
 #include <errno.h>
@@ -11,25 +12,22 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static void *map_pages(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int xlink_create(struct xlate *x, struct err *e)
 {
-	x->exit = map_pages(XLATE_EXIT_MAX * sizeof(*x->exit));
+	x->exit = pages_map(XLATE_EXIT_MAX * sizeof(*x->exit), 0);
+	x->hash = pages_map(XHASH_SIZE * sizeof(*x->hash), 0);
 	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
 	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));
 	x->cell = calloc(2 * XLATE_CELL_MAX, sizeof(*x->cell));
-	return x->exit && x->page && x->page_at && x->cell ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
+	return x->exit && x->hash && x->page && x->page_at && x->cell ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
 }
 
 void xlink_destroy(struct xlate *x)
 {
 	if (x->exit)
 		munmap(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
+	if (x->hash)
+		munmap(x->hash, XHASH_SIZE * sizeof(*x->hash));
 	free(x->page);
 	free(x->page_at);
 	free(x->cell);

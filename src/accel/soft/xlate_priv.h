@@ -78,8 +78,7 @@ enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS, XLATE_EXIT_MAX = 1 << 20, 
 
 struct xlate {
 	struct codemem mem;
-	/* Code memory: slots and stubs, then what is executed often, then what is behind blocks, so that the former is dense:
-	 * it has a third of what there is. */
+	/* Code memory: slots and stubs, then what is executed often, then what is behind blocks, so that the former is dense. */
 	struct xspace {
 		size_t base, used, limit, peak; /* offsets; peak: of used */
 	} hot_space, cold_space;
@@ -95,9 +94,10 @@ struct xlate {
 	uint16_t *page_at;    /* hashed by page_gen: number + 1 */
 	struct xcell *cell;   /* hashed, twice XLATE_CELL_MAX */
 	unsigned block_count, exit_count, page_count, cell_count;
-	struct xhash hash[XHASH_SIZE];
+	struct xhash *hash;   /* XHASH_SIZE */
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
 	bool bmi2;             /* RORX */
+	uint8_t known[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* xlate_scan.c's row of a mnemonic + 1; 0: none */
 	bool shift_writes_all; /* shifts by a constant and multiplications leave no flag as it was on this host */
 	struct xlate_stats stats;
 };
@@ -114,7 +114,7 @@ static inline size_t xmap_gen_at(const struct xblock *xb)
 	return xb->cell * sizeof(uint32_t);
 }
 enum { XLATE_CELL_BYTES = XLATE_CELL_MAX * 4, XLATE_STUB_BYTES = 8192,
-       XLATE_HOT_BYTES = 16 << 10, XLATE_COLD_BYTES = 32 << 10 /* more than the code of one block */ };
+       XLATE_HOT_BYTES = 16 << 10, XLATE_COLD_BYTES = 20 << 10 /* more than the code of one block */ };
 
 /* ---- xlate_link.c: exits, blocks by page ---- */
 /* -ENOMEM. */
@@ -218,6 +218,8 @@ struct xinsn {
 	uint8_t align;          /* its memory operand must be aligned so; 0: not */
 	bool x87, fip;          /* needs the x87 registers; is remembered as the last x87 instruction */
 };
+/* Fills x->known. */
+void xlate_scan_index(struct xlate *x);
 /* i and its bytes -> in. */
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes,
                 struct xinsn *in);

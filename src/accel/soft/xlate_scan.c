@@ -239,12 +239,17 @@ static bool writes_all(const struct xlate *x, const struct xinsn *in)
 	}
 }
 
+void xlate_scan_index(struct xlate *x)
+{
+	_Static_assert(COUNT_OF(table) < UINT8_MAX, "a byte numbers the rows");
+	for (unsigned n = 0; n < COUNT_OF(table); n++)
+		x->known[table[n].mnemonic] = (uint8_t)(n + 1);
+}
+
 static bool scan_known(struct soft_cpu *c, const struct xlate *x, struct xinsn *in)
 {
-	unsigned n = 0;
-	while (n < COUNT_OF(table) && table[n].mnemonic != in->zi.mnemonic)
-		n++;
-	if (n == COUNT_OF(table) || in->zi.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+	unsigned n = x->known[in->zi.mnemonic] - 1u;
+	if (n >= COUNT_OF(table) || in->zi.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return false;
 	in->kind = table[n].kind;
 	in->flags = table[n].flags;
