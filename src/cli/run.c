@@ -124,7 +124,7 @@ static void pass_keys(struct run *r)
 	for (ssize_t k = 0; k < len; k++)
 		switch (terminal_key(&r->terminal, in[k])) {
 		case TERMINAL_PASS: keep_key(r, in[k]); break;
-		case TERMINAL_QUIT: kill(r->pid, SIGTERM); break;
+		case TERMINAL_QUIT: sigqueue(r->pid, SIGTERM, (union sigval){ 0 }); break; /* so it knows why */
 		case TERMINAL_HELP: explain(); break;
 		case TERMINAL_SWALLOW: break;
 		}

@@ -49,6 +49,7 @@ struct vmm {
 	int signal_fd;
 	bool panicked; /* the guest's kernel said so since the last reset */
 	int killed_by; /* SIGTERM or SIGINT ended the machine; 0: neither */
+	bool by_key;   /* panal run sent it by sigqueue: for the key at its terminal */
 	char helper_dir[PATH_MAX];
 	char accel_why[ACCEL_WHY_MAX]; /* why auto chose what it chose; empty: it was told */
 };
@@ -108,6 +109,7 @@ static void on_signal(void *opaque, int fd, unsigned events)
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	m->killed_by = (int)info.ssi_signo;
+	m->by_key = m->opt.by_run && info.ssi_code == SI_QUEUE;
 	vm_end(m->vm, VM_REQUEST_HOST_SIGNAL);
 }
 
@@ -415,9 +417,6 @@ static int build(struct vmm *m, struct err *e)
 		ret = open_nets(m, e);
 	if (ret == 0)
 		ret = make_machine(m, e);
-	/* when the rest is right: what is wrong is told in one line */
-	if (ret == 0 && m->accel_why[0])
-		log_line(LOG_INFO, "accelerator: %s", m->accel_why);
 	if (ret == 0)
 		ret = open_control(m, e);
 	if (ret == 0 && m->opt.gdb && !m->opt.dry_run && gdb_create(&m->gdb, m->opt.gdb, m->vm, e) < 0)
@@ -426,6 +425,9 @@ static int build(struct vmm *m, struct err *e)
 		ret = confine(m, e);
 	if (ret == 0)
 		ret = vm_start(m->vm, m->opt.paused || m->opt.dry_run, e);
+	/* when the rest is right: what is wrong is told in one line */
+	if (ret == 0 && m->accel_why[0])
+		log_line(LOG_INFO, "accelerator: %s", m->accel_why);
 	return ret;
 }
 
@@ -462,7 +464,9 @@ static int end_status(const struct vmm *m)
 
 	if (m->killed_by) {
 		log_line(LOG_WARNING, "the machine was switched off by %s",
-			 m->killed_by == SIGTERM ? "SIGTERM" : "SIGINT");
+			 m->by_key		 ? "Ctrl-A x" :
+			 m->killed_by == SIGTERM ? "SIGTERM" :
+						   "SIGINT");
 		return EXIT_SIGNAL + m->killed_by;
 	}
 	/* What a panicked guest does next of itself (power off, reboot) is not the end that was wanted. on_event has
