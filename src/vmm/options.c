@@ -303,7 +303,7 @@ static const struct option table[] = {
 	  .help = "what the firmware tries to boot, in this order; N: the how-manieth (disk0 is the first)" },
 	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
-	{ "--usb", "keyboard|mouse|tablet|controller[,port=N[.N]][,slot=N]", .set = add_usb,
+	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N]", .set = add_usb,
 	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--pci-slots", "N,N,...", .set = set_slots,

@@ -17,6 +17,7 @@ static const struct opt_desc keys[] = {
 };
 static const char *const names[BOARD_USB_KINDS] = {
 	[BOARD_USB_KEYBOARD] = "keyboard", [BOARD_USB_MOUSE] = "mouse", [BOARD_USB_TABLET] = "tablet",
+	[BOARD_USB_HUB] = "hub",
 };
 
 int usb_parse_port(const char *text, uint32_t *port, struct err *e)
@@ -58,7 +59,8 @@ static int add_device(struct usb_options *o, const char *name, const char *port,
 	while (kind < BOARD_USB_KINDS && strcmp(names[kind], name))
 		kind++;
 	if (kind == BOARD_USB_KINDS)
-		return err_set(e, -EINVAL, "%s is unknown; keyboard, mouse, tablet and controller are possible", name);
+		return err_set(e, -EINVAL, "%s is unknown; keyboard, mouse, tablet, hub, controller are possible",
+			       name);
 	if (o->count == BOARD_USB_MAX)
 		return err_set(e, -E2BIG, "at most %d are possible", BOARD_USB_MAX);
 	u->kind = (enum board_usb_kind)kind;

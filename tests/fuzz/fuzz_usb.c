@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "block/block.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/hub.h"
 #include "devices/usb/storage.h"
 #include "display/input.h"
 
@@ -132,9 +133,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&f, 0, sizeof(f));
 	udriver_up(&f.u);
 	must(input_create(&f.input, f.u.r.loop, NULL) == 0);
-	unsigned kind = size ? data[0] % (USB_HID_KINDS + 1) : 0;
+	unsigned kind = size ? data[0] % (USB_HID_KINDS + 2) : 0;
 	struct usb_hid_config hc = { .kind = (enum usb_hid_kind)kind, .input = f.input, .port = xhci_port(f.u.x, 1) };
 	f.storage = kind == USB_HID_KINDS;
+	if (kind > USB_HID_KINDS) { /* a hub with a keyboard */
+		must(usb_hub_create(f.u.r.vm, &(struct usb_hub_config){ .port = hc.port }, NULL) == 0);
+		struct usb_dev *hub = usb_at(hc.port, 0);
+		hc.port = hub->ops->port(hub, 3);
+		hc.kind = USB_KEYBOARD;
+	}
 	if (f.storage)
 		add_disk(&f);
 	else

@@ -112,7 +112,22 @@ def storage():
               "the file system is not clean afterwards")
 
 
-SHORT = [("hid", hid), ("storage", storage), ("bios keyboard", bios_keyboard)]
+def hub():
+    """A hub behind a hub: a keyboard and a disk there work."""
+    with tempfile.TemporaryDirectory() as d:
+        disk = os.path.join(d, "disk.raw")
+        with open(disk, "wb") as f:
+            f.write(b"behind hubs" + b"." * (1 << 20))
+        with usb("--usb", "hub,port=2", "--usb", "hub,port=2.3", "--usb", "keyboard,port=2.3.1", "--disk", disk + ",bus=usb,port=2.8",
+                 drivers=("usbhid", "hid_generic", "evdev", "usb-storage", "sd_mod")) as (m, s):
+            m.run("sleep 3", 60)
+            listed(m, "1-2 480 Panal USB hub", "1-2.3 480 Panal USB hub", "1-2.3.1 480 Panal USB keyboard", "1-2.8 480 Panal USB disk")
+            arrives(m, s, "USB keyboard", [key("f6", True)], "01 00 40 00 01 00 00 00")
+            out, _ = m.run("head -c 11 /dev/sda", 60)
+            check("behind hubs" in out, f"the disk holds {out!r}")
+
+
+SHORT = [("hub", hub), ("hid", hid), ("storage", storage), ("bios keyboard", bios_keyboard)]
 LONG = []
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 #include "devices/pci/pci.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/hub.h"
 #include "devices/usb/storage.h"
 #include "devices/usb/xhci.h"
 
@@ -65,6 +66,8 @@ static int add_one(struct board *b, struct xhci *x, const struct board_usb *u, s
 
 	if (ret < 0)
 		return ret;
+	if (u->kind == BOARD_USB_HUB)
+		return usb_hub_create(b->vm, &(struct usb_hub_config){ .port = hid.port }, e);
 	hid.kind = u->kind == BOARD_USB_KEYBOARD ? USB_KEYBOARD : u->kind == BOARD_USB_MOUSE ? USB_MOUSE : USB_TABLET;
 	return usb_hid_create(b->vm, &hid, e);
 }

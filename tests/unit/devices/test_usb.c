@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "block/block.h"
 #include "devices/usb/hid.h"
+#include "devices/usb/hub.h"
 #include "devices/usb/storage.h"
 #include "display/input.h"
 
@@ -347,6 +348,91 @@ static void a_disks_state_survives(void **state)
 	assert_int_equal(udriver_data(&f->u)[0x1000 + 12], 0x21);
 }
 
+/* ---- a hub, with a keyboard on its port 3 ---- */
+
+static int up_hub(void **state)
+{
+	static struct fix f;
+	struct usb_hub_config c = { 0 };
+
+	memset(&f, 0, sizeof(f));
+	udriver_up(&f.u);
+	assert_int_equal(input_create(&f.input, f.u.r.loop, NULL), 0);
+	c.port = xhci_port(f.u.x, 2);
+	assert_int_equal(usb_hub_create(f.u.r.vm, &c, NULL), 0);
+	struct usb_hid_config hc = { .kind = USB_KEYBOARD, .input = f.input };
+	struct usb_dev *hub = usb_at(xhci_port(f.u.x, 2), 0);
+	hc.port = hub->ops->port(hub, 3);
+	assert_null(hub->ops->port(hub, 9));
+	assert_int_equal(usb_hid_create(f.u.r.vm, &hc, NULL), 0);
+	udriver_start(&f.u, true);
+	f.slot = udriver_address(&f.u, 2, 0);
+	udriver_configure(&f.u, f.slot, 1 << 3, 1 << 3);
+	*state = &f;
+	return 0;
+}
+
+static uint32_t port_status(struct fix *f, unsigned n)
+{
+	assert_int_equal(udriver_control(&f->u, f->slot, 0xa3, 0, 0, (uint16_t)n, 4, NULL), 1);
+	return load_le32(udriver_data(&f->u));
+}
+
+static void set_port(struct fix *f, unsigned n, bool set, unsigned feature)
+{
+	uint8_t request = set ? 3 : 1;
+
+	assert_int_equal(udriver_control(&f->u, f->slot, 0x23, request, (uint16_t)feature, (uint16_t)n, 0, NULL), 1);
+}
+
+static void a_hub_brings_what_is_behind_it(void **state)
+{
+	struct fix *f = *state;
+	uint8_t *d = udriver_data(&f->u);
+	uint32_t moved;
+	unsigned hub = f->slot;
+	struct uevent ev;
+
+	assert_int_equal(udriver_control(&f->u, f->slot, 0xa0, 6, 0x29 << 8, 0, 64, &moved), 1);
+	assert_true(d[0] == moved && d[2] == USB_HUB_PORTS);
+	assert_int_equal(port_status(f, 3), 0);
+	assert_int_equal(udriver_transfer(&f->u, f->slot, 3, U_DATA + 0x100, 2, NULL), 0);
+	udriver_put(&f->u, f->slot, 1, 0x300080323, 8, 2 << 10 | 1 << 6); /* power for port 3 */
+	udriver_put(&f->u, f->slot, 1, 0, 0, 4 << 10 | 1 << 16);
+	udriver_bell(&f->u, f->slot, 1);
+	ev = udriver_wait(&f->u); /* the transfer that waited for a change */
+	assert_int_equal(ev.ep, 3);
+	assert_int_equal(d[0x100], 1 << 3);
+	assert_int_equal(port_status(f, 3), 0x00010501);
+	set_port(f, 3, false, 16);
+	set_port(f, 3, true, 4);
+	assert_int_equal(port_status(f, 3), 0x00100503);
+	set_port(f, 3, false, 20);
+	assert_int_equal(udriver_control(&f->u, f->slot, 0x23, 3, 4, 9, 0, NULL), 6);
+	f->slot = udriver_address(&f->u, 2, 3);
+	udriver_configure(&f->u, f->slot, 1 << 3, 1 << 3);
+	send_key(f, "a", true);
+	assert_int_equal(report(f), 8);
+	assert_int_equal(d[2], 4);
+	/* pulled out: its transfer fails, and the hub says so */
+	assert_int_equal(report(f), 0);
+	usb_detach(usb_at(xhci_port(f->u.x, 2), 3));
+	ev = udriver_wait(&f->u);
+	assert_true(ev.slot == f->slot && ev.code == 4);
+	f->slot = hub;
+	assert_int_equal(port_status(f, 3), 0x00010100);
+}
+
+static void a_hubs_state_survives(void **state)
+{
+	struct fix *f = *state;
+
+	set_port(f, 3, true, 8);
+	set_port(f, 3, true, 4);
+	rig_state_round_trip(&f->u.r, "usb-hub0");
+	assert_int_equal(port_status(f, 3), 0x00110503);
+}
+
 #define TEST(name, kind) cmocka_unit_test_setup_teardown(name, up_##kind, down)
 int main(void)
 {
@@ -357,7 +443,8 @@ int main(void)
 		TEST(positions_are_as_they_are, tablet), TEST(its_state_survives, keyboard),
 		TEST(its_state_survives, tablet), TEST(a_disk_answers, storage),
 		TEST(a_disk_keeps_what_it_gets, storage), TEST(nonsense_needs_a_reset, storage),
-		TEST(a_disks_state_survives, storage),
+		TEST(a_disks_state_survives, storage), TEST(a_hub_brings_what_is_behind_it, hub),
+		TEST(a_hubs_state_survives, hub),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
