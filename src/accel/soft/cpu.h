@@ -96,6 +96,8 @@ struct soft_cpu {
 	uint64_t x_host_gs;    /* base of GS outside of the run loop */
 	/* The page of the stack that blocks check their stack accesses against: its linear address and what makes it the
 	 * host's. Its write translation was in the TLB when C was called last, or looked up since. */
+	struct xblock *x_far;      /* its instruction x_far_insn had better not use tlb.near; NULL: none */
+	unsigned x_far_insn;
 	uint64_t x_place[XPLACES]; /* addresses of the host's, within a block */
 	uint64_t x_stack_page, x_stack_addend, x_stack_bad; /* bad: all ones when there is none, else 0 */
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */

@@ -130,6 +130,7 @@ struct block {
 	struct xblock *x;         /* its translation, if that still holds (xlate.c) */
 	struct block *link[2];    /* the blocks that followed last: after falling through, after a jump */
 	struct block *chain;      /* hash chain */
+	uint64_t far;             /* what xlate_near.c knows of a translation's instructions */
 	struct block_second {
 		const uint8_t *host; /* NULL: the block lies in one page */
 		const _Atomic uint32_t *page_gen;

@@ -78,6 +78,7 @@ void mmu_flush_nonglobal(struct soft_cpu *c)
 	c->tlb.map_gen[0]++;
 	c->tlb.map_gen[1] += c->tlb.upper_local;
 	c->tlb.upper_local = false;
+	tlb_forget_near(&c->tlb);
 	flush_log(c, &c->tlb.log[0]);
 }
 
@@ -125,6 +126,7 @@ void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
 	c->tlb.map_gen[tlb_half(lin)]++;
 	if (!tlb_half(lin))
 		c->tlb.user_gen++;
+	tlb_forget_near(&c->tlb);
 	if (c->tlb.large_1g[lin >> 36 & 3] >> (lin >> 30 & 63) & 1) {
 		drop_region(c, lin, 30);
 	} else if (c->tlb.large_2m[lin >> 27 & 63] >> (lin >> 21 & 63) & 1) {
@@ -141,6 +143,7 @@ void mmu_flush_page(struct soft_cpu *c, uint64_t lin)
 
 void mmu_drop_writers(struct soft_cpu *c)
 {
+	tlb_forget_near(&c->tlb);
 	for (unsigned who = 0; who < TLB_WHOS; who++)
 		for (unsigned word = 0; word < TLB_CHUNKS / 64; word++)
 			clear_chunks(c->tlb.entry[who][TLB_WRITE], word, used_word(c, who, TLB_WRITE, word));
@@ -148,6 +151,7 @@ void mmu_drop_writers(struct soft_cpu *c)
 
 void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page)
 {
+	tlb_forget_near(&c->tlb);
 	for (unsigned who = 0; who < TLB_WHOS; who++)
 		drop_matching(c, who, TLB_WRITE, 0, TLB_CHUNKS, true, (uint64_t)(uintptr_t)host_page >> 12, 12);
 }

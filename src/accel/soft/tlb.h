@@ -38,7 +38,18 @@ struct tlb_upper {
 	bool write_ok, user_ok, nx;
 };
 
+/* The last page of a few memory accesses in translated loops of user code (xlate_near.c), beside the tables: what is here was
+ * found there since the last flush. */
+struct tlb_near {
+	uint64_t page, addend;
+	uint64_t limit;  /* the place in the page must be below; 0: nothing is here */
+	uint64_t since;  /* instructions retired at the first of `misses` */
+	uint32_t misses;
+};
+enum { TLB_NEAR = 64 };
+
 struct tlb {
+	struct tlb_near near[TLB_NEAR];
 	/* the tables that explicit data accesses look into now; an always empty one when every access must be seen */
 	struct tlb_entry *rd, *wr;
 	enum tlb_who data_who; /* of explicit data accesses now: follows CPL, CR4.SMAP, RFLAGS.AC */
@@ -77,6 +88,12 @@ static inline unsigned tlb_slot(uint64_t linear)
 static inline uint64_t tlb_empty(unsigned slot)
 {
 	return slot == 0 || slot == TLB_SIZE - 1 ? 0x2000 : 0;
+}
+
+static inline void tlb_forget_near(struct tlb *t)
+{
+	for (unsigned n = 0; n < TLB_NEAR; n++)
+		t->near[n].limit = 0;
 }
 
 /* t is zeroed memory. */

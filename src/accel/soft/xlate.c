@@ -338,6 +338,8 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	c->cur = NULL;
 	unsigned number = exit >> 8;
 	xb = c->x_cur;
+	if (unlikely(c->x_far))
+		xnear_too_far(c);
 	switch (exit & 0xff) {
 	case XEXIT_LINK:
 		c->s.rip = x->exit[number].target;

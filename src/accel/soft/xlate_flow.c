@@ -174,12 +174,22 @@ static void cold_bail(struct xgen *g, unsigned n, const uint8_t *leave)
 	x_jmp(g->t, leave);
 }
 
+/* And again; behind it, what to do where that failed. */
+static void refill(struct xgen *g, const struct xcold *k, const struct xplace *place, unsigned what)
+{
+	if (k->near) {
+		x_imm(g->t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
+		x_store(g->t, HOST_R14, AT(x_cur));
+	}
+	xmem_linear(g, place);
+	x_imm(g->t, HOST_R15, k->n << XREFILL_SHIFT | what | (k->near ? (k->near - 1) << XREFILL_NEAR : 0));
+	x_call(g->t, k->near ? g->x->near_refill : g->x->refill);
+	x_jcc_to(g->t, 4, k->retry);
+}
+
 static void cold_miss(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
-	xmem_linear(g, &k->place);
-	x_imm(g->t, HOST_R15, k->n << XREFILL_SHIFT | k->what);
-	x_call(g->t, g->x->refill);
-	x_jcc_to(g->t, 4, k->retry);
+	refill(g, k, &k->place, k->what);
 	x_jmp(g->t, leave);
 }
 
@@ -210,16 +220,11 @@ static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *lea
  * have asked for is not asked for here. */
 static void cold_group(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
-	struct xtext *t = g->t;
 	const struct xgroup *p = &g->group[k->what];
-	if (!p->mixed) {
-		struct xplace place = xmem_group_place(g, k->n, p);
-		xmem_linear(g, &place);
-		x_imm(t, HOST_R15, k->n << XREFILL_SHIFT | (unsigned)(p->high - p->low > XREFILL_SIZE ? 1 : p->high - p->low) |
-				   (p->write ? XREFILL_WRITE : 0));
-		x_call(t, g->x->refill);
-		x_jcc_to(t, 4, k->retry);
-	}
+	struct xplace place = xmem_group_place(g, k->n, p);
+	unsigned what = p->high - p->low > XREFILL_SIZE ? 1 : (unsigned)(p->high - p->low);
+	if (!p->mixed || k->near)
+		refill(g, k, &place, what | (p->write ? XREFILL_WRITE : 0) | (p->mixed ? XREFILL_LOOK : 0));
 	if (g->x->exit_count == XLATE_EXIT_MAX) {
 		g->failed = true;
 		return;

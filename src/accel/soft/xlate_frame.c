@@ -196,17 +196,18 @@ static void refilled(struct xtext *t)
 
 /* To be called; R14: a linear address, R15: XREFILL_*. ZF afterwards when the TLB has it now; else R15 is the reason to
  * leave. Keeps the other guest registers; what it calls knows of no vector registers (walk.h). */
-static void stub_refill(struct soft_cpu *c, struct xlate *x, struct xtext *t)
+static const uint8_t *stub_refill(struct soft_cpu *c, struct xtext *t, uint32_t (*fn)(struct soft_cpu *, uint64_t, uint32_t))
 {
-	x->refill = x_rx(t);
+	const uint8_t *at = x_rx(t);
 	push_all(t);
 	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
 	x_rr(t, false, 0x89, HOST_R15, HOST_RDX);
-	call_c(c, t, (const void *)(uintptr_t)refill);
+	call_c(c, t, (const void *)(uintptr_t)fn);
 	refilled(t);
 	pop_all(t);
 	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
 	x_byte(t, 0xc3);
+	return at;
 }
 
 /* To be called; R14: struct xblock, whose page the TLB showed at its place under another generation of the mapping. Where
@@ -291,7 +292,8 @@ void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	stub_enter(x, t);
 	stub_leave(x, t, save);
 	stub_help(c, x, t, save);
-	stub_refill(c, x, t);
+	x->refill = stub_refill(c, t, refill);
+	x->near_refill = stub_refill(c, t, xnear_refill);
 	stub_stack_refill(x, t);
 	stub_remap(x, t);
 	stub_vec_load(x, t, load);

@@ -422,6 +422,7 @@ static void gen_body(struct xgen *g)
 	}
 	bool stack = xstack_span(g, &s);
 	xgroup_scan(g);
+	xnear_scan(g);
 	if (g->xb->b->second.host)
 		second_check(g);
 	if (g->poll)
@@ -607,6 +608,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->poll = jumps_back(g);
 	g->dead = !xb->plain && flags_dead(g);
 	g->again = NULL;
+	g->loop = false;
 	if (xb->plain)
 		gen_plain_entry(g);
 	else

@@ -42,6 +42,7 @@ struct xcold {
 	unsigned n, what;
 	struct xplace place;
 	int32_t disp;
+	unsigned near;        /* place in tlb.near + 1 that missed; 0: the TLB did */
 	uint64_t fip;         /* of x87, not stored yet; 0: none */
 	uint64_t lin;
 	unsigned flags;
@@ -86,6 +87,9 @@ struct xgen {
 	const uint8_t *again;
 	unsigned again_vectors;
 	bool again_x87;
+	bool loop;            /* the block is a loop of user code */
+	uint64_t far;         /* its instructions that missed tlb.near too often */
+	uint8_t near_count[16]; /* by kind and size: xnear_place */
 	bool dead;            /* flags at the block's start: written before anybody can see them */
 	uint64_t fip;
 	struct xcold cold[XCOLDS];
@@ -130,6 +134,12 @@ void xstack_check(struct xgen *g, const struct xspan *s);
 void xmem_group(struct xgen *g, unsigned n, const struct xgroup *p);
 /* Where p->low is when instruction n, the first, runs. */
 struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xgroup *p);
+
+/* ---- xlate_near.c ---- */
+/* Fills in loop and far. */
+void xnear_scan(struct xgen *g);
+/* The place in tlb.near for instruction n's access; -1: it goes by the TLB. */
+int xnear_place(struct xgen *g, unsigned n, unsigned size, bool write);
 
 /* ---- xlate_group.c ---- */
 void xgroup_scan(struct xgen *g);

@@ -109,8 +109,7 @@ bool xlink_cell(struct xlate *x, struct xblock *xb)
 	return true;
 }
 
-/* Nobody comes to xb any more. */
-static void cut_off(struct xlate *x, struct xblock *xb)
+void xlink_cut(struct xlate *x, struct xblock *xb)
 {
 	unsigned h = xhash_of(xb->rip);
 	for (uint32_t n = xb->in; n; n = x->exit[n - 1].next)
@@ -127,7 +126,7 @@ static void page_look(struct xlate *x, struct xpage *p)
 	if (gen == p->gen)
 		return;
 	for (uint32_t n = p->first; n; n = x->block[n - 1].next)
-		cut_off(x, &x->block[n - 1]);
+		xlink_cut(x, &x->block[n - 1]);
 	p->first = 0;
 	p->gen = gen;
 }

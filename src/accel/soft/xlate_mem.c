@@ -177,23 +177,50 @@ static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, u
 	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
 }
 
+/* By the page of the access before. */
+static struct xaddr at_near(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, unsigned near)
+{
+	struct xtext *t = g->t;
+	size_t at = AT(tlb.near) + near * sizeof(struct tlb_near);
+	bool plain = !segment(p) && (p->base == REG_NONE || xframe_host[p->base] != HOST_NONE) &&
+		     (p->index == REG_NONE || xframe_host[p->index] != HOST_NONE);
+	const uint8_t *retry = x_rx(t);
+	xmem_linear(g, p);
+	x_gs(t, true, 0x33, HOST_R14, at + offsetof(struct tlb_near, page));
+	x_gs(t, true, 0x3b, HOST_R14, at + offsetof(struct tlb_near, limit));
+	miss(g, n, p, size, write, retry, 3);
+	g->cold[g->cold_count - 1].near = near + 1;
+	if (!plain)
+		x_gs(t, true, 0x03, HOST_R14, at + offsetof(struct tlb_near, page)); /* the address again */
+	x_load(t, HOST_R15, at + offsetof(struct tlb_near, addend));
+	if (plain && p->index == REG_NONE)
+		return (struct xaddr){ xframe_host[p->base], HOST_R15, p->disp };
+	if (plain)
+		xmem_linear(g, p);
+	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
+}
+
 static bool in_registers(const struct xplace *p)
 {
 	return !segment(p) && (p->base == REG_NONE || xframe_host[p->base] != HOST_NONE) &&
 	       (p->index == REG_NONE || xframe_host[p->index] != HOST_NONE);
 }
 
-struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow)
+static struct xaddr checked(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
 {
-	struct xaddr a;
 	g->r15 = XR15_NONE;
 	xgen_flags_lose(g);
 	if (p->known && !segment(p) && (p->lin & 0xfff) + size <= 4096)
-		a = at_known(g, n, p, size, write);
-	else if (!p->known && in_registers(p))
-		a = at_register(g, n, p, size, write);
-	else
-		a = at_any(g, n, p, size, write);
+		return at_known(g, n, p, size, write);
+	int near = p->known ? -1 : xnear_place(g, n, size, write);
+	if (near >= 0)
+		return at_near(g, n, p, size, write, (unsigned)near);
+	return !p->known && in_registers(p) ? at_register(g, n, p, size, write) : at_any(g, n, p, size, write);
+}
+
+struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow)
+{
+	struct xaddr a = checked(g, n, p, size, write);
 	if (!narrow || a.base == HOST_R15)
 		return a;
 	x_lea_index(g->t, HOST_R15, a.base, a.index, 1, a.disp);
@@ -211,13 +238,12 @@ struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xg
 }
 
 /* What misses, other than at a known address. */
-static void group_miss(struct xgen *g, unsigned n, const uint8_t *retry)
+static void group_miss(struct xgen *g, unsigned n)
 {
 	struct xcold *k = &g->cold[g->cold_count - 1];
 	k->kind = XCOLD_GROUP;
 	k->n = n;
 	k->what = g->in[n].group - 1u;
-	k->retry = retry;
 }
 
 void xmem_group(struct xgen *g, unsigned n, const struct xgroup *group)
@@ -225,17 +251,8 @@ void xmem_group(struct xgen *g, unsigned n, const struct xgroup *group)
 	struct xtext *t = g->t;
 	struct xplace p = xmem_group_place(g, n, group);
 	unsigned size = (unsigned)(group->high - group->low);
-	g->r15 = XR15_NONE;
-	xgen_flags_lose(g);
-	const uint8_t *retry = x_rx(t);
-	struct xaddr a;
-	if (p.known)
-		a = at_known(g, n, &p, size, group->write);
-	else if (in_registers(&p))
-		a = at_register(g, n, &p, size, group->write);
-	else
-		a = at_any(g, n, &p, size, group->write);
-	group_miss(g, n, retry);
+	struct xaddr a = checked(g, n, &p, size, group->write);
+	group_miss(g, n);
 	if (a.index == HOST_NONE)
 		x_lea(t, HOST_R15, HOST_R15, a.disp);
 	else if (a.disp)

@@ -84,7 +84,7 @@ struct xlate {
 	} hot_space, cold_space;
 	bool each_block;    /* nothing is chained */
 	struct xlate_sight *sight;
-	const uint8_t *refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help; /* xlate_frame.c */
+	const uint8_t *refill, *near_refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help; /* xlate_frame.c */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
 	uint32_t epoch;
@@ -135,11 +135,14 @@ void xlink_jump(struct xlate *x, unsigned n, const uint8_t *to);
 bool xlink_cell(struct xlate *x, struct xblock *xb);
 /* xb is among those of its page; false: no room. */
 bool xlink_add(struct xlate *x, struct xblock *xb);
+/* Nobody comes to xb any more. */
+void xlink_cut(struct xlate *x, struct xblock *xb);
 /* Pages were written: what was made of them goes. */
 void xlink_look(struct xlate *x);
 
 /* What the stub `refill` is told: the access's size, whether it writes, and above that the number of the instruction. */
-enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100, XREFILL_SHIFT = 16 };
+enum { XREFILL_SIZE = 0xff, XREFILL_WRITE = 0x100, XREFILL_SHIFT = 16,
+       XREFILL_LOOK = 0x8000, XREFILL_NEAR = 9 /* near_refill: without a walk; the place in tlb.near, shifted */ };
 
 /* What translated code returns: a reason, and above it a number. */
 enum { XEXIT_STALE, XEXIT_LINK, XEXIT_BAIL, XEXIT_INDIRECT, XEXIT_MID, XEXIT_PLAIN, XEXIT_MIDDLE };
@@ -255,6 +258,12 @@ void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
 void xframe_stack(struct soft_cpu *c);
 /* What generated code calls for an instruction that the interpreter executes. */
 void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb);
+
+/* ---- xlate_near.c ---- */
+/* What the stub near_refill calls: as refill, and tlb.near has it then. */
+uint32_t xnear_refill(struct soft_cpu *c, uint64_t lin, uint32_t what);
+/* What xnear_refill noted, an access that missed too often: the next translation has it otherwise. */
+void xnear_too_far(struct soft_cpu *c);
 
 /* ---- xlate_gen.c ---- */
 /* Writes the code of xb, and to `cold` what is seldom executed; false: nothing of it can be translated, or there is no room. */
