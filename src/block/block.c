@@ -288,8 +288,13 @@ static int lock_image(const struct blk *b, struct err *e)
 static int open_file(struct blk *b, const struct blk_open *o, struct err *e)
 {
 	int flags = (o->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (o->direct ? O_DIRECT : 0);
-	b->fd = open(o->path, flags | O_NONBLOCK);
+	b->fd = o->file ? fcntl(*o->file, F_DUPFD_CLOEXEC, 0) : open(o->path, flags | O_NONBLOCK);
 	if (b->fd < 0)
+		return open_errno(o, errno, e);
+	if (o->file && (fcntl(b->fd, F_GETFL) & O_ACCMODE) != (o->read_only ? O_RDONLY : O_RDWR))
+		return err_set(e, -EACCES, "image %s: its descriptor is open for %s", b->path,
+			       o->read_only ? "writing" : "reading only");
+	if (o->file && o->direct && fcntl(b->fd, F_SETFL, O_DIRECT | O_NONBLOCK) < 0)
 		return open_errno(o, errno, e);
 	int rc = check_kind(b, e);
 	return rc ? rc : lock_image(b, e);

@@ -46,7 +46,8 @@ struct blk_info {
 };
 
 struct blk_open {
-	const char *path;
+	const char *path; /* with file: only what it is called */
+	const int *file;  /* NULL, or a descriptor of it that is open already; borrowed */
 	const char *format; /* "raw", "qcow2"; NULL = "raw" */
 	const char *snapshot; /* qcow2: NULL, or the internal snapshot to read (then read_only) */
 	bool read_only;

@@ -37,8 +37,16 @@ struct control_disk {
 };
 struct control_nic {
 	const char *id;
-	const struct net *net; /* NULL: connected to nothing */
+	struct net *net; /* NULL: connected to nothing */
 	const uint8_t *mac;
+};
+
+/* What is to be in a CD-ROM drive. */
+struct control_medium {
+	const char *id;   /* of the drive */
+	const char *name; /* of the image; NULL: nothing */
+	const int *file;  /* it is open already; NULL: it is not */
+	bool force;       /* against the guest's lock */
 };
 
 /* What the commands act on. */
@@ -54,6 +62,8 @@ struct control_target {
 	/* The n-th; false: there are fewer. NULL: there are none. */
 	bool (*disk)(void *opaque, unsigned n, struct control_disk *out);
 	bool (*nic)(void *opaque, unsigned n, struct control_nic *out);
+	/* -EBUSY: the guest has locked the tray. NULL: not possible. */
+	int (*change_medium)(void *opaque, const struct control_medium *want, struct err *e);
 	void *opaque;
 };
 
@@ -66,6 +76,8 @@ void control_destroy(struct control *c);
 
 /* Tells every client. For vm->on_event. */
 void control_event(struct control *c, enum vm_event ev, enum vm_request why);
+/* The tray of a CD-ROM drive: DEVICE_TRAY_MOVED. */
+void control_event_tray(struct control *c, const char *id, bool open);
 /* The POWERDOWN event of system_powerdown. */
 void control_event_named(struct control *c, const char *name);
 

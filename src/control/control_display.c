@@ -18,12 +18,28 @@ enum { FDSET_MAX = 1 << 20 };
 
 /* ---- descriptors that clients handed over ---- */
 
-static struct control_fd *find_set(struct control_fds *f, int64_t set)
+static const struct control_fd *find_const(const struct control_fds *f, int64_t set)
 {
 	for (unsigned n = 0; n < CONTROL_FDS_MAX; n++)
 		if (f->entry[n].used && f->entry[n].set == set)
 			return &f->entry[n];
 	return NULL;
+}
+
+static struct control_fd *find_set(struct control_fds *f, int64_t set)
+{
+	return (struct control_fd *)(uintptr_t)find_const(f, set);
+}
+
+int control_fds_named(const struct control_fds *f, const char *name, struct err *e)
+{
+	static const char prefix[] = "/dev/fdset/";
+	const struct control_fd *entry;
+
+	if (strncmp(name, prefix, sizeof(prefix) - 1))
+		return -1;
+	entry = f ? find_const(f, strtoll(name + sizeof(prefix) - 1, NULL, 10)) : NULL;
+	return entry ? entry->fd : err_set(e, -ENOENT, "%s: there is no such descriptor; add-fd brings it", name);
 }
 
 static struct control_fd *free_entry(struct control_fds *f)
@@ -89,15 +105,12 @@ json_t *cmd_remove_fd(struct command_call *call, struct err *e)
 
 static int open_target(struct command_call *call, const char *name, struct err *e)
 {
-	static const char prefix[] = "/dev/fdset/";
-	struct control_fd *entry;
-	int fd;
+	int fd = control_fds_named(call->fds, name, e);
 
-	if (!strncmp(name, prefix, sizeof(prefix) - 1)) {
-		entry = call->fds ? find_set(call->fds, strtoll(name + sizeof(prefix) - 1, NULL, 10)) : NULL;
-		fd = entry ? fcntl(entry->fd, F_DUPFD_CLOEXEC, 0) : -1;
-		return fd >= 0 ? fd : err_set(e, -ENOENT, "%s: there is no such descriptor; add-fd brings it", name);
-	}
+	if (fd >= 0)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd != -1)
+		return fd;
 	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 	if (fd < 0)
 		return err_set(e, -errno,

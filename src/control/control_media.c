@@ -93,6 +93,47 @@ json_t *cmd_block_resize(struct command_call *call, struct err *e)
 	return blk_resize(d.blk, (uint64_t)json_integer_value(size), e) < 0 ? NULL : json_object();
 }
 
+/* ---- CD-ROM drives ---- */
+
+static json_t *change_medium(struct command_call *call, const char *name, struct err *e)
+{
+	struct control_medium want = { .name = name, .force = json_is_true(json_object_get(call->arguments, "force")) };
+	struct control_disk d;
+	int fd = name ? control_fds_named(call->fds, name, e) : -1, ret;
+
+	if (fd < -1 || !find_disk(call, &d, e))
+		return NULL;
+	if (!d.removable || !call->target->change_medium) {
+		err_set(e, -EINVAL, "'%s' is no drive whose medium can be changed", d.id);
+		return NULL;
+	}
+	want.id = d.id;
+	want.file = fd >= 0 ? &fd : NULL;
+	ret = call->target->change_medium(call->target->opaque, &want, e);
+	if (ret == -EBUSY)
+		call->error_class = "DeviceLocked";
+	return ret < 0 ? NULL : json_object();
+}
+
+/* device or id; filename: a file, or /dev/fdset/N; force: against the guest's lock. The image is raw. */
+json_t *cmd_blockdev_change_medium(struct command_call *call, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(call->arguments, "filename"));
+	const char *format = json_string_value(json_object_get(call->arguments, "format"));
+
+	if (!name || !name[0] || (format && strcmp(format, "raw"))) {
+		err_set(e, -EINVAL, "blockdev-change-medium needs \"filename\"; an image for a drive is \"raw\"");
+		return NULL;
+	}
+	return change_medium(call, name, e);
+}
+
+/* device or id; force: against the guest's lock. */
+json_t *cmd_eject(struct command_call *call, struct err *e)
+{
+	return change_medium(call, NULL, e);
+}
+
 /* One object a network card; "rx" is what went into the guest. */
 json_t *cmd_query_nics(struct command_call *call, struct err *e)
 {
@@ -115,4 +156,25 @@ json_t *cmd_query_nics(struct command_call *call, struct err *e)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "device", c.id, "mac", mac, "stats", o));
 	}
 	return list;
+}
+
+/* name: of a card; up: whether its cable is plugged in. */
+json_t *cmd_set_link(struct command_call *call, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(call->arguments, "name"));
+	json_t *up = json_object_get(call->arguments, "up");
+	struct control_nic c;
+
+	if (!name || !json_is_boolean(up)) {
+		err_set(e, -EINVAL, "set_link needs \"name\", a card's, and \"up\"");
+		return NULL;
+	}
+	for (unsigned n = 0; call->target->nic && call->target->nic(call->target->opaque, n, &c); n++)
+		if (!strcmp(c.id, name) && c.net) {
+			net_set_link(c.net, json_is_true(up));
+			return json_object();
+		}
+	call->error_class = "DeviceNotFound";
+	err_set(e, -ENODEV, "there is no network card '%.60s' with a cable; query-nics lists them", name);
+	return NULL;
 }

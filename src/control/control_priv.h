@@ -29,6 +29,9 @@ struct control_fds {
 	} entry[CONTROL_FDS_MAX];
 };
 void control_fds_close(struct control_fds *f);
+/* The descriptor that "/dev/fdset/N" names, borrowed; -ENOENT with the error when there is none, -1 when name is the
+ * name of a file. */
+int control_fds_named(const struct control_fds *f, const char *name, struct err *e);
 
 /* ---- commands ---- */
 struct command_call {
@@ -75,6 +78,9 @@ json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
 json_t *cmd_query_blockstats(struct command_call *call, struct err *e);
 json_t *cmd_block_resize(struct command_call *call, struct err *e);
+json_t *cmd_blockdev_change_medium(struct command_call *call, struct err *e);
+json_t *cmd_eject(struct command_call *call, struct err *e);
+json_t *cmd_set_link(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);

@@ -140,9 +140,16 @@ void net_count(const struct net *n, struct net_count *c, const struct iovec *iov
 	c->bytes += n->offloads && bytes > NET_VNET_HDR ? bytes - NET_VNET_HDR : bytes;
 }
 
+void net_set_link(struct net *n, bool up)
+{
+	n->down = !up;
+	if (n->client && n->client->link)
+		n->client->link(n->client->opaque, up);
+}
+
 bool net_receive(struct net *n, const struct iovec *iov, unsigned count)
 {
-	if (!n->client) {
+	if (!n->client || n->down) {
 		n->rx.dropped++;
 		return true;
 	}

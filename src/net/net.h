@@ -39,6 +39,7 @@ struct net_count {
 
 struct net {
 	const struct net_ops *ops;
+	bool down;               /* net_set_link: frames vanish both ways. Loop thread */
 	struct net_count rx, tx; /* the card's view: rx went into the guest. Loop thread */
 	const struct net_client *client; /* set by the card before it uses the backend */
 	uint64_t offloads;               /* virtio-net feature bits this backend can do; 0: plain frames */
@@ -74,12 +75,14 @@ int net_spec_boot(const char *spec, uint64_t *index, struct err *e) ATTR_MUST_US
 
 static inline bool net_send(struct net *n, const struct iovec *iov, unsigned count)
 {
-	bool sent = n->ops->send(n, iov, count);
+	bool sent = n->down || n->ops->send(n, iov, count);
 
-	if (sent)
+	if (sent && !n->down)
 		net_count(n, &n->tx, iov, count);
 	return sent;
 }
+/* Plugs the cable in or pulls it, as the card sees it. Loop thread. */
+void net_set_link(struct net *n, bool up);
 /* For back ends: a frame to the card; false when it has no room for another. Without a card it is lost. */
 bool net_receive(struct net *n, const struct iovec *iov, unsigned count);
 static inline void net_rx_ready(struct net *n) { if (n->ops->rx_ready) n->ops->rx_ready(n); }

@@ -95,6 +95,13 @@ static bool nic_at(void *opaque, unsigned n, struct control_nic *out)
 	return media_nic_at(&((struct vmm *)opaque)->media, n, out);
 }
 
+static int change_medium(void *opaque, const struct control_medium *want, struct err *e)
+{
+	struct vmm *m = opaque;
+
+	return media_change(&m->media, m->loop, want, e);
+}
+
 static void quit(void *opaque)
 {
 	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_HOST_QUIT);
@@ -349,9 +356,11 @@ static int open_control(struct vmm *m, struct err *e)
 		.balloon_get = balloon_get,
 		.disk = disk_at,
 		.nic = nic_at,
+		.change_medium = change_medium,
 		.opaque = m,
 	};
 
+	media_drives(&m->media, &m->board_config, &m->control);
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }
 

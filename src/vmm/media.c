@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/media.h"
 
+#include "block/block.h"
+#include "devices/storage/scsi.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -59,6 +62,60 @@ int media_add_nic(struct media *m, unsigned n, const char *id, struct net *net, 
 	}
 	return ret;
 }
+
+/* ---- CD-ROM drives ---- */
+
+static void tray_moved(void *opaque, bool open)
+{
+	struct media_disk *d = opaque;
+
+	if (*d->control)
+		control_event_tray(*d->control, d->id, open);
+}
+
+void media_drives(struct media *m, const struct board_config *bc, struct control **control)
+{
+	for (unsigned n = 0; n < BOARD_DISK_MAX; n++) {
+		struct media_disk *d = &m->disk[n];
+
+		d->cd = bc->disk_cd[n];
+		d->control = control;
+		if (!d->cd)
+			continue;
+		d->cd->moved = tray_moved;
+		d->cd->moved_opaque = d;
+	}
+}
+
+static struct media_disk *find_disk(struct media *m, const char *id)
+{
+	for (unsigned n = 0; n < BOARD_DISK_MAX; n++)
+		if (m->disk[n].id[0] && !strcmp(m->disk[n].id, id))
+			return &m->disk[n];
+	return NULL;
+}
+
+int media_change(struct media *m, struct loop *loop, const struct control_medium *want, struct err *e)
+{
+	struct media_disk *d = find_disk(m, want->id);
+	struct blk_open o = { .path = want->name, .file = want->file, .format = "raw", .read_only = true,
+			      .loop = loop };
+	struct blk *blk = NULL;
+	int ret;
+
+	if (!d || !d->cd)
+		return err_set(e, -ENOTSUP, "the medium of '%s' cannot be changed while the machine runs", want->id);
+	ret = want->name ? blk_open(&blk, &o, e) : 0;
+	if (ret == 0)
+		ret = scsi_cd_change(d->cd, blk, want->force, e);
+	if (ret == 0)
+		d->blk = blk;
+	else
+		blk_close(blk);
+	return ret;
+}
+
+/* ---- what there is ---- */
 
 bool media_disk_at(const struct media *m, unsigned n, struct control_disk *out)
 {

@@ -14,6 +14,8 @@ struct media {
 		char id[CONTROL_ID_MAX]; /* empty: no disk here */
 		struct blk *blk;         /* NULL: an empty CD-ROM drive */
 		bool cdrom;
+		struct scsi_cd *cd; /* what changes its medium; NULL: it cannot be changed */
+		struct control **control; /* told when the tray moves */
 	} disk[BOARD_DISK_MAX];
 	struct media_nic {
 		char id[CONTROL_ID_MAX];
@@ -27,6 +29,11 @@ int media_add_disk(struct media *m, unsigned n, const char *id, struct blk *blk,
 	ATTR_MUST_USE;
 int media_add_nic(struct media *m, unsigned n, const char *id, struct net *net, const uint8_t mac[6], struct err *e)
 	ATTR_MUST_USE;
+
+/* The board is made: its CD-ROM drives, and who is to be told of their trays. */
+void media_drives(struct media *m, const struct board_config *bc, struct control **control);
+/* For struct control_target. */
+int media_change(struct media *m, struct loop *loop, const struct control_medium *want, struct err *e) ATTR_MUST_USE;
 
 /* The n-th there is; false: there are fewer. For struct control_target. */
 bool media_disk_at(const struct media *m, unsigned n, struct control_disk *out);

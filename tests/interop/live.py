@@ -10,8 +10,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
-from panald import BUILD, Console, Loop, Panald, domain_xml, expect, expect_equal, run_tests
+from panald import BUILD, Console, Loop, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+
+import pc  # of tests/guest
 
 try:
     import libvirt
@@ -37,10 +40,17 @@ class Guest:
         self.domain.create()
         self.console = Console(libvirt, self.connection, self.domain)
         self.console.expect("[#$] ")
+        self.runs = 0
 
-    def run(self, command, wanted=r"done-\d+", timeout=60):
-        self.console.send(f"{command}; echo done-$((20+$?))\n")
-        return self.console.expect(wanted, timeout)
+    def run(self, command, wanted=None, timeout=60):
+        """Runs it in the guest's shell, to its end; its words must have what is wanted."""
+        self.runs += 1
+        self.console.send(f"{command}; echo done-$((20+{self.runs}))-\n")
+        start = self.console.at
+        self.console.expect(f"done-{20 + self.runs}-", timeout)
+        said = self.console.text[start:self.console.at]
+        expect(not wanted or re.search(wanted, said), f"no {wanted!r} after {command!r}: {said!r}")
+        return said
 
 
 def sparse(p, name, size):
@@ -106,7 +116,67 @@ def resizing():
         refused("is not possible", g.domain.blockResize, "vda", 0)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (counters, resizing)]
+EJECT = """#include <fcntl.h>
+#include <sys/ioctl.h>
+int main(void) { return ioctl(open("/dev/sr0", O_RDONLY | O_NONBLOCK), 0x5309 /* CDROMEJECT */) != 0; }
+"""
+
+
+def ejector(directory):
+    """An initial ramdisk with /ejector, which opens the tray."""
+    subprocess.run(["cc", "-x", "c", "-static", "-o", "ejector", "-"], cwd=directory, input=EJECT, text=True, check=True)
+    return subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=directory, input=b"ejector\n",
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
+def media():
+    with Panald() as p, tempfile.TemporaryDirectory() as d:
+        iso = pc.rescue(d, "amd64", pc.modules(d, "amd64", "ahci", "sr_mod") + ejector(d))
+        for name in ("one", "two"):
+            with open(p.path(name), "wb") as f:
+                f.write(f"medium-{name}".encode().ljust(64 * 2048, b"."))
+        drive = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
+        boot = DISK.format(iso).replace("</disk>", "<readonly/></disk>")
+        g = Guest(p, devices=boot + drive, kernel=False, memory=384)
+        moved = []
+        g.connection.domainEventRegisterAny(g.domain, libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE,
+                                            lambda *a: moved.append(a[3]), None)
+        g.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 2; ls /dev/sr*", "/dev/sr0")
+        look = "dd if=/dev/sr0 bs=2048 count=1 2>/dev/null | cut -c1-10"
+        p.virsh("change-media", "live", "sda", p.path("one"), "--insert", "--live", "--config")
+        g.run(look, "medium-one")
+        p.virsh("change-media", "live", "sda", p.path("two"), "--update", "--live")
+        g.run(look, "medium-two")
+        expect(p.path("two") in p.virsh("domblklist", "live"), "live XML")
+        expect(p.path("one") in p.virsh("domblklist", "live", "--inactive"), "the next start's XML")
+        g.run("exec 3</dev/sr0")  # an open drive is a locked one
+        expect("locked" in p.virsh("change-media", "live", "sda", "--eject", "--live", status=1), "the guest's lock")
+        p.virsh("change-media", "live", "sda", "--eject", "--live", "--force")
+        g.run("exec 3<&-; dd if=/dev/sr0 of=/dev/null count=1", "No medium")
+        p.virsh("change-media", "live", "sda", p.path("one"), "--insert", "--live")
+        del moved[:]
+        g.run("/ejector && echo opened", "opened")
+        wait_for("tray event", lambda: moved == [libvirt.VIR_DOMAIN_EVENT_TRAY_CHANGE_OPEN], 20)
+        expect("tray='open'" in p.virsh("dumpxml", "live"), "the open tray")
+        p.restart()
+        expect("tray='open'" in p.virsh("dumpxml", "live"), "the open tray after a restart")
+        p.virsh("change-media", "live", "sda", p.path("absent"), "--update", "--live", status=1)
+        p.virsh("change-media", "live", "vda", p.path("one"), "--update", "--live", status=1)
+
+
+def cable():
+    with Panald() as p:
+        g = Guest(p, devices=NIC)
+        card = "c=/sys/class/net/$(ls /sys/class/net | grep -v lo | head -1); ip link set dev ${c##*/} up; sleep 1; "
+        g.run(card + "echo carrier-$(cat $c/carrier)", "carrier-1")
+        p.virsh("domif-setlink", "live", "52:54:00:00:00:77", "down")
+        g.run("sleep 1; echo carrier-$(cat $c/carrier)", "carrier-0")
+        expect("down" in p.virsh("domif-getlink", "live", "52:54:00:00:00:77"), "domif-getlink")
+        p.virsh("domif-setlink", "live", "52:54:00:00:00:77", "up")
+        g.run("sleep 1; echo carrier-$(cat $c/carrier)", "carrier-1")
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (counters, resizing, media, cable)]
 
 
 if __name__ == "__main__":

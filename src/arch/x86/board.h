@@ -21,6 +21,7 @@ struct display;
 struct input;
 struct loop;
 struct net;
+struct scsi_cd;
 struct vm;
 
 enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
@@ -54,6 +55,7 @@ struct board_config {
 	struct blk *disk[BOARD_DISK_MAX]; /* NULL from the start: an empty CD-ROM drive */
 	enum board_bus disk_bus[BOARD_DISK_MAX];
 	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
+	struct scsi_cd *disk_cd[BOARD_DISK_MAX]; /* set by the board: what changes a CD-ROM drive's medium */
 	unsigned disk_count;
 	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
 	struct net *net[BOARD_NET_MAX];

@@ -377,6 +377,7 @@ static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e
 		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n],
 			       "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0", LPC_SLOT, AHCI_FUNCTION, used);
 		ac.port[used].cdrom = cfg->disk_cdrom[n];
+		ac.port[used].cd = &cfg->disk_cd[n];
 		ac.port[used++].blk = cfg->disk[n];
 	}
 	ret = used ? ahci_create(pc->board.vm, &ac, e) : 0;

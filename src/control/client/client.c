@@ -207,6 +207,7 @@ static void take_answer(struct control_client *c, const json_t *msg)
 	struct command *cmd = list_entry(c->commands.next, struct command, node);
 	const json_t *result = json_object_get(msg, "return"), *error = json_object_get(msg, "error");
 	const char *text = json_string_value(json_object_get(error, "desc"));
+	const char *class = json_string_value(json_object_get(error, "class"));
 	struct command copy = *cmd;
 	struct err e = { 0 };
 
@@ -214,7 +215,8 @@ static void take_answer(struct control_client *c, const json_t *msg)
 	free(cmd);
 	c->pending--;
 	if (!result)
-		err_set(&e, -EREMOTEIO, "%s", text ? text : "the machine's process refuses");
+		err_set(&e, class && !strcmp(class, "DeviceLocked") ? -EBUSY : -EREMOTEIO, "%s",
+			text ? text : "the machine's process refuses");
 	if (copy.done)
 		copy.done(copy.opaque, result, &e);
 }

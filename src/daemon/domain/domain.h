@@ -98,6 +98,7 @@ struct domain {
 	pid_t vcpu_tid[DOMAIN_VCPUS_MAX]; /* the engine's threads, 0 where not known; what it says is not to be trusted
 					   */
 	unsigned vcpu_count;
+	struct hand *hand; /* a command with files under way */
 	struct domain_sample *sample; /* NULL: it was not asked yet */
 };
 
@@ -105,6 +106,8 @@ struct domain {
 struct domain_watcher {
 	void (*lifecycle)(void *opaque, const struct domain *d, int event, int detail);
 	void (*reboot)(void *opaque, const struct domain *d);
+	/* The tray of a CD-ROM drive moved. */
+	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
 	void *opaque;
 };
 
@@ -185,6 +188,14 @@ int domain_screenshot(struct domain *d, unsigned head, domain_picture_fn done, v
 /* A command of the control protocol to the running machine, under a job. */
 int domain_command(struct domain *d, const char *command, json_t *arguments, domain_done_fn done, void *opaque,
 		   struct fault *f);
+
+/* The same with files, which are taken over (closed when it fails too). It names them /dev/fdset/N, with N from
+ * DOMAIN_HAND_SET on. */
+enum { DOMAIN_HAND_FDS = 4, DOMAIN_HAND_SET = 16 };
+int domain_command_fds(struct domain *d, const char *command, json_t *arguments, int *fds, unsigned count,
+		       domain_done_fn done, void *opaque, struct fault *f);
+/* Notes the live definition again, after the caller has changed it. */
+void domain_note(const struct domain *d);
 
 /* Asks the machine for its sample; done is called when it has come, or the machine is gone. -1: it cannot be asked. */
 int domain_sample(struct domain *d, void (*done)(void *opaque), void *opaque);

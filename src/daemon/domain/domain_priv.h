@@ -44,6 +44,9 @@ bool domain_nvram_wanted(const struct domdef *def);
 /* Our file for them; its directory is there afterwards. */
 int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *e) ATTR_MUST_USE;
 
+/* hand.c: the machine is gone */
+void domain_hand_stop(struct domain *d);
+
 /* pin.c: the threads go where the document wants them */
 void domain_pins_apply(struct domain *d);
 

@@ -221,6 +221,8 @@ void domain_free(struct domain *d)
 	}
 	list_remove(&d->node);
 	machine_free(d->machine);
+	d->machine = NULL;
+	domain_hand_stop(d);
 	domdef_free(d->def);
 	domdef_free(d->next);
 	free(d->sample);

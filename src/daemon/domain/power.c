@@ -2,6 +2,8 @@
 /* Commands to a running machine. */
 #include "daemon/domain/domain_priv.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 
 /* A command under way: what it makes of the domain when the machine has answered. */
@@ -61,6 +63,12 @@ int domain_command(struct domain *d, const char *command, json_t *arguments, dom
 		   struct fault *f)
 {
 	return act(d, command, arguments, NULL, done, opaque, f);
+}
+
+void domain_note(const struct domain *d)
+{
+	if (note_write(d, NOTE_RUNNING, NULL) < 0)
+		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));
 }
 
 static void note_again(struct domain *d)

@@ -69,6 +69,7 @@ static void forget_run(struct domain *d)
 	note_remove(d->all, uuid);
 	machine_free(d->machine);
 	d->machine = NULL;
+	domain_hand_stop(d);
 	free(d->sample);
 	d->sample = NULL;
 	d->id = -1;
@@ -419,12 +420,32 @@ static void on_shutdown(struct domain *d, const json_t *data)
 		domain_lifecycle(d, EVENT_SHUTDOWN, guest ? SHUTDOWN_GUEST : SHUTDOWN_FINISHED);
 }
 
+static void on_tray(struct domain *d, const json_t *data)
+{
+	const char *name = json_string_value(json_object_get(data, "device"));
+	bool open = json_is_true(json_object_get(data, "tray-open"));
+	char id[DOMDEF_ID_MAX];
+
+	for (unsigned n = 0; name && n < d->def->disks.n; n++) {
+		struct domdef_disk *k = d->def->disks.v[n];
+
+		if (!domdef_disk_id(k, id) || strcmp(id, name))
+			continue;
+		free(k->tray);
+		k->tray = open ? strdup("open") : NULL;
+		domain_note(d);
+		d->all->watcher.tray(d->all->watcher.opaque, d, k->dev.alias ? k->dev.alias : "", open);
+	}
+}
+
 static void on_event(void *opaque, const char *name, const json_t *data)
 {
 	struct domain *d = opaque;
 
 	if (!strcmp(name, "SHUTDOWN")) {
 		on_shutdown(d, data);
+	} else if (!strcmp(name, "DEVICE_TRAY_MOVED")) {
+		on_tray(d, data);
 	} else if (!strcmp(name, "RESET")) {
 		d->all->watcher.reboot(d->all->watcher.opaque, d);
 	} else if (!strcmp(name, "GUEST_PANICKED")) {

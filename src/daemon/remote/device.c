@@ -1,120 +1,269 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Devices put into definitions, taken out, changed. Of a running machine none can be plugged yet. */
+/*
+ * Devices put into definitions, taken out, changed; of the next start, of the running machine, or of both. Whatever is
+ * wanted is tried on copies first; the running machine is asked then; and only what it did takes a definition's place.
+ */
 #include "daemon/remote/remote_priv.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEVICE_FORCE = 4 };
+enum action { ATTACH, DETACH, UPDATE };
 
-typedef int (*change_fn)(struct domdef *def, struct domdef_device *dev, struct err *e);
+struct change {
+	struct call *call;
+	struct domain *domain;
+	enum action action;
+	bool force;
+	struct domdef *live, *config; /* what they become; NULL: they stay */
+	int (*ask)(struct change *ch, const struct domdef_device *dev); /* the running machine; as a handler */
+};
 
-static int attach(struct domdef *def, struct domdef_device *dev, struct err *e)
+static void change_free(struct change *ch)
 {
-	return domdef_device_attach(def, dev, e);
+	domdef_free(ch->live);
+	domdef_free(ch->config);
+	free(ch);
 }
 
-static int detach(struct domdef *def, struct domdef_device *dev, struct err *e)
+/* ---- the definitions ---- */
+
+static int apply(enum action a, struct domdef *def, struct domdef_device *dev, bool live, struct err *e)
 {
-	return domdef_device_detach(def, dev, e);
+	switch (a) {
+	case ATTACH: return domdef_device_attach(def, dev, e);
+	case DETACH: return domdef_device_detach(def, dev, e);
+	default: return domdef_device_update(def, dev, live, e);
+	}
 }
 
-static int update(struct domdef *def, struct domdef_device *dev, struct err *e)
+/* A copy of def with the change made; NULL with the fault. */
+static struct domdef *changed(struct call *c, enum action a, const struct domdef *def, bool live)
 {
-	return domdef_device_update(def, dev, false, e);
-}
-
-/* Which definition: the next start's; of a running machine it must be named, for the live one cannot be changed. */
-static int find(struct call *c, unsigned flags, struct domain **out)
-{
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	*out = NULL;
-	if (!d)
-		return ret;
-	if (remote_affect(c, d, &flags) < 0)
-		return CALL_FAILED;
-	if (flags & AFFECT_LIVE)
-		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
-				 "devices of a running machine cannot be changed; --config changes its next start");
-	*out = d;
-	return CALL_DONE;
-}
-
-/* On a copy, which takes the definition's place once it is on disk. */
-static int apply(struct call *c, struct domain *d, change_fn change, struct domdef_device *dev)
-{
-	struct domdef **place = d->next ? &d->next : &d->def, *old = *place, *fresh = domdef_copy(old);
+	struct domdef *fresh = domdef_copy(def);
+	struct domdef_device dev = { 0 };
 	struct err e = { 0 };
 	int ret;
 
-	if (!fresh)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
-	ret = change(fresh, dev, &e);
-	if (ret < 0) {
-		fault_set(&c->fault, ret == -ENODEV ? (int)FAULT_NO_DEVICE : domdef_fault(ret), FROM_DOMAIN, "%s",
-			  e.text);
-		domdef_free(fresh);
-		return CALL_FAILED;
+	if (!fresh) {
+		fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
+		return NULL;
 	}
-	*place = fresh;
-	if (domain_save(d, &c->fault) < 0) {
-		*place = old;
-		domdef_free(fresh);
-		return CALL_FAILED;
-	}
-	domdef_free(old);
-	return CALL_DONE;
+	ret = domdef_device_parse(&dev, call_s(c, 1), strlen(call_s(c, 1)), 0, &e);
+	if (ret == 0)
+		ret = apply(a, fresh, &dev, live, &e);
+	if (ret == 0 && live && domdef_assign_aliases(fresh) < 0)
+		ret = err_set(&e, -ENOMEM, "out of memory");
+	domdef_device_free(&dev);
+	if (ret == 0)
+		return fresh;
+	fault_set(&c->fault, ret == -ENODEV ? (int)FAULT_NO_DEVICE : domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
+	domdef_free(fresh);
+	return NULL;
 }
 
-static int change(struct call *c, unsigned flags, change_fn f)
+/* What was changed takes its place, the next start's once it is on disk. */
+static int commit(struct change *ch, struct fault *f)
+{
+	struct domain *d = ch->domain;
+	struct domdef **place = d->next ? &d->next : &d->def, *old;
+
+	if (ch->live) {
+		if (place == &d->def && ch->config) /* the domain is off: cannot be */
+			return fault_set(f, FAULT_INTERNAL, FROM_DOMAIN, "one definition for two");
+		domdef_free(d->def);
+		d->def = ch->live;
+		ch->live = NULL;
+		domain_note(d);
+	}
+	if (!ch->config)
+		return 0;
+	old = *place;
+	*place = ch->config;
+	ch->config = NULL;
+	if (domain_save(d, f) < 0) {
+		domdef_free(*place);
+		*place = old;
+		return -1;
+	}
+	domdef_free(old);
+	return 0;
+}
+
+static void asked(void *opaque, const struct fault *f)
+{
+	struct change *ch = opaque;
+	struct call *c = ch->call;
+	int ret = f ? CALL_FAILED : CALL_DONE;
+
+	if (f)
+		c->fault = *f;
+	else if (commit(ch, &c->fault) < 0)
+		ret = CALL_FAILED;
+	change_free(ch);
+	call_end(c, ret);
+}
+
+/* ---- the running machine ---- */
+
+static int not_live(struct change *ch, const char *what)
+{
+	return fault_set(&ch->call->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
+			 "%s of a running machine cannot be changed; --config changes its next start", what);
+}
+
+static int change_medium(struct change *ch, struct domdef_disk *k)
+{
+	struct call *c = ch->call;
+	const char *path = remote_disk_path(c->opaque, k);
+	char id[DOMDEF_ID_MAX], name[32];
+	json_t *arguments;
+	struct err e = { 0 };
+	int fd = -1;
+
+	if (k->device != DOM_DISK_CDROM || !domdef_disk_id(k, id))
+		return not_live(ch, "disks other than the media of CD-ROM drives");
+	free(k->tray);
+	k->tray = path ? NULL : strdup("open");
+	if (path && k->format && strcmp(k->format, "raw"))
+		return fault_set(&c->fault, FAULT_CONFIG_UNSUPPORTED, FROM_HYPERVISOR,
+				 "an image for a CD-ROM drive is of format 'raw', not '%s'", k->format);
+	if (path) {
+		fd = fd_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &e);
+		if (fd < 0)
+			return fault_from_err(&c->fault, FAULT_SYSTEM, FROM_STORAGE, &e);
+	}
+	snprintf(name, sizeof(name), "/dev/fdset/%d", DOMAIN_HAND_SET);
+	arguments = json_pack("{s:s, s:b}", "id", id, "force", (int)ch->force);
+	if (path)
+		json_object_set_new(arguments, "filename", json_string(name));
+	return remote_started(domain_command_fds(ch->domain, path ? "blockdev-change-medium" : "eject", arguments, &fd,
+						 path ? 1 : 0, asked, ch, &c->fault));
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+static int change_link(struct change *ch, const struct domdef_interface *i, const struct domdef_interface *old)
+{
+	char id[DOMDEF_ID_MAX];
+
+	if (i->type != old->type || !same(i->network, old->network) || !same(i->bridge, old->bridge) ||
+	    !domdef_nic_id(i, id))
+		return not_live(ch, "the network of an interface");
+	return remote_started(domain_command(ch->domain, "set_link", json_pack("{s:s, s:b}", "name", id, "up",
+					     !same(i->link, "down")), asked, ch, &ch->call->fault));
+}
+
+static int ask_update(struct change *ch, const struct domdef_device *dev)
+{
+	int at = domdef_device_find(ch->live, dev);
+	struct domdev *new = at >= 0 ? domdef_list(ch->live, dev->kind)->v[at] : NULL;
+
+	if (new && !strcmp(dev->kind->name, "disk"))
+		return change_medium(ch, (struct domdef_disk *)new);
+	if (new && !strcmp(dev->kind->name, "interface"))
+		return change_link(ch, (struct domdef_interface *)new, ch->domain->def->interfaces.v[at]);
+	return not_live(ch, "such devices");
+}
+
+/* CALL_LATER: the change ends with the answer. */
+static int ask(struct change *ch)
 {
 	struct domdef_device dev = { 0 };
 	struct err e = { 0 };
-	struct domain *d;
-	int ret = find(c, flags, &d);
+	int ret = domdef_device_parse(&dev, call_s(ch->call, 1), strlen(call_s(ch->call, 1)), 0, &e);
 
-	if (!d)
-		return ret;
-	ret = domdef_device_parse(&dev, call_s(c, 1), strlen(call_s(c, 1)), 0, &e);
 	if (ret < 0)
-		return fault_set(&c->fault, domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
-	ret = apply(c, d, f, &dev);
+		return fault_set(&ch->call->fault, domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
+	ret = ch->ask(ch, &dev);
 	domdef_device_free(&dev);
 	return ret;
 }
 
-static int change_flags(struct call *c, change_fn f)
+static int ask_nothing(struct change *ch, const struct domdef_device *dev)
+{
+	return not_live(ch, "devices");
+}
+
+/* ---- the calls ---- */
+
+static int prepare(struct change *ch, unsigned flags)
+{
+	struct domain *d = ch->domain;
+
+	if (flags & AFFECT_CONFIG) {
+		ch->config = changed(ch->call, ch->action, domain_config(d), false);
+		if (!ch->config)
+			return CALL_FAILED;
+	}
+	if (flags & AFFECT_LIVE) {
+		ch->live = changed(ch->call, ch->action, d->def, true);
+		return ch->live ? ask(ch) : CALL_FAILED;
+	}
+	return commit(ch, &ch->call->fault) < 0 ? CALL_FAILED : CALL_DONE;
+}
+
+static int change(struct call *c, unsigned flags, enum action action)
+{
+	bool force = flags & DEVICE_FORCE;
+	struct domain *d;
+	struct change *ch;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	flags &= ~(unsigned)DEVICE_FORCE;
+	if (remote_affect(c, d, &flags) < 0)
+		return CALL_FAILED;
+	ch = calloc(1, sizeof(*ch));
+	if (!ch)
+		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the change");
+	*ch = (struct change){ .call = c, .domain = d, .action = action, .force = force,
+			       .ask = action == UPDATE ? ask_update : ask_nothing };
+	ret = prepare(ch, flags);
+	if (ret != CALL_LATER)
+		change_free(ch);
+	return ret;
+}
+
+static int change_flags(struct call *c, enum action action)
 {
 	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | DEVICE_FORCE))
 		return CALL_FAILED;
-	return change(c, call_u(c, 2) & ~(unsigned)DEVICE_FORCE, f);
+	return change(c, call_u(c, 2), action);
 }
 
 static int attach_device(struct call *c)
 {
-	return change(c, AFFECT_LIVE, attach);
+	return change(c, AFFECT_LIVE, ATTACH);
 }
 
 static int detach_device(struct call *c)
 {
-	return change(c, AFFECT_LIVE, detach);
+	return change(c, AFFECT_LIVE, DETACH);
 }
 
 static int attach_device_flags(struct call *c)
 {
-	return change_flags(c, attach);
+	return change_flags(c, ATTACH);
 }
 
 static int detach_device_flags(struct call *c)
 {
-	return change_flags(c, detach);
+	return change_flags(c, DETACH);
 }
 
 static int update_device_flags(struct call *c)
 {
-	return change_flags(c, update);
+	return change_flags(c, UPDATE);
 }
 
 const struct handler remote_device[] = {

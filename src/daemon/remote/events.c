@@ -10,7 +10,7 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1 };
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_TRAY = 10 };
 
 /* ---- registering ---- */
 
@@ -127,9 +127,23 @@ static void reboot(void *opaque, const struct domain *d)
 	xdr_out_free(&o);
 }
 
+static void tray(void *opaque, const struct domain *d, const char *alias, bool open)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_string(&o, alias);
+	xdr_i32(&o, open ? 0 : 1);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_TRAY, "DOMAIN_EVENT_CALLBACK_TRAY_CHANGE", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
-	return (struct domain_watcher){.lifecycle = lifecycle, .reboot = reboot, .opaque = daemon};
+	return (struct domain_watcher){.lifecycle = lifecycle, .reboot = reboot, .tray = tray, .opaque = daemon};
 }
 
 /* ---- storage ---- */

@@ -290,6 +290,7 @@ static void blank_changeable(const struct domdef_kind *k, struct domdev *dev)
 		blank(&disk->source.dev);
 		blank(&disk->source.startup_policy);
 		blank(&disk->format);
+		blank(&disk->tray);
 		disk->type = DOM_SOURCE_FILE;
 	} else if (!strcmp(k->name, "interface")) {
 		struct domdef_interface *i = (struct domdef_interface *)dev;

@@ -657,6 +657,9 @@ int ahci_create(struct vm *vm, const struct ahci_config *cfg, struct err *e)
 							     .lock = &h->lock });
 		ret = dev_attach(vm, &ahci_type, NULL, h, e);
 	}
+	for (unsigned n = 0; ret == 0 && n < AHCI_PORTS; n++)
+		if (cfg->port[n].cdrom && cfg->port[n].cd)
+			*cfg->port[n].cd = &h->port[n].drive.cd;
 	if (ret < 0) {
 		/* The images stay the caller's. */
 		for (unsigned n = 0; n < AHCI_PORTS; n++)

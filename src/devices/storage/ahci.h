@@ -7,6 +7,7 @@
 
 struct blk;
 struct pci_bus;
+struct scsi_cd;
 struct vm;
 
 enum { AHCI_PORTS = 6 };
@@ -18,6 +19,7 @@ struct ahci_config {
 		bool present, cdrom;
 		struct blk *blk;    /* the device's once the controller is made; a CD-ROM drive may have none */
 		const char *serial; /* NULL: the image's */
+		struct scsi_cd **cd; /* where to say what a CD-ROM drive's medium is changed with; NULL: nowhere */
 	} port[AHCI_PORTS];
 };
 

@@ -17,6 +17,9 @@ struct scsi_cd {
 	bool changed;        /* unit attention is due: the medium is new, or a reset happened */
 	uint8_t event;       /* of the media class, for GET EVENT STATUS NOTIFICATION */
 	uint8_t key, asc, ascq; /* sense of the last command */
+	/* The tray opened or closed; loop thread. May be NULL. */
+	void (*moved)(void *opaque, bool open);
+	void *moved_opaque;
 	/* the command under way */
 	struct xfer *x;
 	void (*done)(struct scsi_cd *cd, uint8_t status);
@@ -25,6 +28,11 @@ struct scsi_cd {
 
 /* After power-on or a reset. */
 void scsi_cd_reset(struct scsi_cd *cd);
+/*
+ * Puts another medium into the drive, or takes it out (blk NULL); the old one is closed, the new one is the drive's.
+ * -EBUSY: the guest has locked the tray, and is asked to let go of the medium; force does not ask. Loop thread.
+ */
+int scsi_cd_change(struct scsi_cd *cd, struct blk *blk, bool force, struct err *e) ATTR_MUST_USE;
 /* Executes; done is called with SCSI_GOOD or SCSI_CHECK_CONDITION, perhaps before this returns. x->moved is how much
  * was transferred. */
 void scsi_cd_execute(struct scsi_cd *cd, const uint8_t cdb[SCSI_CDB], struct xfer *x,

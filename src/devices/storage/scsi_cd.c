@@ -2,6 +2,7 @@
 #include "devices/storage/scsi.h"
 
 #include "base/bytes.h"
+#include <errno.h>
 #include <string.h>
 
 enum { BLOCK = 2048, SECTORS_PER_MINUTE = 75 * 60, LEAD_IN = 150, REPLY_MAX = 512 };
@@ -120,6 +121,8 @@ static void start_stop(struct scsi_cd *cd, const uint8_t *cdb)
 		cd->ejected = !start;
 		cd->changed |= start && cd->blk;
 		cd->event = start ? EVENT_NEW_MEDIA : EVENT_REMOVAL;
+		if (cd->moved)
+			cd->moved(cd->moved_opaque, cd->ejected);
 	}
 	good(cd);
 }
@@ -316,6 +319,27 @@ void scsi_cd_reset(struct scsi_cd *cd)
 	cd->changed = cd->blk;
 	cd->event = cd->blk ? EVENT_NEW_MEDIA : EVENT_NONE;
 	cd->key = cd->asc = cd->ascq = 0;
+}
+
+int scsi_cd_change(struct scsi_cd *cd, struct blk *blk, bool force, struct err *e)
+{
+	if (cd->blk && cd->locked && !cd->ejected && !force) {
+		cd->event = EVENT_EJECT_REQUEST;
+		return err_set(e, -EBUSY, "the guest has locked the tray and was asked to open it; try again soon");
+	}
+	if (cd->blk)
+		blk_wait(cd->blk); /* commands that read end here */
+	if (cd->blk && blk)
+		blk_stats_carry(blk, blk_stats(cd->blk));
+	blk_close(cd->blk);
+	cd->blk = blk;
+	cd->locked = false;
+	cd->ejected = false;
+	cd->changed = true;
+	cd->event = blk ? EVENT_NEW_MEDIA : EVENT_REMOVAL;
+	if (cd->moved)
+		cd->moved(cd->moved_opaque, !blk);
+	return 0;
 }
 
 void scsi_cd_execute(struct scsi_cd *cd, const uint8_t cdb[SCSI_CDB], struct xfer *x,
