@@ -28,3 +28,13 @@ void *pages_map(size_t size, size_t small)
 		madvise(at + small, size - small, MADV_HUGEPAGE); /* refused: small ones do */
 	return at;
 }
+
+#ifndef MADV_COLLAPSE
+enum { MADV_COLLAPSE = 25 };
+#endif
+
+void pages_use_huge(void *at, size_t size)
+{
+	if (madvise(at, size, MADV_HUGEPAGE) == 0)
+		madvise(at, size, MADV_COLLAPSE);
+}

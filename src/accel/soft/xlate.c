@@ -15,6 +15,7 @@
 enum {
 	HEAT_NEVER = UINT16_MAX,
 	REWRITES_MAX = 64, /* generations of a page after which its blocks stay interpreted */
+	XLATE_BUSY = 512,  /* blocks of a guest that does more than a little */
 };
 
 /* ---- life ---- */
@@ -161,6 +162,14 @@ static void keep(struct xlate *x, struct xspace *s, const struct xtext *t, const
 		s->peak = s->used;
 }
 
+/* The tables that every memory access and every indirect jump look into: 12 MiB, which a small guest is not to pay for. */
+static void use_huge(struct soft_cpu *c, struct xlate *x)
+{
+	x->busy = true;
+	pages_use_huge(soft_vcpu_of(c), sizeof(struct soft_vcpu));
+	pages_use_huge(x->hash, XHASH_SIZE * sizeof(*x->hash));
+}
+
 /* The translation of b, at rip; NULL: it cannot be, or not now. */
 static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xblock *of)
 {
@@ -180,6 +189,8 @@ static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xbl
 		return NULL;
 	}
 	x->block_count++;
+	if (!x->busy && x->block_count == XLATE_BUSY)
+		use_huge(c, x);
 	keep(x, &x->hot_space, &t, xb, 16);
 	keep(x, &x->cold_space, &cold, xb, 1);
 	x->stats.blocks++;

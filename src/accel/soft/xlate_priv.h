@@ -96,6 +96,7 @@ struct xlate {
 	unsigned block_count, exit_count, page_count, cell_count;
 	struct xhash *hash;   /* XHASH_SIZE */
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
+	bool busy;             /* XLATE_BUSY blocks were made: its tables have huge pages */
 	bool bmi2;             /* RORX */
 	uint8_t known[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* xlate_scan.c's row of a mnemonic + 1; 0: none */
 	bool shift_writes_all; /* shifts by a constant and multiplications leave no flag as it was on this host */
