@@ -12,8 +12,9 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "forward", "dns", "restrict", NULL };
-static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "tap", NULL };
+static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "romfile", "forward", "dns", "restrict",
+					 "tftp", "bootfile", NULL };
+static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "romfile", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -29,6 +30,9 @@ static const struct opt_desc keys[] = {
 	{ .key = "id", .kind = OPT_STRING, .help = "the card's name" },
 	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000 or e1000e" },
 	{ .key = "bootindex", .kind = OPT_NUMBER, .help = "its place in the firmware's boot order" },
+	{ .key = "romfile", .kind = OPT_STRING, .help = "its option ROM, or none" },
+	{ .key = "tftp", .kind = OPT_STRING, .help = "folder that the guest reads by TFTP" },
+	{ .key = "bootfile", .kind = OPT_STRING, .help = "what DHCP names for booting" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },

@@ -81,6 +81,11 @@ static int await_word(int fd, struct err *e)
 	return err_set(e, -EIO, "user networking: %s", *text ? text : "the network helper ended at once");
 }
 
+/* Keys that go to the helper as they are. */
+static const struct {
+	const char *key, *arg;
+} passed[] = { { "tftp", "--tftp" }, { "bootfile", "--bootfile" } };
+
 static int collect_args(char **argv, char *path, const struct opts *o, bool sandbox, struct err *e)
 {
 	struct net_forward f;
@@ -97,6 +102,11 @@ static int collect_args(char **argv, char *path, const struct opts *o, bool sand
 		argv[n++] = (char *)"--forward";
 		argv[n++] = o->item[k].text;
 	}
+	for (size_t k = 0; k < COUNT_OF(passed); k++)
+		if (opts_string(o, passed[k].key, NULL)) {
+			argv[n++] = (char *)(uintptr_t)passed[k].arg;
+			argv[n++] = (char *)(uintptr_t)opts_string(o, passed[k].key, NULL);
+		}
 	if (opts_bool(o, "restrict", false))
 		argv[n++] = (char *)"--restrict";
 	if (!opts_bool(o, "dns", true))

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VARS_MAX = 16 << 20, ROM_MAX = 256 << 10 };
+enum { VARS_MAX = 16 << 20, ROM_MAX = 256 << 10, ROM_FILE_MAX = 16 << 20 };
 
 /* Where distributions install them; the first pair that is there is taken. */
 static const struct known {
@@ -64,6 +64,24 @@ int firmware_video_rom(const char *card, uint8_t **rom, size_t *size, struct err
 			return fd_read_file(path, ROM_MAX, rom, size, e);
 	}
 	return err_set(e, -ENOENT, "the VGA BIOS for %s is not installed; install the package seabios", card);
+}
+
+int firmware_net_rom(const char *card, uint8_t **rom, size_t *size, struct err *e)
+{
+	static const char *const folders[] = { "/usr/lib/ipxe/qemu", "/usr/share/ipxe/qemu", "/usr/share/qemu" };
+	char path[128];
+
+	for (size_t n = 0; n < COUNT_OF(folders); n++) {
+		snprintf(path, sizeof(path), "%s/efi-%s.rom", folders[n], card);
+		if (readable(path))
+			return fd_read_file(path, ROM_MAX, rom, size, e);
+	}
+	return err_set(e, -ENOENT, "there is no option ROM for %s; install the package ipxe-qemu", card);
+}
+
+int firmware_file_rom(const char *path, uint8_t **rom, size_t *size, struct err *e)
+{
+	return fd_read_file(path, ROM_FILE_MAX, rom, size, e);
 }
 
 static int fill(int to, const char *path, struct err *e)

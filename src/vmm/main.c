@@ -16,6 +16,7 @@
 #include "vmm/disk.h"
 #include "vmm/firmware.h"
 #include "vmm/media.h"
+#include "vmm/nics.h"
 #include "vmm/options.h"
 #include "vmm/order.h"
 
@@ -149,62 +150,6 @@ static void find_helpers(struct vmm *m)
 	snprintf(probe, sizeof(probe), "%s/panal-net-user", dirname(self));
 	if (access(probe, X_OK) == 0)
 		snprintf(m->helper_dir, sizeof(m->helper_dir), "%s", self);
-}
-
-/* A MAC address that stays the same from start to start and differs between machines whose networks differ: QEMU's
- * and KVM's common prefix, then a hash (FNV-1a) of the option's text and the card's number. */
-static void make_mac(uint8_t mac[6], const char *spec, unsigned n)
-{
-	uint32_t h = (2166136261u ^ n) * 16777619u;
-
-	for (; *spec; spec++)
-		h = (h ^ (uint8_t)*spec) * 16777619u;
-	memcpy(mac, (const uint8_t[]){ 0x52, 0x54, 0x00, h >> 16 & 0xff, h >> 8 & 0xff, h & 0xff }, 6);
-}
-
-static int choose_nic(enum board_nic *nic, const char *spec, struct err *e)
-{
-	static const char *const names[] = {
-		[BOARD_NIC_VIRTIO] = "virtio", [BOARD_NIC_E1000] = "e1000", [BOARD_NIC_E1000E] = "e1000e",
-	};
-	char text[16] = "virtio";
-	int ret = net_spec_text(text, sizeof(text), spec, "model", e);
-
-	for (unsigned n = 0; ret >= 0 && n < COUNT_OF(names); n++)
-		if (!strcmp(text, names[n])) {
-			*nic = (enum board_nic)n;
-			return 0;
-		}
-	return ret < 0 ? ret : err_set(e, -EINVAL, "model=%s is unknown; virtio, e1000 and e1000e are possible", text);
-}
-
-static int open_nets(struct vmm *m, struct err *e)
-{
-	const struct net_helper helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox };
-	struct board_config *bc = &m->board_config;
-	int ret = 0;
-
-	for (unsigned n = 0; ret >= 0 && n < m->opt.net_count; n++) {
-		unsigned at = bc->net_count;
-		char id[CONTROL_ID_MAX] = "";
-		uint64_t index = 0;
-
-		make_mac(bc->mac[at], m->opt.net[n], n);
-		ret = net_spec_mac(bc->mac[at], m->opt.net[n], e);
-		if (ret >= 0)
-			ret = net_spec_id(id, sizeof(id), m->opt.net[n], e);
-		if (ret >= 0)
-			ret = choose_nic(&bc->nic[at], m->opt.net[n], e);
-		if (ret >= 0)
-			ret = net_spec_boot(m->opt.net[n], &index, e);
-		if (ret > 0)
-			ret = order_place(&bc->net_boot[at], index, e);
-		if (ret >= 0)
-			ret = net_open(&bc->net[at], m->opt.net[n], m->loop, &helper, e);
-		if (ret == 0 && bc->net[at])
-			ret = media_add_nic(&m->media, bc->net_count++, id, bc->net[at], bc->mac[at], e);
-	}
-	return ret < 0 ? err_wrap(e, "--net") : 0;
 }
 
 static int open_disks(struct vmm *m, struct err *e)
@@ -423,7 +368,7 @@ static int build(struct vmm *m, struct err *e)
 	if (ret == 0)
 		ret = find_boot_on_disk(m, e);
 	if (ret == 0)
-		ret = open_nets(m, e);
+		ret = nics_open(&m->board_config, &m->opt, m->loop, m->helper_dir, &m->media, e);
 	if (ret == 0)
 		ret = make_machine(m, e);
 	if (ret == 0)
@@ -463,6 +408,7 @@ static void tear_down(struct vmm *m)
 	chardev_close(m->serial);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
+	nics_free(&m->board_config);
 	free(m->video_rom);
 }
 

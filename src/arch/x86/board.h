@@ -60,6 +60,8 @@ struct board_config {
 	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
 	struct net *net[BOARD_NET_MAX];
 	enum board_nic nic[BOARD_NET_MAX]; /* others than virtio need PCI */
+	uint8_t *nic_rom[BOARD_NET_MAX];   /* option ROMs, which live longer than the machine; NULL: none */
+	size_t nic_rom_size[BOARD_NET_MAX];
 	uint8_t mac[BOARD_NET_MAX][6];
 	unsigned net_count;
 	unsigned net_boot[BOARD_NET_MAX]; /* as disk_boot */

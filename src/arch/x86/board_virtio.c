@@ -66,7 +66,7 @@ static int add_disk(struct board_virtio *bv, struct blk **blk, unsigned boot, st
 static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned n, struct err *e)
 {
 	struct virtio_place place;
-	struct nic_config c = { .net = cfg->net[n] };
+	struct nic_config c = { .net = cfg->net[n], .rom = cfg->nic_rom[n], .rom_size = cfg->nic_rom_size[n] };
 	int ret = next_place(bv, &place, e);
 
 	if (ret == 0 && !place.bus)
@@ -84,18 +84,20 @@ static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned 
 	return 0;
 }
 
-static int add_net(struct board_virtio *bv, struct net **net, const uint8_t mac[6], unsigned boot, struct err *e)
+static int add_net(struct board_virtio *bv, struct board_config *cfg, unsigned n, struct err *e)
 {
-	struct virtio_net_config c = { .net = *net };
+	struct virtio_net_config c = { .net = cfg->net[n] };
 	int ret = next_place(bv, &c.place, e);
 
-	memcpy(c.mac, mac, sizeof(c.mac));
+	c.place.rom = c.place.bus ? cfg->nic_rom[n] : NULL;
+	c.place.rom_size = cfg->nic_rom_size[n];
+	memcpy(c.mac, cfg->mac[n], sizeof(c.mac));
 	if (ret == 0)
 		ret = virtio_net_create(bv->vm, &c, e);
 	if (ret < 0)
 		return ret;
-	*net = NULL;
-	boot_order_add(&bv->order, boot, "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.place.slot);
+	cfg->net[n] = NULL;
+	boot_order_add(&bv->order, cfg->net_boot[n], "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.place.slot);
 	return 0;
 }
 
@@ -155,7 +157,7 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
 			ret = add_disk(bv, &cfg->disk[n], cfg->disk_boot[n], e);
 	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
-		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, &cfg->net[n], cfg->mac[n], cfg->net_boot[n], e) :
+		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, cfg, n, e) :
 							add_card(bv, cfg, n, e);
 	if (ret == 0 && cfg->console)
 		ret = add_console(bv, &cfg->console, e);

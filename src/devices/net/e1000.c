@@ -171,7 +171,7 @@ static int add_function(struct e1000 *c, const struct nic_config *cfg, struct er
 			    &(struct pci_bar){ .size = MEM_SIZE, .ops = &flash_ops, .opaque = c });
 		msix_init(&c->msix, &c->pci, BAR_MSIX, E1000_VECTORS);
 	}
-	return c->nic.rom ? pci_rom_set(&c->pci, c->nic.rom, c->nic.rom_size, e) : 0;
+	return cfg->rom ? pci_rom_set(&c->pci, cfg->rom, cfg->rom_size, e) : 0;
 }
 
 int e1000_create(struct vm *vm, enum e1000_model model, const struct nic_config *cfg, struct err *e)
@@ -188,9 +188,8 @@ int e1000_create(struct vm *vm, enum e1000_model model, const struct nic_config 
 	c->model = model;
 	memcpy(c->mac, cfg->mac, FRAME_MAC);
 	e1000_throttle_init(c, cfg->timers ? cfg->timers : vm->timers);
-	ret = nic_init(&c->nic, vm, cfg, &nic_ops, c, e);
-	if (ret == 0)
-		ret = add_function(c, cfg, e);
+	nic_init(&c->nic, vm, cfg, &nic_ops, c);
+	ret = add_function(c, cfg, e);
 	if (ret == 0) {
 		e1000_eeprom_fill(c);
 		e1000_phy_reset(c);

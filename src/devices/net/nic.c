@@ -6,7 +6,6 @@
 #include "devices/net/frame.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 int nic_config_check(const struct nic_config *cfg, const char *name, struct err *e)
@@ -117,8 +116,7 @@ bool nic_send(struct nic *n, const uint8_t *frame, size_t len)
 
 /* ---- life ---- */
 
-int nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const struct nic_ops *ops, void *opaque,
-	     struct err *e)
+void nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const struct nic_ops *ops, void *opaque)
 {
 	struct loop *loop = cfg->net ? cfg->net->loop : vm->loop;
 
@@ -129,14 +127,6 @@ int nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const s
 	n->rx_waits = true; /* nothing is read before the card has room */
 	pthread_mutex_init(&n->lock, NULL);
 	timer_init(&n->kick, loop_timers(loop), on_kick, n);
-	if (!cfg->rom)
-		return 0;
-	n->rom = malloc(cfg->rom_size);
-	if (!n->rom)
-		return err_set(e, -ENOMEM, "no memory for a network card's option ROM");
-	memcpy(n->rom, cfg->rom, cfg->rom_size);
-	n->rom_size = cfg->rom_size;
-	return 0;
 }
 
 void nic_connect(struct nic *n)
@@ -163,6 +153,5 @@ void nic_destroy(struct nic *n, bool close)
 	timer_cancel(&n->kick);
 	if (close)
 		net_close(n->net);
-	free(n->rom);
 	pthread_mutex_destroy(&n->lock);
 }

@@ -25,7 +25,7 @@ struct nic_config {
 	struct timerq *timers; /* NULL: the machine's */
 	struct net *net; /* NULL: no cable. The machine owns it when create succeeded */
 	uint8_t mac[6];
-	const uint8_t *rom; /* option ROM, copied; NULL: none */
+	const uint8_t *rom; /* option ROM, borrowed as long as the card; NULL: none */
 	size_t rom_size;
 };
 /* -EINVAL: a multicast or all-zero MAC. */
@@ -46,8 +46,6 @@ struct nic {
 	void *opaque;
 	struct net *net;
 	struct net_client client;
-	uint8_t *rom;
-	size_t rom_size;
 	struct timer kick;
 
 	pthread_mutex_t lock;
@@ -57,8 +55,7 @@ struct nic {
 	uint8_t rx[NET_FRAME_MAX];
 };
 
-int nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const struct nic_ops *ops, void *opaque,
-	     struct err *e) ATTR_MUST_USE;
+void nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const struct nic_ops *ops, void *opaque);
 /* The back end learns who receives: to be called when create can no longer fail. */
 void nic_connect(struct nic *n);
 /* Closes the back end, when close is true, and frees what is the card's. */

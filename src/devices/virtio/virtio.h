@@ -64,6 +64,8 @@ struct virtio_place {
 	/* Notifications call the device on the vCPU's thread instead of waking the loop. */
 	bool direct;
 	const char *id; /* name in the machine, NULL: made from the type */
+	const uint8_t *rom; /* PCI: an option ROM, borrowed as long as the device; NULL: none */
+	size_t rom_size;
 };
 
 struct virtio_device_ops {

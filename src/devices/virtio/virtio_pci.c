@@ -338,6 +338,11 @@ int virtio_pci_create(struct virtio_dev *v, const struct virtio_place *place, st
 			       .subsystem = DEVICE_BASE + v->ops->id, .class_code = v->ops->pci_class,
 			       .revision = REVISION, .int_pin = INTA};
 	int rc = pci_dev_attach(&p->pci, place->bus, place->slot, place->function, v->name, &id, e);
+	if (!rc && place->rom) {
+		rc = pci_rom_set(&p->pci, place->rom, place->rom_size, e);
+		if (rc)
+			pci_dev_detach(&p->pci);
+	}
 	if (rc) {
 		free(p);
 		return rc;

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64 };
+enum { FRAMES = 3, WORD = 4, POLL_MAX = 4096, FORWARD_MAX = 64, BURST = 64, BOOTFILE_MAX = 127 };
 
 struct helper {
 	Slirp *slirp;
@@ -242,16 +242,33 @@ static const char *resolver_folder(char path[PATH_MAX])
 	return realpath("/etc/resolv.conf", path) ? dirname(path) : NULL;
 }
 
-static void confine(void)
+/* The folder that the guest reads by TFTP: libslirp opens its files only when they are asked for. */
+static void check_tftp(const char *folder)
 {
-	char path[PATH_MAX];
-	const char *readable[] = { resolver_folder(path), NULL };
+	char msg[PATH_MAX + 128];
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return;
+	}
+	snprintf(msg, sizeof(msg), "tftp=%s cannot be read with the helper's rights (root's helper has nobody's): %s",
+		 folder, strerror(errno));
+	refuse(msg);
+}
+
+static void confine(const char *tftp)
+{
+	char path[PATH_MAX], *resolver = (char *)(uintptr_t)resolver_folder(path);
+	const char *readable[] = { resolver ? resolver : tftp, resolver ? tftp : NULL, NULL };
 	struct sandbox_config cfg = { .kind = SANDBOX_NET, .violation = SANDBOX_DENY };
 	struct err e;
 
 	sandbox_leave_root();
 	/* after the change of user, which clears it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (tftp)
+		check_tftp(tftp);
 	/* without Landlock it is the user's rights that keep files away */
 	if (readable[0] && sandbox_landlock_abi())
 		cfg.read_paths = readable;
@@ -267,6 +284,8 @@ int main(int argc, char **argv)
 	const char *forward[FORWARD_MAX];
 	unsigned forwards = 0;
 	bool sandbox = true;
+	const char *tftp = NULL;
+	char tftp_path[PATH_MAX];
 
 	if (!h)
 		return 1;
@@ -283,19 +302,28 @@ int main(int argc, char **argv)
 			cfg.vnameserver.s_addr = inet_addr("10.0.2.2");
 		else if (!strcmp(argv[n], "--no-sandbox"))
 			sandbox = false;
+		else if (!strcmp(argv[n], "--tftp") && n + 1 < argc)
+			tftp = argv[++n];
+		else if (!strcmp(argv[n], "--bootfile") && n + 1 < argc)
+			cfg.bootfile = argv[++n];
 		else if (!strcmp(argv[n], "--forward") && n + 1 < argc && forwards < FORWARD_MAX)
 			forward[forwards++] = argv[++n];
 		else
 			refuse("the helper does not know one of its arguments");
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (cfg.bootfile && strlen(cfg.bootfile) > BOOTFILE_MAX)
+		refuse("bootfile= is longer than DHCP's 127 characters");
+	cfg.tftp_path = tftp ? realpath(tftp, tftp_path) : NULL;
+	if (tftp && !cfg.tftp_path)
+		check_tftp(tftp);
 	h->slirp = slirp_new(&cfg, &callbacks, h);
 	if (!h->slirp)
 		refuse("libslirp refuses the network 10.0.2.0/24");
 	for (unsigned n = 0; n < forwards; n++)
 		add_forward(h, forward[n]);
 	if (sandbox)
-		confine();
+		confine(cfg.tftp_path);
 	say("ok\n");
 	close(WORD);
 	run(h);
