@@ -233,7 +233,7 @@ static int find_video_rom(struct vmm *m, struct err *e)
 
 	bc->video = m->opt.video;
 	bc->video_slot = m->opt.video_slot;
-	if (bc->video == BOARD_VIDEO_NONE)
+	if (bc->video == BOARD_VIDEO_NONE || bc->video == BOARD_VIDEO_VIRTIO)
 		return 0;
 	ret = firmware_video_rom(bc->video == BOARD_VIDEO_STD ? "stdvga" : "bochs-display", &m->video_rom,
 				 &bc->video_rom_size, &none);

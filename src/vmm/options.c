@@ -220,7 +220,7 @@ static const struct opt_desc video_keys[] = {
 static int set_video(struct options *o, const char *value, struct err *e)
 {
 	static const char *const names[] = { [BOARD_VIDEO_NONE] = "none", [BOARD_VIDEO_STD] = "std",
-					     [BOARD_VIDEO_BOCHS] = "bochs" };
+					     [BOARD_VIDEO_BOCHS] = "bochs", [BOARD_VIDEO_VIRTIO] = "virtio" };
 	struct opts k;
 	unsigned kind = 0;
 	uint64_t slot;
@@ -233,7 +233,8 @@ static int set_video(struct options *o, const char *value, struct err *e)
 	slot = opts_number(&k, "slot", 0);
 	opts_free(&k);
 	if (kind == COUNT_OF(names))
-		return err_set(e, -EINVAL, "%s is unknown; the graphics cards are std and bochs, or none", value);
+		return err_set(e, -EINVAL, "%s is unknown; the graphics cards are std, bochs and virtio, or none",
+			       value);
 	if (slot > BOARD_SLOT_LAST)
 		return err_set(e, -EINVAL, "slot %llu is not possible; %d to %d are", (unsigned long long)slot,
 			       BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
@@ -301,7 +302,7 @@ static const struct option table[] = {
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
 	  .help = "what the firmware tries to boot, in this order; N: the how-manieth (disk0 is the first)" },
-	{ "--video", "std|bochs|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
+	{ "--video", "std|bochs|virtio|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
 	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N]", .set = add_usb,
 	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },

@@ -9,10 +9,12 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
+#include "display/display.h"
 #include "display/input.h"
 #include "net/net.h"
 #include "vdriver.h"
@@ -29,6 +31,8 @@ struct fuzz {
 	struct virtio_balloon *balloon;
 	struct input *input;
 	struct loop *input_loop;
+	struct display *display;
+	struct virtio_gpu *gpu;
 };
 
 static void must(bool good)
@@ -115,6 +119,28 @@ static ATTR_UNUSED unsigned make_input(struct fuzz *f)
 	return 2;
 }
 
+static ATTR_UNUSED unsigned make_gpu(struct fuzz *f)
+{
+	struct virtio_gpu_config cfg = {.place = place(f)};
+	must(display_create(&f->display, NULL) == 0);
+	cfg.display = f->display;
+	must(virtio_gpu_create(f->d.rig.vm, &cfg, &f->gpu, NULL) == 0);
+	return 2;
+}
+
+/* A command of the graphics card that is nearly right, at the start of a chain's first buffer. */
+static void gpu_command(struct fuzz *f, uint32_t a, uint64_t b)
+{
+	uint32_t words[20] = {(a >> 8 & 15) == 12 ? 0x300 + (a & 1) : 0x100 + (a >> 8 & 15)};
+	for (unsigned n = 6; n < 20; n++)
+		words[n] = b >> (n - 6) * 4 & (a >> 12 & 1 ? 3 : 0xff);
+	vd_put(&f->d, b & 0xfff00, words, sizeof(words));
+	if (a >> 13 & 1)
+		display_refresh(f->display, 0);
+	if (a >> 14 & 1 && virtio_gpu_resize(f->gpu, (uint16_t)b, (uint16_t)(b >> 16), NULL) < 0)
+		return;
+}
+
 #define MAKER_(name) make_##name
 #define MAKER(name) MAKER_(name)
 
@@ -159,6 +185,8 @@ static void other(void *opaque, uint32_t a, uint64_t b)
 			f->net.client->recv(f->net.client->opaque, &v, 1);
 		if (f->input)
 			input_send(f->input, &(struct input_event){.kind = INPUT_ABS, .value = b & 0x7fff}, 1);
+		if (f->gpu)
+			gpu_command(f, a, b);
 		if (f->balloon)
 			virtio_balloon_query(f->balloon, &info);
 		break;
@@ -194,6 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_drive(&f.d.rig, &plan, data + (size ? 1 : 0), size ? size - 1 : 0);
 	vd_down(&f.d);
 	input_destroy(f.input);
+	display_destroy(f.display);
 	if (f.input_loop)
 		loop_destroy(f.input_loop);
 	return 0;

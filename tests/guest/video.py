@@ -144,6 +144,32 @@ def fbcon(video):
     return test
 
 
+def virtio_gpu():
+    """Linux's virtio_gpu driver: the console on its screen, with the size that its EDID asks for."""
+    with tempfile.TemporaryDirectory() as d:
+        initrd = os.path.join(d, "initrd.img")
+        shutil.copy(prepared("quick-amd64.img"), initrd)
+        with open(initrd, "ab") as f:
+            f.write(b"\0" * (-f.tell() % 4) + modules(d, "amd64", "virtio_pci", "virtio-gpu"))
+        image = loader(d, "linux /boot/vmlinuz console=ttyS0\ninitrd /boot/initrd.img", kernel("amd64"), initrd)
+        with pc("--disk", image + ",readonly", video="virtio") as (m, s):
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            m.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 2", 120)
+            out, _ = m.run("cat /proc/fb; dmesg | grep -i -e drm; cat /sys/class/drm/card0-Virtual-1/status /sys/class/drm/card0-Virtual-1/modes", 60)
+            check("virtio_gpu" in out and "connected" in out and "1280x800" in out, "the driver did not come up:\n" + out)
+            out, _ = m.run("od -An -tx1 -N8 /sys/class/drm/card0-Virtual-1/edid", 60)
+            check("00 ff ff ff ff ff ff 00" in out, "there is no EDID: " + out)
+            m.run("printf '\\033[2J\\033[Hquick bench 123456789\\n\\033[44mon blue\\033[0m\\n' > /dev/tty1; sleep 1", 60)
+            picture = s.expect("quick bench 123456789", 60, vga_font(), width=8, keep="linux-virtio")
+            check((picture.width, picture.height) == (1280, 800), f"the screen is {picture.width}x{picture.height}")
+            check(picture.pixel(1, 17) == (0, 0, 0xaa), f"blue is {picture.pixel(1, 17)}")
+            out, _ = m.run("dmesg | grep -i -e 'virtio.gpu.*\\(error\\|fail\\)' -e 'drm.*ERROR'", 60)
+            check(not out.strip(), "the driver had trouble:\n" + out)
+            m.send("poweroff -f\n")
+            ends_well(m)
+
+
 def virtio_input():
     """Linux's virtio-input driver: keys and positions arrive there, and no longer at the PS/2 keyboard."""
     with tempfile.TemporaryDirectory() as d:
@@ -191,6 +217,8 @@ LONG = [
     ("linux", fbcon("std")),
     ("linux bochs", fbcon("bochs")),
     ("virtio input", virtio_input),
+    ("virtio gpu", virtio_gpu),
+    ("uefi virtio", uefi_shell("virtio")),
     ("memtest", memtest),
 ]
 

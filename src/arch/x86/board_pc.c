@@ -23,6 +23,7 @@
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
+#include "devices/virtio/gpu.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -353,9 +354,13 @@ static int add_video(struct board_pc *pc, const struct board_config *cfg, struct
 				 .plain = cfg->video == BOARD_VIDEO_BOCHS, .display = pc->board.display,
 				 .rom = cfg->video_rom, .rom_size = cfg->video_rom_size };
 
+	struct virtio_gpu_config gc = { .place = { .bus = vc.bus, .slot = slot }, .display = vc.display };
+
 	if (cfg->video == BOARD_VIDEO_NONE)
 		return 0;
 	pc->board.virtio.slots_used |= 1u << slot;
+	if (cfg->video == BOARD_VIDEO_VIRTIO)
+		return virtio_gpu_create(pc->board.vm, &gc, NULL, e);
 	return vga_create(pc->board.vm, &vc, e);
 }
 
