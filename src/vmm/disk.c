@@ -47,11 +47,15 @@ static int set_cache(struct blk_open *o, const char *name, struct err *e)
 
 static int set_bus(struct disk *d, const char *name, struct err *e)
 {
-	d->sata = !strcmp(name, "sata");
-	d->usb = !strcmp(name, "usb");
-	if (!d->sata && !d->usb && strcmp(name, "virtio"))
-		return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata and usb are possible", name);
-	return 0;
+	static const char *const names[] = { [BOARD_VIRTIO] = "virtio", [BOARD_SATA] = "sata", [BOARD_USB] = "usb",
+					     [BOARD_NVME] = "nvme" };
+
+	for (size_t n = 0; n < COUNT_OF(names); n++)
+		if (!strcmp(names[n], name)) {
+			d->bus = (enum board_bus)n;
+			return 0;
+		}
+	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, usb and nvme are possible", name);
 }
 
 static int set_name(struct disk *d, const struct opts *k, struct err *e)
@@ -69,7 +73,7 @@ int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struc
 {
 	struct blk_open o = { .loop = loop, .path = path, .format = "raw", .read_only = true };
 
-	*out = (struct disk){ .sata = true, .cdrom = true };
+	*out = (struct disk){ .bus = BOARD_SATA, .cdrom = true };
 	return strcmp(path, "none") ? blk_open(&out->blk, &o, e) : 0;
 }
 
@@ -94,14 +98,15 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 	if (ret == 0)
 		ret = set_bus(out, opts_string(&k, "bus", opts_bool(&k, "cdrom", false) ? "sata" : "virtio"), e);
 	if (ret == 0 && opts_string(&k, "port", NULL))
-		ret = !out->usb ? err_set(e, -EINVAL, "port= is of bus=usb") :
+		ret = out->bus != BOARD_USB ? err_set(e, -EINVAL, "port= is of bus=usb") :
 				  usb_parse_port(opts_string(&k, "port", NULL), &out->port, e);
 	if (ret == 0 && opts_number(&k, "bootindex", UINT64_MAX) != UINT64_MAX)
 		ret = order_place(&out->boot, opts_number(&k, "bootindex", 0), e);
 	if (ret == 0)
 		ret = set_name(out, &k, e);
 	if (ret == 0 && out->cdrom) {
-		ret = !out->sata ? err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata") : 0;
+		if (out->bus != BOARD_SATA)
+			ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata");
 		o.read_only = true;
 	}
 	if (ret == 0 && !(out->cdrom && !strcmp(o.path, "none")))

@@ -3,6 +3,7 @@
 #ifndef PANAL_VMM_DISK_H
 #define PANAL_VMM_DISK_H
 
+#include "arch/x86/board.h"
 #include "base/err.h"
 
 struct blk;
@@ -10,7 +11,8 @@ struct loop;
 
 struct disk {
 	struct blk *blk; /* NULL: an empty CD-ROM drive */
-	bool sata, usb, cdrom;
+	enum board_bus bus;
+	bool cdrom;
 	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
 	char id[32]; /* empty: none given */
 	unsigned boot; /* bootindex=; 0: none */

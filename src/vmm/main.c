@@ -163,12 +163,12 @@ static int open_disks(struct vmm *m, struct err *e)
 		ret = m->opt.disk_cdrom[n] ? disk_open_cdrom(&d, m->opt.disk[n], m->loop, e) :
 					     disk_open(&d, m->opt.disk[n], m->loop, e);
 		bc->disk[n] = d.blk;
-		bc->disk_bus[n] = d.sata ? BOARD_SATA : d.usb ? BOARD_USB : BOARD_VIRTIO;
+		bc->disk_bus[n] = d.bus;
 		bc->disk_port[n] = d.port;
 		bc->disk_cdrom[n] = d.cdrom;
 		bc->disk_boot[n] = d.boot;
-		if (ret == 0 && d.sata && !m->opt.board_pc)
-			ret = err_set(e, -EINVAL, "%s: SATA drives need --board pc", m->opt.disk[n]);
+		if (ret == 0 && (d.bus == BOARD_SATA || d.bus == BOARD_NVME) && !m->opt.board_pc)
+			ret = err_set(e, -EINVAL, "%s: SATA and NVMe drives need --board pc", m->opt.disk[n]);
 		if (ret == 0)
 			ret = media_add_disk(&m->media, n, d.id, d.blk, d.cdrom, e);
 		bc->disk_count += d.blk || ret == 0;

@@ -23,6 +23,7 @@
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/nvme.h"
 #include "devices/virtio/gpu.h"
 
 #include <errno.h>
@@ -392,6 +393,29 @@ static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e
 	return ret;
 }
 
+/* A controller a disk, in the slots that virtio devices left. */
+static int add_nvme(struct board_pc *pc, struct board_config *cfg, struct err *e)
+{
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++) {
+		struct nvme_config nc = { .bus = pc->board.virtio.bus, .blk = cfg->disk[n] };
+
+		if (cfg->disk_bus[n] != BOARD_NVME)
+			continue;
+		nc.slot = (uint8_t)board_virtio_slot(&pc->board.virtio);
+		if (!nc.slot)
+			return err_set(e, -ENOSPC, "more than %d devices; leave some out", BOARD_SLOT_LAST);
+		ret = nvme_create(pc->board.vm, &nc, e);
+		if (ret == 0)
+			cfg->disk[n] = NULL;
+		/* By this name OVMF knows all of them; SeaBIOS looks at the place only. */
+		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n],
+			       "/pci@i0cf8/pci8086,5845@%x/namespace@1,0", nc.slot);
+	}
+	return ret;
+}
+
 /* ---- ISA ---- */
 
 static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct err *e)
@@ -477,6 +501,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	ret = board_virtio_add(&b->virtio, cfg, e);
 	if (ret == 0)
 		ret = add_sata(pc, cfg, e);
+	if (ret == 0)
+		ret = add_nvme(pc, cfg, e);
 	if (ret == 0)
 		ret = add_fw_cfg(pc, cfg, e);
 	if (ret < 0)

@@ -30,6 +30,16 @@ static unsigned next_slot(struct board_virtio *bv, unsigned n)
 	return slot;
 }
 
+unsigned board_virtio_slot(struct board_virtio *bv)
+{
+	unsigned slot = next_slot(bv, bv->slot_count);
+
+	if (slot > BOARD_SLOT_LAST)
+		return 0;
+	bv->slots_used |= 1u << slot;
+	return slot;
+}
+
 static int next_place(struct board_virtio *bv, struct virtio_place *place, struct err *e)
 {
 	unsigned n = bv->next++, slot = next_slot(bv, n);

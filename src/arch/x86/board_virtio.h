@@ -28,6 +28,8 @@ enum { BOARD_MMIO_SIZE = 0x200, BOARD_MMIO_GSI = 16, BOARD_MMIO_GSIS = 8 };
 
 /* Takes the back ends out of cfg, see board.h. */
 int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* The lowest PCI slot that is free, which is then taken; 0: there is none. */
+unsigned board_virtio_slot(struct board_virtio *bv);
 /* Tells the guest of MMIO windows. */
 void board_virtio_describe(const struct board_virtio *bv, struct acpi_config *acpi);
 
