@@ -373,6 +373,97 @@ def tcp():
             expect(status == 1 and error_of(body)[0] == 45, f"polkit over TCP: {body}")
 
 
+KRB5 = """[libdefaults]
+	default_realm = PANAL.TEST
+	dns_lookup_kdc = false
+	dns_lookup_realm = false
+	dns_canonicalize_hostname = false
+	rdns = false
+	ignore_acceptor_hostname = true
+	udp_preference_limit = 0
+[realms]
+	PANAL.TEST = {{
+		kdc = 127.0.0.1:{port}
+	}}
+[domain_realm]
+	localhost = PANAL.TEST
+"""
+KDC = """[kdcdefaults]
+	kdc_listen = ""
+	kdc_tcp_listen = 127.0.0.1:{port}
+[realms]
+	PANAL.TEST = {{
+		database_name = {dir}/principal
+		key_stash_file = {dir}/stash
+		acl_file = {dir}/acl
+		max_life = 1h
+	}}
+"""
+
+
+class Realm:
+    """A Kerberos realm on this host: anna with the password secret, and the daemon's key."""
+
+    def __init__(self, p):
+        needs("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
+        os.makedirs(p.path("krb"))
+        port = free_port()
+        self.env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin",
+                    "KRB5_CONFIG": write(p, "krb/krb5.conf", KRB5.format(port=port)),
+                    "KRB5_KDC_PROFILE": write(p, "krb/kdc.conf", KDC.format(port=port, dir=p.path("krb"))),
+                    "KRB5_KTNAME": p.path("krb/keytab"), "KRB5CCNAME": "FILE:" + p.path("krb/cache")}
+        self.run("kdb5_util", "create", "-s", "-P", "master", "-r", "PANAL.TEST")
+        self.admin("addprinc -pw secret anna")
+        self.admin("addprinc -randkey libvirt/localhost")
+        self.admin(f"ktadd -k {p.path('krb/keytab')} libvirt/localhost")
+        with open(p.path("krb/log"), "wb") as log:
+            self.process = subprocess.Popen(["krb5kdc", "-n", "-r", "PANAL.TEST"], env=self.env, stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL)
+        wait_for("KDC", lambda: listens(port), 10)
+
+    def run(self, *command, **more):
+        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=30, **more)
+
+    def admin(self, command):
+        self.run("kadmin.local", "-r", "PANAL.TEST", "-q", command)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def gssapi():
+    """Kerberos over plain TCP: its own layer encrypts. A ticket opens, none does not; then a name that is not listed."""
+    with Panald() as p, Realm(p) as realm:
+        os.makedirs(p.path("sasl"))
+        write(p, "sasl/libvirt.conf", f"mech_list: gssapi\nkeytab: {p.path('krb/keytab')}\n")
+        p.env = {"SASL_CONF_PATH": p.path("sasl"), **{k: v for k, v in realm.env.items() if k.startswith("KRB5")}}
+        port = free_port()
+        p.kill()
+        p.options = ["--tcp", f"127.0.0.1:{port}"]
+        p.start()
+
+        def virsh(*command):
+            return subprocess.run(["virsh", "-c", f"qemu+tcp://localhost:{port}/system", *command], env=realm.env, text=True,
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+
+        done = virsh("list", "--all")
+        expect(done.returncode != 0 and "authentication failed" in done.stderr, f"in without a ticket: {done}")
+        realm.run("kinit", "anna", input="secret\n")
+        done = virsh("capabilities")
+        expect(done.returncode == 0 and "<host>" in done.stdout, f"a ticket does not open: {done}\n{p.log()}")
+        with socket.create_connection(("127.0.0.1", port), 20) as s:
+            expect(b"GSSAPI" in call(s, 67)[1], "mechanisms")
+
+
 # ---- polkit ----
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -496,7 +587,7 @@ def polkit_missing():
 
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (
-    readers_never_write, writers_are_known, ssh, tls, tls_by_hand, tls_names, tls_and_sasl, tcp, polkit, polkit_missing)]
+    readers_never_write, writers_are_known, ssh, tls, tls_by_hand, tls_names, tls_and_sasl, tcp, gssapi, polkit, polkit_missing)]
 
 
 if __name__ == "__main__":
