@@ -266,6 +266,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->transport = m->opt.transport;
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
 	bc->slot_count = m->opt.slot_count;
+	bc->root_ports = m->opt.root_ports;
+	bc->pci_bridges = m->opt.pci_bridges;
 	bc->rng = m->opt.rng;
 	bc->virtio_input = m->opt.virtio_input;
 	bc->usb = m->opt.usb.wanted;

@@ -137,28 +137,66 @@ static int set_transport(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+/* N, portN, or bridgeN.SLOT; 0: none of these. */
+static unsigned parse_place(const char *text, size_t len)
+{
+	unsigned bridge = 0, slot = 0;
+	char part[24], rest;
+
+	if (len >= sizeof(part))
+		return 0;
+	memcpy(part, text, len);
+	part[len] = 0;
+	if (sscanf(part, "port%2u%c", &slot, &rest) == 1 && slot >= 1 && slot <= BOARD_PORT_MAX)
+		return BOARD_BEHIND_PORT + slot - 1;
+	if (sscanf(part, "bridge%1u.%2u%c", &bridge, &slot, &rest) == 2 && bridge >= 1 && bridge <= BOARD_BRIDGE_MAX &&
+	    slot < 32)
+		return BOARD_BEHIND_BRIDGE + (bridge - 1) * 32 + slot;
+	if (sscanf(part, "%2u%c", &slot, &rest) == 1 && slot >= BOARD_SLOT_FIRST && slot <= BOARD_SLOT_LAST)
+		return slot;
+	return 0;
+}
+
 static int set_slots(struct options *o, const char *value, struct err *e)
 {
-	uint32_t used = 0;
-	const char *at = value;
+	bool used[256] = { 0 };
 
 	o->slot_count = 0;
-	do {
-		char *end;
-		unsigned long slot = strtoul(at, &end, 10);
+	for (const char *at = value;; at += strcspn(at, ",") + 1) {
+		size_t len = strcspn(at, ",");
+		unsigned place = parse_place(at, len);
 
-		if (end == at || *at == '-' || (*end && *end != ',') || slot < BOARD_SLOT_FIRST ||
-		    slot > BOARD_SLOT_LAST || used & 1u << slot)
+		if (!place || used[place] || o->slot_count == COUNT_OF(o->slot))
 			return err_set(e, -EINVAL,
-				       "%s is not possible; a list of different slots from %d to %d is, as 2,3,5",
+				       "%s is not possible; a list of different slots from %d to %d is, as 2,3,5, and "
+				       "of port1, bridge1.2 and the like",
 				       value, BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
-		used |= 1u << slot;
-		o->slot[o->slot_count++] = (uint8_t)slot;
-		at = end + (*end == ',');
-		if (*end == ',' && !*at)
-			return err_set(e, -EINVAL, "%s ends with a comma", value);
-	} while (*at);
-	return 0;
+		used[place] = true;
+		o->slot[o->slot_count++] = (uint8_t)place;
+		if (!at[len])
+			return 0;
+	}
+}
+
+static int set_count(unsigned *out, const char *value, unsigned max, struct err *e)
+{
+	uint64_t n;
+	int ret = parse_number(value, &n, e);
+
+	if (ret == 0 && n > max)
+		return err_set(e, -EINVAL, "%s is not possible; 0 to %u are", value, max);
+	*out = ret == 0 ? (unsigned)n : 0;
+	return ret;
+}
+
+static int set_root_ports(struct options *o, const char *value, struct err *e)
+{
+	return set_count(&o->root_ports, value, BOARD_PORT_MAX, e);
+}
+
+static int set_bridges(struct options *o, const char *value, struct err *e)
+{
+	return set_count(&o->pci_bridges, value, BOARD_BRIDGE_MAX, e);
 }
 
 static int set_board(struct options *o, const char *value, struct err *e)
@@ -307,7 +345,10 @@ static const struct option table[] = {
 	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N]", .set = add_usb,
 	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
-	{ "--pci-slots", "N,N,...", .set = set_slots,
+	{ "--root-ports", "N", .set = set_root_ports,
+	  .help = "PCI Express root ports of a pc, a hot-plug slot each (0)" },
+	{ "--pci-bridges", "N", .set = set_bridges, .help = "a chain of PCI bridges behind the last root port (0)" },
+	{ "--pci-slots", "N|portN|bridgeN.SLOT,...", .set = set_slots,
 	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, input, in this order (from 1 on)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
@@ -411,6 +452,8 @@ static int check_together(const struct options *o, struct err *e)
 					   "the disk, or --board pc to boot a disk by its own loader");
 	if (o->boot_order && !o->board_pc)
 		return err_set(e, -EINVAL, "--boot-order: only the firmware of --board pc looks for what to boot");
+	if (!o->board_pc && (o->root_ports || o->pci_bridges))
+		return err_set(e, -EINVAL, "--root-ports, --pci-bridges: PCI bridges need --board pc");
 	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)

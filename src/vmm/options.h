@@ -27,6 +27,7 @@ struct options {
 	uint8_t slot[BOARD_SLOT_LAST];
 	unsigned slot_count;
 	bool board_pc;
+	unsigned root_ports, pci_bridges;
 	const char *boot_order; /* NULL: the firmware's own */
 	enum board_video video;
 	unsigned virtio_input; /* board_config's */

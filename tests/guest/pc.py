@@ -348,8 +348,43 @@ def boot_order():
                 m.expect(rf"I am disk {expected}", 60)
 
 
+def bridges(firmware, flavour="cloud-amd64"):
+    """A nested tree of bridges is found by firmware and kernel, with the same addresses after a reboot; a disk behind a root
+    port and one behind three bridges work; slots have their hot-plug driver."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            disks = [os.path.join(d, n) for n in ("near", "far")]
+            for path in disks:
+                with open(path, "wb") as f:
+                    f.write(path.encode().ljust(1 << 20, b"\0"))
+            seen = []
+            with pc("--firmware", firmware, "--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--append",
+                    "console=ttyS0 quiet", "--root-ports", "10", "--pci-bridges", "3", "--disk", disks[0], "--disk", disks[1],
+                    "--pci-slots", "port2,bridge3.5") as m:
+                for end in ("reboot -f\n", "poweroff -f\n"):
+                    m.expect(SHELL, BOOT_S)
+                    m.expect(PROMPT, 60)
+                    tree, _ = m.run("cd /sys/bus/pci/devices; for f in *; do readlink -f $f; cat $f/resource; done; cd /", 60)
+                    seen.append(tree)
+                    paths = re.findall(r"/sys/devices/(\S+)", tree)
+                    check(any(re.fullmatch(r"pci0000:00/0000:00:1c\.1/0000:[0-9a-f]+:00\.0", p) for p in paths), "no disk behind the port:\n" + tree)
+                    check(any(re.fullmatch(r"pci0000:00/0000:00:1b\.1/0000:..:00\.0/0000:..:01\.0/0000:..:01\.0/0000:..:05\.0", p)
+                              for p in paths), "no disk behind the bridges:\n" + tree)
+                    out, _ = m.run("head -c 100 /dev/vda; head -c 100 /dev/vdb; ls /sys/bus/pci/slots; ls /sys/bus/pci_express/drivers/pciehp", 60)
+                    check(disks[0] in out and disks[1] in out, "the disks cannot be read:\n" + out)
+                    check("0000:00:1b.0:pcie" in out, "no hot-plug driver at the slots:\n" + out)
+                    log, _ = m.run("dmesg | grep -iE 'no space|failed to assign|BAR .*: error|pciehp.*(fail|error)'", 60)
+                    check(not log.strip(), "the kernel has trouble with the bridges:\n" + log)
+                    m.send(end)
+                ends_well(m)
+            check(seen[0] == seen[1], "the addresses changed over the reboot:\n" + seen[0] + seen[1])
+    return test
+
+
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
+    ("bridges", bridges("bios")),
+    ("uefi bridges", bridges("uefi")),
     ("boot order", boot_order),
     ("kernel", direct("bios")),
     ("uefi kernel", direct("uefi")),

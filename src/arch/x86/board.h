@@ -21,10 +21,14 @@ struct display;
 struct input;
 struct loop;
 struct net;
+struct pci_port;
 struct scsi_cd;
 struct vm;
 
 enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
+/* Places beside the slots of the root bus: a root port's slot (the port's number from 0 on), and a bridge's (number from 0
+ * on, times 32, and slot). */
+enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16, BOARD_BRIDGE_MAX = 4 };
 /* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
 #define BOARD_MEMORY_MIN (UINT64_C(2) << 20)
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
@@ -77,9 +81,11 @@ struct board_config {
 	uint32_t disk_port[BOARD_DISK_MAX]; /* of those on BOARD_USB, as board_usb.port */
 	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock, input; each
 	 * once. Devices beyond get the lowest that are free. */
-	uint8_t slot[BOARD_SLOT_LAST];
+	uint8_t slot[BOARD_SLOT_LAST]; /* or places behind a port or bridge */
 	unsigned slot_count;
 	/* board_pc */
+	unsigned root_ports;  /* PCI Express root ports with a hot-plug slot; up to BOARD_PORT_MAX */
+	unsigned pci_bridges; /* a chain of them behind the last port; up to BOARD_BRIDGE_MAX */
 	enum board_video video;
 	uint8_t video_slot; /* 0: BOARD_VIDEO_SLOT */
 	const uint8_t *video_rom; /* its option ROM; NULL: none. Copied */
@@ -97,6 +103,8 @@ int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **o
 int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
+/* Root port n, from 0 on; NULL: there is none. */
+struct pci_port *board_port(struct board *b, unsigned n);
 /* What the machine's screens show; lives as long as the board. */
 struct display *board_display(struct board *b);
 /* Where keys and movement for the machine go; lives as long as the board. */

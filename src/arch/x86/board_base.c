@@ -231,6 +231,11 @@ void board_power_button(struct board *b)
 	pm_power_button(b->pm);
 }
 
+struct pci_port *board_port(struct board *b, unsigned n)
+{
+	return n < b->virtio.bridges.ports ? b->virtio.bridges.port[n] : NULL;
+}
+
 struct display *board_display(struct board *b)
 {
 	return b->display;

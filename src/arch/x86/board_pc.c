@@ -490,7 +490,9 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		ret = add_pci(pc, e);
 	if (ret < 0)
 		return ret;
-	ret = add_video(pc, cfg, e);
+	ret = board_bridges_add(&b->virtio.bridges, b->vm, b->virtio.bus, cfg, &b->virtio.slots_used, e);
+	if (ret == 0)
+		ret = add_video(pc, cfg, e);
 	if (ret == 0)
 		ret = board_usb_add(b, cfg, e);
 	if (ret < 0)

@@ -12,6 +12,7 @@
 #include "devices/virtio/vsock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static unsigned mmio_gsi(unsigned n)
@@ -45,9 +46,13 @@ static int next_place(struct board_virtio *bv, struct virtio_place *place, struc
 	unsigned n = bv->next++, slot = next_slot(bv, n);
 
 	*place = (struct virtio_place){ 0 };
+	if (bv->bus && slot >= BOARD_BEHIND_PORT)
+		return board_bridges_place(&bv->bridges, bv->bus, (uint8_t)slot, &place->bus, &place->slot, bv->path,
+					   sizeof(bv->path), e);
 	if (slot < BOARD_SLOT_FIRST || slot > BOARD_SLOT_LAST)
 		return err_set(e, -ENOSPC, "more than %d devices; leave some out", BOARD_SLOT_LAST);
 	bv->slots_used |= 1u << slot;
+	snprintf(bv->path, sizeof(bv->path), "/pci@i0cf8");
 	if (bv->bus) {
 		place->bus = bv->bus;
 		place->slot = (uint8_t)slot;
@@ -56,6 +61,14 @@ static int next_place(struct board_virtio *bv, struct virtio_place *place, struc
 		place->mmio_irq = gsi_wire(bv->gsi, mmio_gsi(n));
 	}
 	return 0;
+}
+
+static void ATTR_PRINTF(3, 0) add_order(struct board_virtio *bv, unsigned boot, const char *form, unsigned slot)
+{
+	char node[32];
+
+	snprintf(node, sizeof(node), form, slot);
+	boot_order_add(&bv->order, bv->path[0] ? boot : 0, "%s/%s", bv->path, node);
 }
 
 static int add_disk(struct board_virtio *bv, struct blk **blk, unsigned boot, struct err *e)
@@ -68,7 +81,7 @@ static int add_disk(struct board_virtio *bv, struct blk **blk, unsigned boot, st
 	if (ret < 0)
 		return ret;
 	*blk = NULL;
-	boot_order_add(&bv->order, boot, "/pci@i0cf8/scsi@%x/disk@0,0", c.place.slot);
+	add_order(bv, boot, "scsi@%x/disk@0,0", c.place.slot);
 	return 0;
 }
 
@@ -90,7 +103,7 @@ static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned 
 	if (ret < 0)
 		return ret;
 	cfg->net[n] = NULL;
-	boot_order_add(&bv->order, cfg->net_boot[n], "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.slot);
+	add_order(bv, cfg->net_boot[n], "ethernet@%x/ethernet-phy@0", c.slot);
 	return 0;
 }
 
@@ -107,7 +120,7 @@ static int add_net(struct board_virtio *bv, struct board_config *cfg, unsigned n
 	if (ret < 0)
 		return ret;
 	cfg->net[n] = NULL;
-	boot_order_add(&bv->order, cfg->net_boot[n], "/pci@i0cf8/ethernet@%x/ethernet-phy@0", c.place.slot);
+	add_order(bv, cfg->net_boot[n], "ethernet@%x/ethernet-phy@0", c.place.slot);
 	return 0;
 }
 
@@ -162,7 +175,8 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 	bv->slot = cfg->slot;
 	bv->slot_count = cfg->slot_count;
 	for (unsigned n = 0; n < cfg->slot_count; n++)
-		bv->slots_used |= 1u << cfg->slot[n];
+		if (cfg->slot[n] < BOARD_BEHIND_PORT)
+			bv->slots_used |= 1u << cfg->slot[n];
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
 			ret = add_disk(bv, &cfg->disk[n], cfg->disk_boot[n], e);

@@ -5,6 +5,7 @@
 
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/board.h"
+#include "arch/x86/board_bridges.h"
 #include "arch/x86/boot_order.h"
 #include "arch/x86/gsi.h"
 
@@ -17,6 +18,8 @@ struct board_virtio {
 	struct pci_bus *bus; /* NULL: MMIO */
 	struct virtio_balloon *balloon; /* NULL: none */
 	struct boot_order order;
+	struct board_bridges bridges;
+	char path[BOOT_PATH_MAX]; /* of the bus that the last device was put on; empty: firmware has none */
 	unsigned next;
 	uint32_t slots_used; /* a bit for each */
 	const uint8_t *slot; /* of the configuration, while devices are added */

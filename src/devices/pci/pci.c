@@ -377,7 +377,7 @@ static int config_check(const struct pci_dev *d, const uint8_t *config, struct e
 {
 	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
 		bool fixed = !(d->msix && msix_owns(d->msix, i));
-		if (fixed && (config[i] ^ d->initial[i]) & ~d->write_mask[i])
+		if (fixed && (config[i] ^ d->initial[i]) & ~(d->write_mask[i] | d->changing[i]))
 			return err_set(
 				e, -EINVAL,
 				"%s: the saved PCI configuration differs at byte 0x%02x: it was saved from another "
@@ -452,6 +452,8 @@ void pci_config_write(struct pci_dev *d, unsigned off, unsigned width, uint32_t 
 	}
 	if (d->msix)
 		msix_config_written(d->msix, off, width);
+	if (d->config_cleared)
+		d->config_cleared(d, off, width, value);
 	if (d->config_written)
 		d->config_written(d, off, width);
 }

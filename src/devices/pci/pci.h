@@ -75,12 +75,15 @@ struct pci_dev {
 	char name[32];
 	struct pci_bar bar[PCI_MAPS];
 	uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that a configuration write changes */
+	uint8_t changing[PCI_CONFIG_SIZE];   /* bits that the function itself changes: a saved one may differ there */
 	uint8_t initial[PCI_CONFIG_SIZE];    /* what a reset brings back */
 	uint8_t cap_last, cap_end;           /* offsets: newest capability, first free byte */
 	struct msix *msix;                   /* NULL: none */
 	/* Called before a read and after a write of [off, off + width), under the host's lock. May be NULL. */
 	void (*config_read)(struct pci_dev *d, unsigned off, unsigned width);
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned width);
+	/* Called before config_written with the value as it was written: for bits that ones clear. May be NULL. */
+	void (*config_cleared)(struct pci_dev *d, unsigned off, unsigned width, uint32_t value);
 
 	/* host lock */
 	uint8_t config[PCI_CONFIG_SIZE];
