@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The PCI Express capability (PCI Express 3.0, 7.8): a link of 2.5 GT/s and one lane that is always up where something is
- * at its other end. */
+/* The PCI Express capability (PCI Express 3.0, 7.8): a link of 2.5 GT/s and one lane that is always up where something
+ * is at its other end. */
 #ifndef PANAL_DEVICES_PCI_PCI_EXPRESS_H
 #define PANAL_DEVICES_PCI_PCI_EXPRESS_H
 

@@ -15,13 +15,13 @@
 enum { VENDOR_REDHAT = 0x1b36, DEVICE_ROOT_PORT = 0x000c, CLASS_BRIDGE = 0x060400 };
 
 /* Slot capabilities: button, power controller, both indicators, surprise, hot-plug, no command completed. */
-enum { CAP_BUTTON = 1 << 0, CAP_POWER = 1 << 1, CAP_LED_ATTENTION = 1 << 3, CAP_LED_POWER = 1 << 4, CAP_SURPRISE = 1 << 5,
-       CAP_HOTPLUG = 1 << 6, CAP_NO_COMPLETION = 1 << 18, CAP_NUMBER_SHIFT = 19 };
+enum { CAP_BUTTON = 1 << 0, CAP_POWER = 1 << 1, CAP_LED_ATTENTION = 1 << 3, CAP_LED_POWER = 1 << 4,
+       CAP_SURPRISE = 1 << 5, CAP_HOTPLUG = 1 << 6, CAP_NO_COMPLETION = 1 << 18, CAP_NUMBER_SHIFT = 19 };
 /* The status bits lie where their enable bits do; LINK's are apart. */
 enum { EVENT_BUTTON = 1 << 0, EVENT_PRESENCE = 1 << 3, STATUS_PRESENT = 1 << 6, EVENT_LINK = 1 << 8,
        EVENTS = EVENT_BUTTON | EVENT_PRESENCE | EVENT_LINK, STATUS_CLEARED = 0x11f };
-enum { CONTROL_INTERRUPT = 1 << 5, CONTROL_ATTENTION_SHIFT = 6, CONTROL_POWER_LED_SHIFT = 8, CONTROL_POWER_OFF = 1 << 10,
-       CONTROL_LINK = 1 << 12, CONTROL_BITS = 0x17ff, LED_MASK = 3 };
+enum { CONTROL_INTERRUPT = 1 << 5, CONTROL_ATTENTION_SHIFT = 6, CONTROL_POWER_LED_SHIFT = 8,
+       CONTROL_POWER_OFF = 1 << 10, CONTROL_LINK = 1 << 12, CONTROL_BITS = 0x17ff, LED_MASK = 3 };
 
 struct pci_port {
 	struct pci_dev pci;

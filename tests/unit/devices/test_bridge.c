@@ -91,7 +91,8 @@ static int up(void **state)
 		hc.intx[n] = rig_wire(&f.line[n]);
 	assert_int_equal(pci_host_create(f.r.vm, &hc, &f.bus, NULL), 0);
 	for (unsigned n = 0; n < 2; n++) {
-		struct pci_port_config pc = { .bus = f.bus, .slot = PORT_SLOT, .function = (uint8_t)n, .number = (uint8_t)(n + 1) };
+		struct pci_port_config pc = { .bus = f.bus, .slot = PORT_SLOT, .function = (uint8_t)n,
+					      .number = (uint8_t)(n + 1) };
 
 		assert_int_equal(pci_port_create(f.r.vm, &pc, &f.port[n], NULL), 0);
 	}
