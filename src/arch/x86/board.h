@@ -26,7 +26,7 @@ struct scsi_cd;
 struct vm;
 
 enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
-/* Places beside the slots of the root bus: a root port's slot (the port's number from 0 on), and a bridge's (number from
+/* Places beside the slots of the root bus: a root port's slot (its number from 0 on), and a bridge's (number from
  * 0 on, times 32, and slot). */
 enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16, BOARD_BRIDGE_MAX = 4 };
 /* Below 1 MiB there is no room for a kernel; above 1 TiB the address bits of small CPU models end. */
