@@ -84,6 +84,20 @@ static int add_disk(struct board *b, struct xhci *x, struct board_config *cfg, u
 	return ret;
 }
 
+/* Those that have a port, and hubs, which make ports; or the others. */
+static int add_some(struct board *b, struct xhci *x, struct board_config *cfg, bool placed, struct err *e)
+{
+	int ret = 0;
+
+	for (unsigned n = 0; ret == 0 && n < cfg->usb_count; n++)
+		if (placed == (cfg->usb_dev[n].port || cfg->usb_dev[n].kind == BOARD_USB_HUB))
+			ret = add_one(b, x, &cfg->usb_dev[n], e);
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_USB && placed == (cfg->disk_port[n] != 0))
+			ret = add_disk(b, x, cfg, n, e);
+	return ret;
+}
+
 static bool wanted(const struct board_config *cfg)
 {
 	for (unsigned n = 0; n < cfg->disk_count; n++)
@@ -104,10 +118,7 @@ int board_usb_add(struct board *b, struct board_config *cfg, struct err *e)
 		return err_set(e, -EINVAL, "USB needs PCI");
 	b->virtio.slots_used |= 1u << xc.slot;
 	ret = xhci_create(b->vm, &xc, &x, e);
-	for (unsigned n = 0; ret == 0 && n < cfg->usb_count; n++)
-		ret = add_one(b, x, &cfg->usb_dev[n], e);
-	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
-		if (cfg->disk_bus[n] == BOARD_USB)
-			ret = add_disk(b, x, cfg, n, e);
-	return ret;
+	if (ret == 0)
+		ret = add_some(b, x, cfg, true, e);
+	return ret == 0 ? add_some(b, x, cfg, false, e) : ret;
 }

@@ -15,8 +15,8 @@
 
 enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 
-#define NO_PORTS "there are no root ports and USB controllers; virtio devices are on PCI bus 0"
-#define NOT_PIIX "the chipset is a Q35's, without IDE and USB; virtio devices are on PCI bus 0"
+#define NO_PORTS "there are no root ports; virtio devices are on PCI bus 0"
+#define NOT_PIIX "the chipset is a Q35's, without IDE; virtio devices are on PCI bus 0"
 
 /* q35 is first: what clients choose by themselves, and what a document without a machine gets. */
 const struct domdef_machine domdef_machines[] = {
@@ -47,6 +47,7 @@ struct making {
 	int ret; /* the first failure */
 	const struct domdef_address *where[DOMDEF_SLOT_LAST]; /* of the board's devices, in its order */
 	unsigned where_count;
+	uint32_t reserved; /* slots that other devices were given, a bit each */
 };
 
 static bool same(const char *a, const char *b)
@@ -315,7 +316,7 @@ static bool slot_possible(const struct domdef_address *a)
 static void make_slots(struct making *m)
 {
 	char text[4 * DOMDEF_SLOT_LAST + 1] = "";
-	uint32_t used = 0;
+	uint32_t used = m->reserved;
 	unsigned len = 0;
 	bool moved = false;
 
@@ -426,14 +427,17 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 	static const char *const kinds[] = { "", "disk", "CD-ROM", "floppy", "LUN" };
 	bool disk = k->device == DOM_DISK_DISK;
 
-	if ((disk && k->bus == DOM_BUS_VIRTIO) || ((disk || k->device == DOM_DISK_CDROM) && on_sata(m, k)))
+	if (disk && (k->bus == DOM_BUS_VIRTIO || k->bus == DOM_BUS_USB))
+		return true;
+	if ((disk || k->device == DOM_DISK_CDROM) && on_sata(m, k))
 		return true;
 	if (k->bus == DOM_BUS_SATA && boots_kernel(m->d))
 		refuse(m, "drive '%s' is on bus 'sata'; with <kernel> or <bootloader> only disks on bus "
 			  "'virtio' are possible",
 		       k->target);
 	else
-		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio and sata, and CD-ROMs on sata are possible",
+		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata and usb, and CD-ROMs on sata are "
+			  "possible",
 		       k->target, kinds[k->device], buses[k->bus]);
 	return false;
 }
@@ -456,10 +460,19 @@ static bool contents_possible(struct making *m, const struct domdef_disk *k, con
 	return false;
 }
 
+static const char *usb_port(const struct domdev *dev)
+{
+	const struct domdef_address *a = &dev->address;
+
+	return a->type == DOM_ADDRESS_USB && a->port ? a->port : "";
+}
+
 static void make_disk(struct making *m, const struct domdef_disk *k)
 {
 	const char *path = disk_path(m, k);
 	bool cache = k->cache && strcmp(k->cache, "default");
+	const char *port = k->bus == DOM_BUS_USB ? usb_port(&k->dev) : "";
+	const char *bus = k->bus == DOM_BUS_SATA ? ",bus=sata" : k->bus == DOM_BUS_USB ? ",bus=usb" : "";
 	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8];
 
 	if (k->device != DOM_DISK_DISK && !path) {
@@ -476,9 +489,10 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	if (!text)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s", text, k->format,
-		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", k->bus == DOM_BUS_SATA ? ",bus=sata" : "",
-		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "", cache ? k->cache : "", part);
+		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s", text, k->format,
+		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", bus,
+		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "",
+		    cache ? k->cache : "", *port ? ",port=" : "", port, part);
 	free(text);
 	if (k->bus == DOM_BUS_VIRTIO)
 		at_place(m, &k->dev);
@@ -636,17 +650,95 @@ static void make_chrs(struct making *m)
 	}
 }
 
+/* ---- USB and input ---- */
+
+static void make_usb(struct making *m, const char *what, const struct domdev *dev)
+{
+	const char *port = usb_port(dev);
+
+	arg(m, "--usb=%s%s%s", what, *port ? ",port=" : "", port);
+}
+
+static unsigned depth_of(const struct domdev *dev)
+{
+	unsigned dots = 0;
+
+	for (const char *at = usb_port(dev); *at; at++)
+		dots += *at == '.';
+	return dots;
+}
+
+/* There is one controller, an xHCI; a document's others are it, when something is plugged into them. */
+static void make_usb_controller(struct making *m)
+{
+	const struct domdef *d = m->d;
+
+	for (unsigned n = 0; n < d->controllers.n; n++) {
+		const struct domdef_controller *c = d->controllers.v[n];
+
+		if (c->type != DOM_CONTROLLER_USB || (!same(c->model, "qemu-xhci") && !same(c->model, "nec-xhci")))
+			continue;
+		if (c->index.v) {
+			note(m, "there is one USB controller; what is plugged into others is plugged into it");
+		} else if (slot_possible(&c->dev.address)) {
+			m->reserved |= 1u << c->dev.address.slot.v;
+			arg(m, "--usb=controller,slot=%llu", (unsigned long long)c->dev.address.slot.v);
+		} else {
+			arg(m, "--usb=controller");
+		}
+	}
+}
+
+/* Hubs come before what is plugged into them. */
+static void make_hubs(struct making *m)
+{
+	enum { DEPTH_MAX = 5 };
+
+	for (unsigned depth = 0; depth <= DEPTH_MAX; depth++)
+		for (unsigned n = 0; n < m->d->hubs.n; n++)
+			if (depth_of(&m->d->hubs.v[n]->dev) == depth)
+				make_usb(m, "hub", &m->d->hubs.v[n]->dev);
+}
+
+/* The board's order of virtio input devices, one of each kind. */
+static void make_inputs(struct making *m)
+{
+	static const char *const kinds[] = { "keyboard", "mouse", "tablet", NULL };
+	const struct domdef *d = m->d;
+	unsigned used = 0;
+
+	for (unsigned k = 0; kinds[k]; k++)
+		for (unsigned n = 0; n < d->inputs.n; n++) {
+			const struct domdef_input *i = d->inputs.v[n];
+
+			if (!same(i->type, kinds[k]))
+				continue;
+			if (same(i->bus, "usb")) {
+				make_usb(m, kinds[k], &i->dev);
+			} else if (same(i->bus, "virtio") && !(used & 1u << k)) {
+				used |= 1u << k;
+				arg(m, "--input=%s", kinds[k]);
+				at_place(m, &i->dev);
+			} else if (same(i->bus, "virtio")) {
+				note(m, "input: one virtio %s is possible, another is left out", kinds[k]);
+			}
+		}
+	for (unsigned n = 0; n < d->inputs.n; n++)
+		if (!one_of(d->inputs.v[n]->type, kinds))
+			note(m, "input: '%s' is left out", d->inputs.v[n]->type);
+}
+
 /* ---- the rest ---- */
 
 /* The cards that the PC board has, one of them; a guest that finds none does with its serial port. */
 static void make_video(struct making *m, const struct domdef_video *v, unsigned n)
 {
-	bool std = same(v->model, "vga"), bochs = same(v->model, "bochs");
+	bool std = same(v->model, "vga"), bochs = same(v->model, "bochs"), gpu = same(v->model, "virtio");
 
 	if (same(v->model, "none"))
 		return;
-	if ((std || bochs) && n == 0 && !boots_kernel(m->d))
-		arg(m, "--video=%s", std ? "std" : "bochs");
+	if ((std || bochs || gpu) && n == 0 && !boots_kernel(m->d))
+		arg(m, "--video=%s", std ? "std" : gpu ? "virtio" : "bochs");
 	else
 		note(m, "video: there is no such graphics card here; '%s' is left out", v->model);
 }
@@ -679,6 +771,9 @@ static void make_small(struct making *m)
 	for (unsigned n = 0; n < d->panics.n; n++)
 		if (!same(d->panics.v[n]->model, "isa") && !same(d->panics.v[n]->model, "pvpanic"))
 			refuse(m, "panic model '%s' is not possible; 'isa' is", d->panics.v[n]->model);
+	make_usb_controller(m);
+	make_hubs(m);
+	make_inputs(m);
 	for (unsigned n = 0; n < d->videos.n; n++)
 		make_video(m, d->videos.v[n], n);
 	for (unsigned n = 0; n < d->watchdogs.n; n++)
@@ -709,12 +804,10 @@ static const struct verdict verdicts[] = {
 	REFUSED("launchSecurity", launch_security, ""),
 	REFUSED("idmap", idmap, ""),
 	REFUSED("lease", leases, ""),
-	LEFT_OUT("input", inputs, "without a display there is nothing to point at"),
 	LEFT_OUT("sound", sounds, "there is no sound card"),
 	LEFT_OUT("channel", channels, "there is no virtio-serial port; a guest agent is not reached"),
-	LEFT_OUT("redirdev", redirdevs, "there is no USB"),
-	LEFT_OUT("smartcard", smartcards, "there is no USB"),
-	LEFT_OUT("hub", hubs, "there is no USB"),
+	LEFT_OUT("redirdev", redirdevs, "USB devices of elsewhere are not reached"),
+	LEFT_OUT("smartcard", smartcards, "there is no reader"),
 	LEFT_OUT("genid", genid, "the guest is not told when it was copied"),
 	LEFT_OUT("hyperv", features.hyperv, "the guest is not offered Hyper-V's interfaces"),
 	LEFT_OUT("kvm", features.kvm, "these features have no effect"),

@@ -411,6 +411,27 @@ static void drives_of_a_pc(void **state)
 	free(all);
 }
 
+static void usb_is_plugged_in(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments("<domain type='kvm'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
+			      "<memory>65536</memory><os><type machine='q35'>hvm</type></os><devices>"
+			      "<controller type='usb' model='qemu-xhci'/>"
+			      "<disk><source file='/a'/><target dev='sda' bus='usb'/></disk>"
+			      "<input type='tablet' bus='usb'/><input type='keyboard' bus='virtio'/>"
+			      "<input type='keyboard' bus='usb'><address type='usb' bus='0' port='2.3.1'/></input>"
+			      "<hub type='usb'><address type='usb' bus='0' port='2.3'/></hub>"
+			      "<hub type='usb'><address type='usb' bus='0' port='2'/></hub>"
+			      "<video><model type='virtio'/></video><memballoon model='none'/></devices></domain>",
+			      &args);
+
+	has(all, "--disk=/a,format=raw,bus=usb,id=sda ");
+	has(all, "--usb=controller --usb=hub,port=2 --usb=hub,port=2.3 --input=keyboard --usb=keyboard,port=2.3.1 "
+		 "--usb=tablet --video=virtio ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void processors_are_named(void **state)
 {
 	struct domdef_args args;
@@ -497,6 +518,7 @@ int main(void)
 		cmocka_unit_test(aliases_are_for_running_machines),
 		cmocka_unit_test(secrets_need_the_flag),
 		cmocka_unit_test(errors_name_the_cause),
+		cmocka_unit_test(usb_is_plugged_in),
 		cmocka_unit_test(metadata_is_set_by_namespace),
 		cmocka_unit_test(devices_come_and_go),
 		cmocka_unit_test(live_updates_are_limited),
