@@ -12,6 +12,8 @@ struct copy {
 	uint8_t host[X86_GPR_COUNT];
 	struct xaddr a;
 	bool has_mem;
+	unsigned in_cpu; /* the guest register that is an operand where it is, in struct soft_cpu; REG_NONE: none */
+	bool turned;     /* that is ModRM.reg's: the other direction is used */
 };
 
 struct fields {
@@ -103,10 +105,36 @@ static struct code code_of(const struct copy *k, const struct xinsn *in)
 	return e;
 }
 
+static void turn(struct code *e, bool test)
+{
+	unsigned reg = e->reg;
+	e->reg = e->rm;
+	e->rm = reg;
+	if (!test)
+		e->opcode ^= 2;
+}
+
+/* ModRM and what belongs to it. */
+static void operands(struct xtext *t, const struct copy *k, const struct code *e)
+{
+	if (k->in_cpu != REG_NONE) {
+		X_PUT(t, (e->reg & 7) << 3 | 4, 0x25); /* gs:[disp32] */
+		x_u32(t, (uint32_t)XFRAME_GPR(k->in_cpu));
+	} else if (k->has_mem) {
+		x_operand(t, e->reg, &k->a);
+	} else {
+		x_byte(t, 0xc0 | (e->reg & 7) << 3 | (e->rm & 7));
+	}
+}
+
 static void encode(struct xgen *g, const struct xinsn *in, const struct copy *k)
 {
 	struct xtext *t = g->t;
 	struct code e = code_of(k, in);
+	if (k->turned)
+		turn(&e, in->zi.mnemonic == ZYDIS_MNEMONIC_TEST);
+	if (k->in_cpu != REG_NONE)
+		x_byte(t, 0x65);
 	if (in->zi.attributes & ZYDIS_ATTRIB_HAS_LOCK)
 		x_byte(t, 0xf0);
 	if (e.size16)
@@ -121,10 +149,8 @@ static void encode(struct xgen *g, const struct xinsn *in, const struct copy *k)
 	if (e.escape)
 		x_byte(t, 0x0f);
 	x_byte(t, e.opcode);
-	if (e.modrm && k->has_mem)
-		x_operand(t, e.reg, &k->a);
-	else if (e.modrm)
-		x_byte(t, 0xc0 | (e.reg & 7) << 3 | (e.rm & 7));
+	if (e.modrm)
+		operands(t, k, &e);
 	if (in->zi.raw.imm[0].size)
 		for (unsigned n = in->zi.raw.imm[0].offset; n < in->zi.length; n++)
 			x_byte(t, in->bytes[n]);
@@ -144,9 +170,8 @@ static void swap(struct xgen *g, struct copy *k)
 static void borrow(struct xgen *g, const struct xinsn *in, struct copy *k)
 {
 	unsigned scratch = k->has_mem ? HOST_R14 : HOST_R15;
-	memcpy(k->host, xframe_host, sizeof(k->host));
 	for (unsigned r = 0; r < X86_GPR_COUNT; r++) {
-		if (!(in->regs >> r & 1) || xframe_host[r] != HOST_NONE)
+		if (!(in->regs >> r & 1) || xframe_host[r] != HOST_NONE || k->in_cpu == r)
 			continue;
 		if (in->reads >> r & 1)
 			x_load(g->t, scratch, XFRAME_GPR(r));
@@ -159,8 +184,66 @@ static void borrow(struct xgen *g, const struct xinsn *in, struct copy *k)
 static void give_back(struct xgen *g, const struct xinsn *in, const struct copy *k)
 {
 	for (unsigned r = 0; r < X86_GPR_COUNT; r++)
-		if (in->regs & in->writes & 1u << r && xframe_host[r] == HOST_NONE)
+		if (in->regs & in->writes & 1u << r && xframe_host[r] == HOST_NONE && k->in_cpu != r)
 			x_store(g->t, k->host[r], XFRAME_GPR(r));
+}
+
+/* Those that mean the same with memory in the place of a register. */
+static bool takes_memory(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_ADC:
+	case ZYDIS_MNEMONIC_SBB:
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_XOR:
+	case ZYDIS_MNEMONIC_CMP:
+	case ZYDIS_MNEMONIC_TEST:
+	case ZYDIS_MNEMONIC_MOV:
+	case ZYDIS_MNEMONIC_MOVZX:
+	case ZYDIS_MNEMONIC_MOVSX:
+	case ZYDIS_MNEMONIC_MOVSXD:
+	case ZYDIS_MNEMONIC_IMUL:
+	case ZYDIS_MNEMONIC_INC:
+	case ZYDIS_MNEMONIC_DEC:
+	case ZYDIS_MNEMONIC_NEG:
+	case ZYDIS_MNEMONIC_NOT:
+	case ZYDIS_MNEMONIC_SHL:
+	case ZYDIS_MNEMONIC_SHR:
+	case ZYDIS_MNEMONIC_SAR: return true;
+	default: return false;
+	}
+}
+
+/* One operand, a register in memory, may stay there. A result of 32 bits may not, since it clears the others. */
+static void stays(const struct xinsn *in, struct copy *k)
+{
+	const ZydisDecodedOperand *found = NULL;
+	if (in->kind != XK_COPY || in->mem || in->swap || !(in->zi.attributes & ZYDIS_ATTRIB_HAS_MODRM) || !takes_memory(in->zi.mnemonic))
+		return;
+	for (unsigned n = 0; n < in->zi.operand_count; n++) {
+		const ZydisDecodedOperand *o = &in->op[n];
+		unsigned r = o->type == ZYDIS_OPERAND_TYPE_REGISTER ? decode_reg_number(o->reg.value) : REG_NONE;
+		if (r >= X86_GPR_COUNT || ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_FLAGS || xframe_host[r] != HOST_NONE)
+			continue;
+		if (found)
+			return;
+		found = o;
+	}
+	if (!found || (found->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE && found->size == 32))
+		return;
+	unsigned op = in->zi.opcode;
+	bool reversible = in->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && ((op < 0x40 && (op & 7) < 4) || (op & 0xfc) == 0x88 ||
+									    (op & 0xfe) == 0x84);
+	k->turned = found->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG;
+	if (k->turned ? !reversible : found->encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM) {
+		k->turned = false;
+		return;
+	}
+	k->in_cpu = decode_reg_number(found->reg.value);
+	k->host[k->in_cpu] = 0;
 }
 
 static bool borrows(const struct xinsn *in)
@@ -184,7 +267,9 @@ static void check_aligned(struct xgen *g, unsigned n, struct xaddr *a)
 void xcopy(struct xgen *g, unsigned n)
 {
 	struct xinsn *in = &g->in[n];
-	struct copy k = { .has_mem = in->mem != NULL };
+	struct copy k = { .has_mem = in->mem != NULL, .in_cpu = REG_NONE };
+	memcpy(k.host, xframe_host, sizeof(k.host));
+	stays(in, &k);
 	if (in->mem)
 		k.a = xmem_operand(g, n, borrows(in) || in->align);
 	if (in->align)

@@ -110,6 +110,29 @@ static void gen_lea(struct xgen *g, unsigned n)
 	written_to(g, in->i->rm);
 }
 
+/* PUSH and POP leave RSP's new value for later, until something needs it or may leave the block. */
+static void sp_settle(struct xgen *g)
+{
+	if (g->sp)
+		x_lea(g->t, XFRAME_RSP, XFRAME_RSP, g->sp);
+	g->sp = 0;
+}
+
+static bool sp_waits(const struct xgen *g, const struct xinsn *in)
+{
+	bool rsp = (in->reads | in->writes) >> X86_RSP & 1;
+	switch (in->kind) {
+	case XK_PUSH:
+		return g->stack && in->on_stack && !in->mem &&
+		       !(in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && in->i->rm == X86_RSP);
+	case XK_POP: return g->stack && in->on_stack;
+	case XK_COPY:
+	case XK_LEA:
+	case XK_NOP: return (in->kind == XK_LEA || !in->mem) && !rsp;
+	default: return false;
+	}
+}
+
 static void gen_push(struct xgen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
@@ -122,7 +145,7 @@ static void gen_push(struct xgen *g, unsigned n)
 		x_at(t, true, 0x8b, HOST_R14, &a);
 		x_store(t, HOST_R14, AT(next_rip));
 	}
-	a = xmem_stack(g, n, -8, true);
+	a = xmem_stack(g, n, g->sp - 8, true);
 	unsigned value = HOST_R14;
 	if (in->mem)
 		x_load(t, HOST_R14, AT(next_rip));
@@ -133,16 +156,20 @@ static void gen_push(struct xgen *g, unsigned n)
 	else
 		value = xframe_host[i->rm];
 	x_at(t, true, 0x89, value, &a);
-	x_lea(t, XFRAME_RSP, XFRAME_RSP, -8);
+	g->sp -= 8;
+	if (!sp_waits(g, in))
+		sp_settle(g);
 }
 
 static void gen_pop(struct xgen *g, unsigned n)
 {
 	unsigned r = g->in[n].i->rm;
-	struct xaddr a = xmem_stack(g, n, 0, false);
+	struct xaddr a = xmem_stack(g, n, g->sp, false);
 	x_at(g->t, true, 0x8b, writable(r), &a);
 	written_to(g, r);
-	x_lea(g->t, XFRAME_RSP, XFRAME_RSP, 8);
+	g->sp += 8;
+	if (!sp_waits(g, &g->in[n]))
+		sp_settle(g);
 }
 
 static void gen_leave(struct xgen *g, unsigned n)
@@ -214,9 +241,13 @@ static void gen_helper(struct xgen *g, unsigned n)
 static void gen_insn(struct xgen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
+	if (!sp_waits(g, in))
+		sp_settle(g);
 	for (unsigned part = 1; part < g->xb->parts; part++)
-		if (g->xb->part[part].first == n)
+		if (g->xb->part[part].first == n) {
+			sp_settle(g);
 			vec_check(g, n);
+		}
 	switch (in->kind) {
 	case XK_HELPER: gen_helper(g, n); break;
 	case XK_COPY:
@@ -363,6 +394,7 @@ static void gen_version(struct xgen *g, bool stack)
 	g->fip = 0;
 	for (unsigned n = 0; n < g->count; n++)
 		gen_insn(g, n);
+	sp_settle(g);
 	gen_end(g);
 }
 
@@ -597,6 +629,7 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->count = g->cold_count = g->vectors = 0;
 	g->counted = g->failed = g->stack = false;
 	g->r15 = XR15_NONE;
+	g->sp = 0;
 	g->x87 = false;
 	g->fip = 0;
 	if (!add_part(g, xb->b, xb->rip, bytes))

@@ -74,6 +74,7 @@ struct xgen {
 	unsigned flags;       /* enum xform bits: where the flags are now */
 	bool counted;         /* the block's instructions are added up already */
 	bool stack;           /* this version's stack accesses are checked */
+	int32_t sp;           /* to be added to RSP */
 	unsigned r15;         /* what R15 holds: XR15_* */
 	struct xgroup group[XINSNS];
 	unsigned group_count;
