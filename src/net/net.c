@@ -28,7 +28,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "tap", .kind = OPT_STRING, .help = "name of a tap interface, or fd:N" },
 	{ .key = "mac", .kind = OPT_STRING, .help = "the card's address" },
 	{ .key = "id", .kind = OPT_STRING, .help = "the card's name" },
-	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000 or e1000e" },
+	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000, e1000e or rtl8139" },
 	{ .key = "bootindex", .kind = OPT_NUMBER, .help = "its place in the firmware's boot order" },
 	{ .key = "romfile", .kind = OPT_STRING, .help = "its option ROM, or none" },
 	{ .key = "tftp", .kind = OPT_STRING, .help = "folder that the guest reads by TFTP" },

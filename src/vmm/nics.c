@@ -15,6 +15,7 @@
 
 static const char *const models[] = {
 	[BOARD_NIC_VIRTIO] = "virtio", [BOARD_NIC_E1000] = "e1000", [BOARD_NIC_E1000E] = "e1000e",
+	[BOARD_NIC_RTL8139] = "rtl8139",
 };
 
 /* A MAC address that stays the same from start to start and differs between machines whose networks differ: QEMU's
@@ -38,7 +39,9 @@ static int choose_nic(enum board_nic *nic, const char *spec, struct err *e)
 			*nic = (enum board_nic)n;
 			return 0;
 		}
-	return ret < 0 ? ret : err_set(e, -EINVAL, "model=%s is unknown; virtio, e1000 and e1000e are possible", text);
+	if (ret < 0)
+		return ret;
+	return err_set(e, -EINVAL, "model=%s is unknown; virtio, e1000, e1000e, rtl8139 are possible", text);
 }
 
 /* The firmware runs it; without firmware it is of no use. A default that is not installed is not missed. */

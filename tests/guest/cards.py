@@ -85,6 +85,7 @@ def driver(model, module, *options, flavour="amd64", accel="soft"):
 SHORT = [
     ("e1000", driver("e1000", "e1000")),
     ("e1000e", driver("e1000e", "e1000e")),
+    ("rtl8139", driver("rtl8139", "8139cp")),
 ]
 LONG = []
 

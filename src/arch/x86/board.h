@@ -42,7 +42,7 @@ struct board_usb {
 	enum board_usb_kind kind;
 	uint32_t port;
 };
-enum board_nic { BOARD_NIC_VIRTIO, BOARD_NIC_E1000, BOARD_NIC_E1000E };
+enum board_nic { BOARD_NIC_VIRTIO, BOARD_NIC_E1000, BOARD_NIC_E1000E, BOARD_NIC_RTL8139 };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {

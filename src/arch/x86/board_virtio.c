@@ -3,6 +3,7 @@
 
 #include "core/vm.h"
 #include "devices/net/e1000.h"
+#include "devices/net/rtl8139.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -99,7 +100,10 @@ static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned 
 	c.bus = place.bus;
 	c.slot = place.slot;
 	memcpy(c.mac, cfg->mac[n], sizeof(c.mac));
-	ret = e1000_create(bv->vm, cfg->nic[n] == BOARD_NIC_E1000E ? E1000_82574L : E1000_82540EM, &c, e);
+	if (cfg->nic[n] == BOARD_NIC_RTL8139)
+		ret = rtl8139_create(bv->vm, &c, e);
+	else
+		ret = e1000_create(bv->vm, cfg->nic[n] == BOARD_NIC_E1000E ? E1000_82574L : E1000_82540EM, &c, e);
 	if (ret < 0)
 		return ret;
 	cfg->net[n] = NULL;

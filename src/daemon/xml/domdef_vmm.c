@@ -544,7 +544,7 @@ static const char *nic_part(const struct making *m, const struct domdef_interfac
 }
 
 /* Cards that panal-vmm has, beside virtio. */
-static const char *const card_models[] = { "e1000", "e1000e" };
+static const char *const card_models[] = { "e1000", "e1000e", "rtl8139" };
 
 static bool card_possible(const struct domdef_interface *i)
 {
@@ -556,7 +556,7 @@ static bool card_possible(const struct domdef_interface *i)
 
 static const char *model_text(const struct domdef_interface *i)
 {
-	static const char *const text[] = { ",model=e1000", ",model=e1000e" };
+	static const char *const text[] = { ",model=e1000", ",model=e1000e", ",model=rtl8139" };
 
 	for (size_t n = 0; n < COUNT_OF(card_models); n++)
 		if (same(i->model, card_models[n]))
@@ -583,7 +583,8 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 	char part[DOMDEF_ID_MAX + 8];
 
 	if (!card_possible(i))
-		return refuse(m, "network card model '%s' (%s) is not possible; 'virtio', 'e1000' and 'e1000e' are",
+		return refuse(m, "network card model '%s' (%s) is not possible; "
+			      "'virtio', 'e1000', 'e1000e', 'rtl8139' are",
 			      i->model, i->mac);
 	if (i->type == DOM_NET_USER) {
 		make_user_net(m, i);

@@ -90,7 +90,7 @@ static int e1000_loaded(void *obj, uint16_t version, struct err *e)
 	e1000_throttle_stop(c);
 	e1000_mac_loaded(c);
 	c->io_addr &= MEM_SIZE - 1;
-	c->wire_out &= 1;
+	c->wire.out &= 1;
 	c->link_up = c->nic.up;
 	c->pin = false;
 	e1000_update_irq(c);
@@ -114,9 +114,9 @@ static const struct state_field fields[] = {
 	STATE_ARRAY(struct e1000, phy, STATE_U16, E1000_PHY),
 	STATE_FIELD(struct e1000, phy_page, STATE_U16),
 	STATE_FIELD(struct e1000, io_addr, STATE_U32),
-	STATE_FIELD(struct e1000, wire_bits, STATE_U32),
-	STATE_FIELD(struct e1000, wire_count, STATE_U8),
-	STATE_FIELD(struct e1000, wire_out, STATE_U8),
+	STATE_FIELD(struct e1000, wire.bits, STATE_U32),
+	STATE_FIELD(struct e1000, wire.count, STATE_U8),
+	STATE_FIELD(struct e1000, wire.out, STATE_U8),
 	STATE_FIELD(struct e1000, waiting, STATE_U32),
 	STATE_ARRAY(struct e1000, ctx, STATE_U32, E1000_RINGS * 2 * E1000_CTX),
 	STATE_ARRAY(struct e1000, sent, STATE_U32, E1000_RINGS),

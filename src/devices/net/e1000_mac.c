@@ -151,8 +151,8 @@ void e1000_mac_reset(struct e1000 *c)
 	memset(c->ra, 0, sizeof(c->ra));
 	memset(c->stat, 0, sizeof(c->stat));
 	memset(c->ctx, 0, sizeof(c->ctx));
-	c->sent[0] = c->sent[1] = c->icr = c->waiting = c->wire_bits = c->io_addr = 0;
-	c->wire_count = c->wire_out = 0;
+	c->sent[0] = c->sent[1] = c->icr = c->waiting = c->io_addr = 0;
+	c->wire = (struct microwire){ 0 };
 	c->reg[R_CTRL] = CTRL_FD | 0x200; /* 1000 Mb/s */
 	c->reg[R_VET] = 0x8100;
 	c->reg[R_PBA] = 0x00100030;

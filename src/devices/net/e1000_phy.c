@@ -4,7 +4,7 @@
 
 enum { DEVICE_82540EM = 0x100e, DEVICE_82574L = 0x10d3, VENDOR_INTEL = 0x8086 };
 enum { VENDOR_SUB = 0x1af4, SUBSYSTEM = 0x1100 };
-enum { EEPROM_SUM = 0xbaba, WIRE_COMMAND = 9 /* start, two of the operation, six of the address */, WIRE_READ = 6 };
+enum { EEPROM_SUM = 0xbaba };
 enum { PHY_CONTROL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ADVERTISE, PHY_PARTNER, PHY_EXPANSION, PHY_1000_CONTROL = 9,
        PHY_1000_STATUS, PHY_EXT_STATUS = 15, PHY_SPECIFIC_STATUS = 17, PHY_PAGE = 22 };
 enum { CONTROL_RESET = 0x8000, CONTROL_RESTART = 0x0200, STATUS_LINK = 0x0004, STATUS_AN_DONE = 0x0020 };
@@ -32,38 +32,17 @@ void e1000_eeprom_fill(struct e1000 *c)
 	c->eeprom[E1000_EEPROM - 1] = (uint16_t)(EEPROM_SUM - sum);
 }
 
-/* What the data pin shows after the edges so far: a zero after the command, then the words, highest bit first. */
-static bool wire_bit(const struct e1000 *c)
-{
-	unsigned bit, address = c->wire_bits & (E1000_EEPROM - 1);
-
-	if (c->wire_count <= WIRE_COMMAND || c->wire_bits >> 6 != WIRE_READ)
-		return c->wire_count != WIRE_COMMAND || c->wire_bits >> 6 != WIRE_READ;
-	bit = c->wire_count - WIRE_COMMAND - 1u;
-	return c->eeprom[(address + bit / 16) % E1000_EEPROM] >> (15 - bit % 16) & 1;
-}
-
 void e1000_eecd_write(struct e1000 *c, uint32_t v)
 {
 	bool rises = (v & EECD_SK) && !(c->reg[R_EECD] & EECD_SK);
 
 	c->reg[R_EECD] = v & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
-	if (!(v & EECD_CS)) {
-		c->wire_count = 0;
-		c->wire_bits = 0;
-	} else if (rises) {
-		/* leading zeros before the start bit do not count */
-		if (c->wire_count < WIRE_COMMAND && (c->wire_count || v & EECD_DI))
-			c->wire_bits = c->wire_bits << 1 | !!(v & EECD_DI);
-		if (c->wire_count || v & EECD_DI)
-			c->wire_count = c->wire_count == UINT8_MAX ? UINT8_MAX - 15 : c->wire_count + 1;
-	}
-	c->wire_out = wire_bit(c);
+	microwire_pins(&c->wire, c->eeprom, v & EECD_CS, rises, v & EECD_DI);
 }
 
 uint32_t e1000_eecd_read(const struct e1000 *c)
 {
-	uint32_t v = c->reg[R_EECD] | EECD_PRES | (c->wire_out ? EECD_DO : 0);
+	uint32_t v = c->reg[R_EECD] | EECD_PRES | (c->wire.out ? EECD_DO : 0);
 
 	if (v & EECD_REQ)
 		v |= EECD_GNT;

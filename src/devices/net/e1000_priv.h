@@ -11,6 +11,7 @@
 #include "devices/net/e1000.h"
 #include "devices/net/e1000_regs.h"
 #include "devices/net/frame.h"
+#include "devices/net/microwire.h"
 #include "devices/pci/msix.h"
 #include "devices/pci/pci.h"
 
@@ -26,7 +27,8 @@ enum e1000_reg {
 	R_COUNT, R_MAX = 96 /* what a saved state has room for */
 };
 
-enum { E1000_MTA = 128, E1000_RA = 16, E1000_VFTA = 128, E1000_EEPROM = 64, E1000_PHY = 32, E1000_RINGS = 2 };
+enum { E1000_MTA = 128, E1000_RA = 16, E1000_VFTA = 128, E1000_EEPROM = MICROWIRE_WORDS };
+enum { E1000_PHY = 32, E1000_RINGS = 2 };
 enum { E1000_VECTORS = 5, E1000_CTX = 4 };
 
 struct e1000 {
@@ -45,8 +47,7 @@ struct e1000 {
 	uint16_t eeprom[E1000_EEPROM], phy[E1000_PHY];
 	uint16_t phy_page;
 	uint32_t io_addr;         /* of the ports */
-	uint32_t wire_bits;       /* EEPROM by its pins: what came in since chip select */
-	uint8_t wire_count, wire_out;
+	struct microwire wire;    /* the EEPROM's pins */
 	bool pin;                 /* the level we drive */
 	uint32_t waiting;         /* vectors whose message waits for its throttle timer */
 	uint32_t link_up;         /* as the guest's STATUS shows it */

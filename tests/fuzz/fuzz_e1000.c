@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Network cards by their registers: accesses, descriptors put together from the input, frames that arrive. Built once a
- * card: FUZZ_CARD. */
+/* Intel's network cards by their registers: accesses, descriptors put together from the input, frames that arrive.
+ * Built once a card: FUZZ_CARD. */
 #include "drive.h"
 
 #include "../unit/devices/card.h"
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum card_kind { CARD_e1000, CARD_e1000e, CARD_rtl8139 };
+enum card_kind { CARD_e1000, CARD_e1000e };
 #define KIND_OF(name) CARD_##name
 #define KIND(name) KIND_OF(name)
 enum { TX_AT = 0x1000, RX_AT = 0x2000, RING_BYTES = 0x800 };
