@@ -3,6 +3,7 @@
 #include "block/disk_image.h"
 
 #include "base/opt.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include <errno.h>
 #include <getopt.h>
@@ -25,7 +26,7 @@ struct arguments {
 
 static void usage(FILE *out)
 {
-	fputs("usage: panal image create  -f FORMAT [-b BACKING -F FORMAT] [options] PATH [SIZE]\n"
+	fputs(_("usage: panal image create  -f FORMAT [-b BACKING -F FORMAT] [options] PATH [SIZE]\n"
 	      "       panal image info    -f FORMAT [--json] PATH\n"
 	      "       panal image check   [-f qcow2] [--repair] [--json] PATH\n"
 	      "       panal image convert -f FORMAT -O FORMAT [-c] [-s SNAPSHOT] [options] FROM TO\n"
@@ -33,7 +34,7 @@ static void usage(FILE *out)
 	      "       panal image snapshot list [-f qcow2] [--json] PATH\n"
 	      "FORMAT is raw or qcow2; it is never guessed. Sizes: bytes, or with K, M, G, T.\n"
 	      "Options of a new qcow2 image: --cluster-size SIZE, --compression zlib|zstd, --lazy-refcounts.\n"
-	      "Exit status: 0; 1 it failed; 2 wrong command line, or check found errors; 3 check found leaks only.\n",
+	      "Exit status: 0; 1 it failed; 2 wrong command line, or check found errors; 3 check found leaks only.\n"),
 	      out);
 }
 
@@ -86,12 +87,12 @@ static int new_image(const struct arguments *a, struct qcow2_create *c, struct e
 	if (a->cluster && parse_size(a->cluster, &cluster, e))
 		return e->code;
 	if (cluster & (cluster - 1))
-		return err_set(e, -EINVAL, "the cluster size %s is no power of two", a->cluster);
+		return err_set(e, -EINVAL, _("the cluster size %s is no power of two"), a->cluster);
 	c->cluster_bits = cluster ? __builtin_ctzll(cluster) : 0;
 	if (!a->compression || !strcmp(a->compression, "zlib"))
 		return 0;
 	c->compression = QCOW2_ZSTD;
-	return strcmp(a->compression, "zstd") ? err_set(e, -EINVAL, "compression is zlib or zstd") : 0;
+	return strcmp(a->compression, "zstd") ? err_set(e, -EINVAL, _("compression is zlib or zstd")) : 0;
 }
 
 /* The backing file's size is the size where none is said. Its name is relative to the new image. */
@@ -106,7 +107,7 @@ static int backing_size(const struct arguments *a, uint64_t *size, struct err *e
 		return rc;
 	if (asprintf(&path, "%.*s%s", slash && a->backing[0] != '/' ? (int)(slash - a->rest[0] + 1) : 0, a->rest[0],
 		     a->backing) < 0)
-		return err_set(e, -ENOMEM, "no memory");
+		return err_set(e, -ENOMEM, _("out of memory"));
 	o.path = path;
 	rc = disk_image_open(&i, &o, e);
 	if (!rc) {
@@ -131,7 +132,7 @@ static int create(const struct arguments *a)
 	if (!rc && a->count > 1)
 		rc = parse_size(a->rest[1], &size, &e);
 	if (!rc && a->count < 2 && !a->backing)
-		rc = err_set(&e, -EINVAL, "how large? panal image create -f FORMAT PATH SIZE");
+		rc = err_set(&e, -EINVAL, _("how large? panal image create -f FORMAT PATH SIZE"));
 	if (!rc) {
 		c.size = size;
 		rc = disk_image_create(a->rest[0], format, &c, &e);
@@ -174,7 +175,7 @@ static void info_text(json_t *o)
 		else if (json_is_integer(v))
 			printf("%-18s%lld\n", key, (long long)json_integer_value(v));
 		else
-			printf("%-18s%s\n", key, json_is_true(v) ? "yes" : "no");
+			printf("%-18s%s\n", key, json_is_true(v) ? _("yes") : _("no"));
 	}
 	json_decref(o);
 }
@@ -197,13 +198,13 @@ static void check_text(const struct qcow2_check *c)
 {
 	if (c->first[0])
 		printf("%s\n", c->first);
-	printf("%llu errors, %llu leaked clusters; mended: %llu and %llu\n", (unsigned long long)c->corruptions,
+	printf(_("%llu errors, %llu leaked clusters; mended: %llu and %llu\n"), (unsigned long long)c->corruptions,
 	       (unsigned long long)c->leaks, (unsigned long long)c->corruptions_fixed,
 	       (unsigned long long)c->leaks_fixed);
-	printf("%llu of %llu clusters are in use, %llu of them compressed\n", (unsigned long long)c->allocated,
+	printf(_("%llu of %llu clusters are in use, %llu of them compressed\n"), (unsigned long long)c->allocated,
 	       (unsigned long long)c->clusters, (unsigned long long)c->compressed);
 	if (c->incomplete)
-		printf("the image has bitmaps, which are not followed: leaks are unknown\n");
+		fputs(_("the image has bitmaps, which are not followed: leaks are unknown\n"), stdout);
 }
 
 static void check_json(const struct qcow2_check *c)
@@ -221,7 +222,7 @@ static int check(const struct arguments *a)
 	struct qcow2_check c = {0};
 	struct disk_image i;
 	if (a->format && strcmp(a->format, "qcow2")) {
-		err_set(&e, -EINVAL, "only qcow2 has something to check");
+		err_set(&e, -EINVAL, _("only qcow2 has something to check"));
 		return fail(&e);
 	}
 	if (open_image(&i, a, "qcow2", a->repair, true, &e))
@@ -230,7 +231,7 @@ static int check(const struct arguments *a)
 	if (rc)
 		return fail(&e);
 	if (closed) {
-		err_errno(&e, -closed, "the image cannot be written");
+		err_errno(&e, -closed, _("the image cannot be written"));
 		return fail(&e);
 	}
 	if (a->json)
@@ -254,7 +255,7 @@ static int convert(const struct arguments *a)
 	if (!rc)
 		rc = new_image(a, &c.create, &e);
 	if (!rc && a->backing)
-		rc = err_set(&e, -EINVAL, "convert makes an image that stands alone: no -b");
+		rc = err_set(&e, -EINVAL, _("convert makes an image that stands alone: no -b"));
 	if (!rc)
 		rc = open_image(&from, a, NULL, false, false, &e);
 	if (rc)
@@ -278,7 +279,7 @@ static int resize(const struct arguments *a)
 	rc = disk_image_resize(&i, more ? i.size + size : size, a->shrink, &e);
 	int closed = disk_image_close(&i);
 	if (!rc && closed)
-		rc = err_errno(&e, -closed, "the image cannot be written");
+		rc = err_errno(&e, -closed, _("the image cannot be written"));
 	return rc ? fail(&e) : 0;
 }
 
@@ -300,7 +301,7 @@ static int snapshot_list(const struct arguments *a)
 	if (i.q)
 		qcow2_info(i.q, &info);
 	if (!a->json)
-		printf("%-8s%-24s%-18s%-22s%s\n", "ID", "NAME", "DISK", "DATE", "VM STATE");
+		printf("%-8s%-24s%-18s%-22s%s\n", _("ID"), _("NAME"), _("DISK"), _("DATE"), _("VM STATE"));
 	for (unsigned n = 0; i.q && n < info.snapshots; n++) {
 		const struct qcow2_snapshot_info *s = qcow2_snapshot(i.q, n);
 		time_t when = s->date;

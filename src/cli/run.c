@@ -3,6 +3,7 @@
  * panal run: a machine in the foreground, no daemon. panal-vmm is the engine under it, a child process with the same
  * options; its serial port writes to our standard output, and what is typed goes to it through a pipe and a filter.
  */
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -47,7 +48,7 @@ static void engine_path(char *path, size_t size)
 
 static int no_engine(const char *path)
 {
-	fprintf(stderr, "panal: cannot start %s: %s; panal-vmm belongs beside panal\n", path, strerror(errno));
+	fprintf(stderr, _("panal: cannot start %s: %s; panal-vmm belongs beside panal\n"), path, strerror(errno));
 	return EXIT_NO_ENGINE;
 }
 
@@ -74,9 +75,12 @@ static pid_t start_engine(const char *path, char **argv, int input)
 
 static void explain(void)
 {
-	static const char text[] = "\r\nCtrl-A x quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this.\r\n";
+	char text[256];
+	/* the terminal is raw */
+	int len = snprintf(text, sizeof(text), "\r\n%s\r\n",
+			   _("Ctrl-A x quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this."));
 
-	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+	if (write(STDERR_FILENO, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1) < 0)
 		return;
 }
 
@@ -170,7 +174,7 @@ static int wait_for_end(struct run *r)
 	}
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	fprintf(stderr, "panal: the machine's process was killed by signal %d (%s)\n", WTERMSIG(status),
+	fprintf(stderr, _("panal: the machine's process was killed by signal %d (%s)\n"), WTERMSIG(status),
 		strsignal(WTERMSIG(status)));
 	return EXIT_SIGNALLED + WTERMSIG(status);
 }
@@ -195,15 +199,15 @@ static int run_on_terminal(const char *path, char **argv)
 	int input[2], status;
 
 	if (r.signal_fd < 0 || pipe2(input, O_CLOEXEC) < 0 || fcntl(input[1], F_SETFL, O_NONBLOCK) < 0) {
-		fprintf(stderr, "panal: cannot prepare the machine's input: %s\n", strerror(errno));
+		fprintf(stderr, _("panal: cannot prepare the machine's input: %s\n"), strerror(errno));
 		return 1;
 	}
-	fprintf(stderr, "panal: Ctrl-A x quits, Ctrl-A h tells more\n");
+	fputs(_("panal: Ctrl-A x quits, Ctrl-A h tells more\n"), stderr);
 	r.to_guest = input[1];
 	r.pid = start_engine(path, argv, input[0]);
 	close(input[0]);
 	if (r.pid < 0) {
-		fprintf(stderr, "panal: cannot start a process: %s\n", strerror(errno));
+		fprintf(stderr, _("panal: cannot start a process: %s\n"), strerror(errno));
 		return 1;
 	}
 	terminal_raw(&r.terminal);
