@@ -61,7 +61,7 @@ struct doctor_facts {
 			char off_by[64];          /* of the kernel's command line: "intel_iommu=off"; empty: nothing */
 			int vfio_error;           /* of opening /dev/vfio/vfio and asking for its IOMMU */
 		} iommu;
-		char thp[64], thp_shmem[128]; /* the kernel's lines; empty: none */
+		char thp[64]; /* the kernel's line; empty: none */
 		uint64_t hugetlb_total, hugetlb_free, hugetlb_kib;
 		int tun_open_error, tun_create_error;
 		int io_uring_error, userns_error;

@@ -186,14 +186,8 @@ static void judge_huge_pages(const struct doctor_host_facts *h, struct doctor_re
 		l = doctor_line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s",
 				h->thp[0] ? "off" : "not in this kernel");
 		doctor_remedy(l, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
-	} else if (!h->thp_shmem[0] || strstr(h->thp_shmem, "[never]") || strstr(h->thp_shmem, "[deny]")) {
-		l = doctor_line(
-			r, DOCTOR_WARN, "huge-pages",
-			"transparent huge pages are on, but not for shared memory, of which guest memory is made");
-		doctor_remedy(l, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled");
 	} else
-		doctor_line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s; for shared memory: %s", h->thp,
-			    h->thp_shmem);
+		doctor_line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s", h->thp);
 	doctor_line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s",
 		    (unsigned long long)h->hugetlb_total, (unsigned long long)h->hugetlb_kib,
 		    (unsigned long long)h->hugetlb_free,

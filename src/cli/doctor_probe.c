@@ -251,7 +251,6 @@ static void probe_host(struct doctor_host_facts *h)
 {
 	doctor_probe_iommu(&h->iommu);
 	doctor_read_line("/sys/kernel/mm/transparent_hugepage/enabled", h->thp, sizeof(h->thp));
-	doctor_read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", h->thp_shmem, sizeof(h->thp_shmem));
 	h->hugetlb_total = meminfo("HugePages_Total");
 	h->hugetlb_free = meminfo("HugePages_Free");
 	h->hugetlb_kib = meminfo("Hugepagesize");

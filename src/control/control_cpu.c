@@ -63,7 +63,7 @@ static uint64_t status_bytes(const char *text, const char *name)
 }
 
 /* What the process holds beside guest memory: all its resident memory that is not shared, and the generated code. */
-static json_t *process_numbers(const struct control *c, uint64_t code)
+static json_t *process_numbers(const struct control *c, const struct gmem *gm, uint64_t code)
 {
 	char text[4096];
 	int fd = control_status_fd(c);
@@ -74,6 +74,8 @@ static json_t *process_numbers(const struct control *c, uint64_t code)
 		return list;
 	text[got] = 0;
 	uint64_t anonymous = status_bytes(text, "\nRssAnon:"), file = status_bytes(text, "\nRssFile:");
+	uint64_t guest = gmem_resident(gm, true);
+	anonymous -= guest < anonymous ? guest : anonymous;
 	add_number(list, "memory-anonymous", anonymous);
 	add_number(list, "memory-file", file);
 	add_number(list, "memory-beyond-guest", anonymous + file + code);
@@ -88,6 +90,7 @@ json_t *cmd_query_stats(struct command_call *call, struct err *e)
 	struct machine_numbers machine = { .list = json_array() };
 
 	add_number(machine.list, "guest-memory", gmem_total(vm->mem));
+	add_number(machine.list, "guest-memory-resident", gmem_resident(vm->mem, false));
 	if (vm->accel->stats)
 		vm->accel->stats(vm, emit, &machine);
 	json_array_append_new(
@@ -96,6 +99,6 @@ json_t *cmd_query_stats(struct command_call *call, struct err *e)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:o}", "provider", vm->accel->name, "target",
 						      "vcpu", "cpu-index", (int)n, "stats", vcpu_numbers(vm->vcpu[n])));
 	json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "provider", "host", "target", "process", "stats",
-					      process_numbers(call->control, machine.code)));
+					      process_numbers(call->control, vm->mem, machine.code)));
 	return list;
 }

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { HUGE_PAGE = 2 << 20 };
+
 struct gmem {
 	struct gmem_block block[GMEM_BLOCK_MAX];
 	unsigned count;
@@ -33,7 +35,8 @@ void gmem_destroy(struct gmem *gm)
 	for (unsigned n = 0; n < gm->count; n++) {
 		munmap(gm->block[n].host, gm->block[n].size);
 		munmap((void *)gm->block[n].page_flags, gm->block[n].size / GMEM_PAGE);
-		close(gm->block[n].fd);
+		if (gm->block[n].fd >= 0)
+			close(gm->block[n].fd);
 	}
 	free(gm);
 }
@@ -50,17 +53,45 @@ static int check_new(const struct gmem *gm, uint64_t gpa, uint64_t size, const c
 	return 0;
 }
 
-/* The mapping keeps no swap reserved: a guest's memory may be larger than what the host has free now. */
-static int map_block(struct gmem_block *b, bool hugepages, struct err *e)
+static int map_shared(struct gmem_block *b, struct err *e)
 {
-	void *flags;
-
 	b->fd = memfd_create(b->name, MFD_CLOEXEC);
 	if (b->fd < 0)
 		return err_errno(e, errno, "cannot create guest memory");
 	if (ftruncate(b->fd, (off_t)b->size) < 0)
 		return err_errno(e, errno, "cannot size guest memory to %llu MiB", (unsigned long long)(b->size >> 20));
 	b->host = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, b->fd, 0);
+	return 0;
+}
+
+/* Private memory, since hosts rarely give huge pages to shared. It begins where a huge page can. */
+static void *map_huge(size_t size)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (p == MAP_FAILED)
+		return p;
+	size_t before = round_up((uintptr_t)p, HUGE_PAGE) - (uintptr_t)p;
+	if (before)
+		munmap(p, before);
+	munmap(p + before + size, HUGE_PAGE - before);
+	madvise(p + before, size, MADV_HUGEPAGE);
+	return p + before;
+}
+
+/* The mapping keeps no swap reserved: a guest's memory may be larger than what the host has free now. */
+static int map_block(struct gmem_block *b, bool hugepages, struct err *e)
+{
+	void *flags;
+
+	int ret = 0;
+
+	if (hugepages)
+		b->host = map_huge(b->size);
+	else
+		ret = map_shared(b, e);
+	if (ret < 0)
+		return ret;
 	if (b->host == MAP_FAILED)
 		return err_errno(e, errno, "cannot map %llu MiB of guest memory; give the machine less with --memory",
 		                 (unsigned long long)(b->size >> 20));
@@ -71,8 +102,6 @@ static int map_block(struct gmem_block *b, bool hugepages, struct err *e)
 		return err_errno(e, errno, "cannot map the page flags of guest memory");
 	}
 	b->page_flags = flags;
-	if (hugepages)
-		madvise(b->host, b->size, MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -316,6 +345,25 @@ void gmem_set_watch(struct gmem *gm, const struct gmem_watch *watch)
 	gm->watch = watch ? *watch : (struct gmem_watch){ 0 };
 }
 
+uint64_t gmem_resident(const struct gmem *gm, bool anonymous)
+{
+	unsigned char in[4096];
+	uint64_t pages = 0;
+
+	for (unsigned n = 0; n < gm->count; n++) {
+		const struct gmem_block *b = &gm->block[n];
+		uint64_t step = sizeof(in) * GMEM_PAGE;
+		for (uint64_t off = 0; off < b->size && (!anonymous || b->fd < 0); off += step) {
+			uint64_t len = b->size - off < step ? b->size - off : step;
+			if (mincore(b->host + off, len, in) < 0)
+				continue;
+			for (uint64_t p = 0; p < len / GMEM_PAGE; p++)
+				pages += in[p] & 1;
+		}
+	}
+	return pages * GMEM_PAGE;
+}
+
 int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	const struct gmem_block *b = gmem_find(gm, gpa);
@@ -324,7 +372,10 @@ int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
 		return 0;
 	if (!b || gpa % GMEM_PAGE || len % GMEM_PAGE || !range_inside(gpa - b->gpa, len, b->size))
 		return -EFAULT;
-	if (fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gpa - b->gpa), (off_t)len) < 0)
+	uint64_t off = gpa - b->gpa;
+	int ret = b->fd < 0 ? madvise(b->host + off, len, MADV_DONTNEED) :
+			      fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+	if (ret < 0)
 		return -errno;
 	gmem_written(gm, gpa, len);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory: blocks of RAM at guest-physical addresses, each a mapped memfd, and the only road into them.
+ * Guest memory: blocks of RAM at guest-physical addresses, each a mapping of its own, and the only road into them.
  *
  * Blocks are added while the machine is built, before a vCPU runs, and never move. All accessors may be called
  * from any thread. An access that leaves RAM fails with -EFAULT and changes nothing.
@@ -22,7 +22,7 @@ enum { GMEM_PAGE = 4096, GMEM_BLOCK_MAX = 16 };
 struct gmem_block {
 	uint64_t gpa, size; /* bytes, page aligned */
 	uint8_t *host;
-	int fd; /* memfd, offset 0 */
+	int fd; /* memfd, offset 0; -1: private memory */
 	char name[32];
 	bool card; /* memory of a card: no part of the guest's RAM; gmem_card_place shows it elsewhere */
 	_Atomic uint64_t card_at;
@@ -46,7 +46,7 @@ int gmem_create(struct gmem **out, struct err *e) ATTR_MUST_USE;
 void gmem_destroy(struct gmem *gm); /* NULL is allowed */
 
 /* Adds RAM, zero-filled on first touch. gpa and size are page aligned, no overlap. Errors: -EINVAL, -ENOMEM,
- * -ENOSPC (too many blocks), -EEXIST (overlap). hugepages asks for transparent huge pages. */
+ * -ENOSPC (too many blocks), -EEXIST (overlap). hugepages: private memory, in transparent huge pages where possible. */
 int gmem_add_ram(struct gmem *gm, uint64_t gpa, uint64_t size, const char *name, bool hugepages,
 		 struct err *e) ATTR_MUST_USE;
 
@@ -92,6 +92,9 @@ int gmem_fill(struct gmem *gm, uint64_t gpa, uint8_t byte, uint64_t len) ATTR_MU
 
 /* One watcher, set by the accelerator before vCPUs run; NULL takes it off. */
 void gmem_set_watch(struct gmem *gm, const struct gmem_watch *watch);
+
+/* Bytes of all blocks, or of private memory alone, that the host holds in memory now. Slow: each page. */
+uint64_t gmem_resident(const struct gmem *gm, bool anonymous);
 
 /* Gives the pages back to the host (balloon, free page reporting); they read as zeros afterwards. */
 int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len) ATTR_MUST_USE;

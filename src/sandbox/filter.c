@@ -45,6 +45,7 @@ static const struct permission table[] = {
 	{ SCMP_SYS(brk), ALL, ANY },                      /* malloc */
 	{ SCMP_SYS(munmap), ALL, ANY },                   /* free of large blocks, ends of threads */
 	{ SCMP_SYS(mremap), ALL, ANY },                   /* realloc of large blocks */
+	{ SCMP_SYS(mincore), P, ANY },                    /* how much of the guest's memory there is: query-stats */
 	{ SCMP_SYS(madvise), ALL, ANY },                  /* balloon, free page reporting, stacks of ended threads */
 	{ SCMP_SYS(mmap), ALL, { 2, PROT_EXEC, 0 } },     /* malloc, stacks; executable: below, where asked for */
 	{ SCMP_SYS(mprotect), ALL, { 2, PROT_EXEC, 0 } }, /* malloc's arenas, guard pages of stacks */

@@ -6,6 +6,7 @@
 #include "block/block.h"
 #include "bootdisk/client.h"
 #include "control/control.h"
+#include "core/accel.h"
 #include "core/chardev.h"
 #include "core/clock.h"
 #include "core/loop.h"
@@ -256,7 +257,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	m->vm->on_event = on_event;
 	m->vm->on_event_opaque = m;
 	bc->memory = m->opt.memory;
-	bc->hugepages = m->opt.hugepages;
+	/* A look-up of the software CPU's would be followed by the host's own. */
+	bc->hugepages = m->opt.hugepages || vc.accel == &accel_soft;
 	bc->cpu = &m->opt.cpu;
 	bc->topology = m->opt.topology;
 	bc->cpus = m->opt.cpus;

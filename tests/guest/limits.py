@@ -15,7 +15,7 @@ import sys
 from linux import BOOT_S, PROMPT, SHELL, boot, check, ends_well
 from machine import BUILD, Skip, run_tests
 
-SHMEM = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 TOUCH = os.path.join(BUILD, "tests/guest/system/memory64.elf")
 
 
@@ -29,33 +29,23 @@ def off(m):
     ends_well(m)
 
 
-def ram_kib(pid, key):
-    """This figure of smaps, over the guest's memory."""
-    total, inside = 0, False
-    with open(f"/proc/{pid}/smaps", encoding="utf-8") as f:
-        for line in f:
-            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                inside = "memfd:ram" in line
-            elif inside and line.startswith(key + ":"):
-                total += int(line.split()[1])
-    return total
+def huge_kib(pid):
+    """Private memory of the process in huge pages."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
+        return int(next(line for line in f if line.startswith("AnonHugePages:")).split()[1])
 
 
 def hugepages():
-    """With --hugepages nearly all memory that the guest uses is in huge pages, without it is not (smaps, ShmemPmdMapped)."""
-    try:
-        modes = open(SHMEM, encoding="ascii").read()
-    except OSError:
-        raise Skip("this kernel has no huge pages for shared memory") from None
-    if "[never]" in modes or "[deny]" in modes:
-        raise Skip(f"the host gives no huge pages to shared memory: echo advise > {SHMEM}")
-    for option, low, high in (((), 0, 1 if "[advise]" in modes else 100), (("--hugepages",), 90, 100)):
-        with boot("cloud-amd64", *option) as m:
-            shell(m)
-            m.run("dd if=/dev/zero of=/tmp/f bs=1M count=100 2>/dev/null", 60)
-            rss, huge = ram_kib(m.process.pid, "Rss"), ram_kib(m.process.pid, "ShmemPmdMapped")
-            check(rss > 100 << 10 and low <= 100 * huge / rss <= high, f"{option}: {huge} of {rss} KiB in huge pages")
-            off(m)
+    """Nearly all memory that the guest uses is in huge pages."""
+    modes = open(THP, encoding="ascii").read() if os.path.exists(THP) else "[never]"
+    if "[never]" in modes:
+        raise Skip(f"the host gives no huge pages: echo madvise > {THP}")
+    with boot("cloud-amd64") as m:
+        shell(m)
+        m.run("dd if=/dev/zero of=/tmp/f bs=1M count=100 2>/dev/null", 60)
+        huge = huge_kib(m.process.pid)
+        check(huge > 100 << 10, f"{huge} KiB are in huge pages")
+        off(m)
 
 
 def touch(*sizes):

@@ -69,7 +69,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	struct xlate *x = calloc(1, sizeof(*x));
 	if (!x)
 		return err_set(e, -ENOMEM, "no memory for translated code");
-	x->block = pages_map(XLATE_BLOCK_MAX * sizeof(*x->block), 0);
+	x->block = pages_map(XLATE_BLOCK_MAX * sizeof(*x->block), PAGES_HUGE);
 	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
 	int r = xlink_create(x, e);
 	if (r == 0)

@@ -14,7 +14,7 @@
 
 int xlink_create(struct xlate *x, struct err *e)
 {
-	x->exit = pages_map(XLATE_EXIT_MAX * sizeof(*x->exit), 0);
+	x->exit = pages_map(XLATE_EXIT_MAX * sizeof(*x->exit), PAGES_HUGE);
 	x->hash = pages_map(XHASH_SIZE * sizeof(*x->hash), XHASH_SIZE * sizeof(*x->hash));
 	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
 	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));

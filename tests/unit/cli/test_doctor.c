@@ -28,7 +28,6 @@ static struct doctor_facts good_host(void)
 				   .table = "DMAR",
 				   .tables_known = true},
 			 .thp = "always [madvise] never",
-			 .thp_shmem = "always within_size [advise] never deny force",
 			 .landlock_abi = 4,
 			 .mem_total_kib = 16 << 20,
 			 .mem_available_kib = 8 << 20},
@@ -254,10 +253,6 @@ static void break_thp(struct doctor_facts *f)
 {
 	strcpy(f->host.thp, "always madvise [never]");
 }
-static void break_shmem(struct doctor_facts *f)
-{
-	strcpy(f->host.thp_shmem, "always within_size advise [never] deny force");
-}
 static void break_tun(struct doctor_facts *f)
 {
 	f->host.tun_open_error = ENOENT;
@@ -339,7 +334,6 @@ static void test_broken(void **unused)
 		{break_ept, "nested-paging", "ept=1", DOCTOR_WARN},
 		{break_iommu, "iommu", "boot with intel_iommu=on", DOCTOR_WARN},
 		{break_thp, "huge-pages", "transparent_hugepage/enabled", DOCTOR_WARN},
-		{break_shmem, "huge-pages", "shmem_enabled", DOCTOR_WARN},
 		{break_tun, "tun", "modprobe tun", DOCTOR_WARN},
 		{break_tap, "tun", "ip tuntap", DOCTOR_WARN},
 		{break_uring, "io-uring", "io_uring_disabled", DOCTOR_WARN},
