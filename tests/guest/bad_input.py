@@ -171,6 +171,17 @@ OPTIONS = [
     ("paused for ever", (GOOD, "--paused"), ("--paused", "--control", "--gdb")),
     ("unpack unknown", (GOOD, "--unpack", "nobody"), ("nobody", "host")),
 ]
+USB = [(f"usb {text!r}", (GOOD, "--usb", text), ("--usb", word)) for text, word in (
+    ("piano", "unknown"), ("keyboard,port=0", "not possible"), ("keyboard,port=9", "not possible"), ("keyboard,port=1.", "not possible"),
+    ("keyboard,port=1.1.1.1.1.1.1", "not possible"), ("controller,slot=31", "not possible"), ("mouse,size=3", "size"))]
+USB += [
+    ("usb port without its hub", (GOOD, "--usb", "keyboard,port=2.3"), ("2.3", "hub")),
+    ("usb port twice", (GOOD, "--usb", "keyboard,port=2", "--usb", "mouse,port=2"), ("port 2", "taken")),
+    ("usb ports all taken", (GOOD, *("--usb", "tablet") * 9), ("taken", "hub")),
+    ("usb without pci", (GOOD, "--usb", "tablet", "--virtio", "mmio"), ("--usb", "mmio")),
+    ("usb disk on a port that is none", (GOOD, "--disk", "{}/disk,bus=usb,port=3.1"), ("3.1", "hub")),
+    ("port of a virtio disk", (GOOD, "--disk", "{}/disk,port=3"), ("--disk", "bus=usb")),
+]
 DISKS = [(f"disk {name}", (GOOD, "--disk", spec), ("--disk", *words)) for name, spec, words in (
     ("missing", "{}/nothing", ("nothing", "exist")), ("is a folder", "{}/folder", ("folder", "directory")),
     ("is a pipe", "{}/fifo", ("fifo",)), ("is a character device", "/dev/null", ("/dev/null",)), ("empty path", "", ()),
@@ -275,7 +286,7 @@ def main():
     folder = Folder()
     if not os.path.exists(GOOD):
         sys.exit(f"{GOOD} is missing; build first")
-    tests = [(n, functools.partial(case, folder, a, w)) for n, a, w in (*KERNELS, *SIZES, *CPUS, *OPTIONS, *DISKS, *NETS, *CHARS)]
+    tests = [(n, functools.partial(case, folder, a, w)) for n, a, w in (*KERNELS, *SIZES, *CPUS, *OPTIONS, *USB, *DISKS, *NETS, *CHARS)]
     tests += [(n, functools.partial(f, folder)) for n, f in (
         ("disk unreadable", run_nobody(((GOOD, "--disk", "{}/secret"), ("secret", "owner or mode")))),
         ("kernel unreadable", run_nobody((("{}/secret",), ("secret", "permission")))),

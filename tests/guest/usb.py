@@ -15,7 +15,7 @@ import tempfile
 
 from linux import BOOT_S, PROMPT, SHELL, boot, check, ends_well
 from machine import Machine, run_tests
-from pc import modules
+from pc import modules, rescue
 from screen import Screen
 
 LIST = "for d in /sys/bus/usb/devices/*/idVendor; do d=${d%/*}; echo ${d##*/} $(cat $d/speed) $(cat $d/product); done"
@@ -127,8 +127,26 @@ def hub():
             check("behind hubs" in out, f"the disk holds {out!r}")
 
 
+def boots(firmware):
+    """A USB disk is booted by the firmware's own driver: GRUB, then Debian's kernel, which finds it again."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            more = modules(d, "amd64", "xhci_pci", "usb-storage", "sd_mod")
+            image = rescue(d, "amd64", more)
+            with Machine("--board", "pc", "--firmware", firmware, "--memory", "512M", "--disk", image + ",readonly,bus=usb") as m:
+                m.expect(SHELL, 300)
+                m.expect(PROMPT, 60)
+                m.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 4", 120)
+                listed(m, "2-1 5000 Panal USB disk")
+                out, _ = m.run("cat /sys/block/sda/ro /sys/block/sda/device/model", 60)
+                check(out.split() == ["1", "DISK"], f"the disk is {out.split()}")
+                m.send("poweroff -f\n")
+                ends_well(m)
+    return test
+
+
 SHORT = [("hub", hub), ("hid", hid), ("storage", storage), ("bios keyboard", bios_keyboard)]
-LONG = []
+LONG = [("boot bios", boots("bios")), ("boot uefi", boots("uefi"))]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]

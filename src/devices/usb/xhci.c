@@ -191,7 +191,7 @@ static void intr_loaded(struct xhci_intr *i, const uint64_t *v)
 				 .erstba = v[2] & ~UINT64_C(63), .erdp = v[3], .enqueue = v[4],
 				 .segment = (uint32_t)v[5], .left = (uint32_t)(v[5] >> 32), .started = v[6] & 1,
 				 .cycle = v[7] & 1 };
-	i->started &= i->left > 0;
+	i->started &= i->left > 0 && i->left <= XHCI_SEGMENT_MAX;
 }
 
 static int after_load(void *obj, uint16_t version, struct err *e)

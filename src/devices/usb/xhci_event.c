@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "core/gmem.h"
 
-enum { IMAN_PENDING = 1, IMAN_ENABLE = 2, ERDP_BUSY = 8, SEGMENT_MIN = 16, SEGMENT_MAX = 4096, SEGMENTS_MAX = 16 };
+enum { IMAN_PENDING = 1, IMAN_ENABLE = 2, ERDP_BUSY = 8, SEGMENT_MIN = 16, SEGMENTS_MAX = 16 };
 enum { RESERVE = 4 }; /* what one transfer may bring without losing any */
 
 struct place {
@@ -26,7 +26,7 @@ static bool segment(struct xhci *x, const struct xhci_intr *i, uint32_t n, struc
 	p->at = load_le64(entry) & ~UINT64_C(63);
 	p->segment = n;
 	p->left = size;
-	return size >= SEGMENT_MIN && size <= SEGMENT_MAX;
+	return size >= SEGMENT_MIN && size <= XHCI_SEGMENT_MAX;
 }
 
 static bool start(struct xhci *x, struct xhci_intr *i)

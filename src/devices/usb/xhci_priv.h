@@ -17,7 +17,8 @@
 
 #include <pthread.h>
 
-enum { XHCI_SLOTS = 32, XHCI_EPS = 32, XHCI_INTRS = 4, XHCI_BAR = 0x4000, XHCI_TD_MAX = 1024 };
+enum { XHCI_SLOTS = 32, XHCI_EPS = 32, XHCI_INTRS = 4, XHCI_BAR = 0x4000, XHCI_TD_MAX = 1024,
+       XHCI_SEGMENT_MAX = 4096 /* TRBs of an event ring's segment (6.5) */ };
 
 /* Operational registers that parts share (5.4). */
 enum { CMD_RUN = 1 << 0, CMD_RESET = 1 << 1, CMD_INTE = 1 << 2, CMD_SAVE = 1 << 8, CMD_RESTORE = 1 << 9 };

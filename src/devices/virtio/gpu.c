@@ -12,7 +12,7 @@
 
 enum { CONTROL, CURSOR, QUEUES, CONTROL_SIZE = 256, CURSOR_SIZE = 16, CLASS_DISPLAY = 0x038000, SIDE_MIN = 64 };
 /* As long as a chain can be: a driver may give each page of a picture an entry, and each page of entries a segment. */
-enum { SEG_MAX = CONTROL_SIZE };
+enum { SEG_MAX = CONTROL_SIZE, ROUND_BYTES = 64 << 20 };
 enum { C_EVENTS = 0, C_EVENTS_CLEAR = 4, C_SCANOUTS = 8, C_LEN = 16, EVENT_DISPLAY = 1 };
 #define FEATURE_EDID VIRTIO_BIT(1)
 
@@ -85,9 +85,14 @@ static void gpu_queue(struct virtio_dev *v, unsigned n)
 {
 	struct virtio_gpu *g = gpu_of(v);
 
-	while (virtio_pop(v, n, &g->elem))
+	/* Large pictures, one after the other: others of this loop have their turn in between. */
+	g->moved = 0;
+	while (g->moved < ROUND_BYTES && virtio_pop(v, n, &g->elem))
 		virtq_push(&v->queue[n].q, &g->elem, gpu_command(g, &g->elem));
-	virtio_rearm(v, n);
+	if (g->moved < ROUND_BYTES)
+		virtio_rearm(v, n);
+	else
+		virtio_kick(v, n);
 	virtio_notify(v, n);
 }
 

@@ -35,6 +35,7 @@ struct virtio_gpu {
 	struct gpu_resource resource[GPU_RESOURCES];
 	uint64_t bytes;  /* of their pixels */
 	uint32_t pieces; /* of all of them */
+	uint64_t moved;  /* bytes of transfers since the round began */
 	uint16_t first_width, first_height;
 	/* saved */
 	uint32_t width, height; /* what the screen prefers */

@@ -120,6 +120,7 @@ void gpu_transfer(struct virtio_gpu *g, struct gpu_resource *r, const struct rec
 
 	if (offset > UINT32_MAX)
 		return;
+	g->moved += (uint64_t)rect->width * rect->height * sizeof(*r->pixel);
 	for (uint32_t n = 0; n < rect->height; n++) {
 		uint32_t *row = r->pixel + (size_t)(rect->y + n) * r->width + rect->x;
 
