@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from linux import PROMPT, SHELL, archive, check, ends_well, kernel
 from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
@@ -381,8 +382,29 @@ def bridges(firmware, flavour="cloud-amd64"):
     return test
 
 
+def hpet(flavour="cloud-amd64"):
+    """Linux finds the HPET, uses it as its clock, and agrees with the host's; and a kernel with no other timer boots."""
+    def test():
+        with pc("--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--append",
+                "console=ttyS0 quiet clocksource=hpet nolapic_timer") as m:
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            out, _ = m.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource; dmesg | grep -i hpet", 60)
+            check(out.split()[0] == "hpet" and "3 comparators" in out, "the HPET is not the clock:\n" + out)
+            start = time.monotonic()
+            first, _ = m.run("cat /proc/uptime", 60)
+            m.run("sleep 3", 60)
+            second, _ = m.run("cat /proc/uptime; grep -i hpet /proc/interrupts", 60)
+            passed = float(second.split()[0]) - float(first.split()[0])
+            check(2.9 < passed < time.monotonic() - start + 0.5, f"{passed} s of the guest's clock in {time.monotonic() - start} s")
+            m.send("poweroff -f\n")
+            ends_well(m)
+    return test
+
+
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
+    ("hpet", hpet()),
     ("bridges", bridges("bios")),
     ("uefi bridges", bridges("uefi")),
     ("boot order", boot_order),

@@ -172,7 +172,7 @@ int board_add_interrupts(struct board *b, struct err *e)
 	else if (ret == 0)
 		ret = add_irqchip(b, pvclock, e);
 	if (ret == 0 && !caps->kernel_pit)
-		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_isa(&b->gsi, 0) },
+		ret = pit_create(b->vm, (struct pit_config){ .timers = b->vm->timers, .irq = gsi_legacy(&b->gsi, 0) },
 				 &pit, e);
 	return ret;
 }
@@ -181,7 +181,7 @@ int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e
 {
 	struct rtc_config rc = {
 		.timers = b->vm->timers,
-		.irq = gsi_isa(&b->gsi, IRQ_RTC),
+		.irq = gsi_legacy(&b->gsi, IRQ_RTC),
 		.mem_below_4g = b->layout.low_top,
 		.mem_above_4g = cfg->memory - b->layout.low_top,
 		.cpus = cfg->cpus,

@@ -4,6 +4,7 @@
 
 #include "arch/x86/boot/handover.h"
 #include "arch/x86/boot/image.h"
+#include "arch/x86/hpet.h"
 #include "arch/x86/i8042.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/lapic.h"
@@ -14,6 +15,7 @@
 #include "arch/x86/pvpanic.h"
 #include "arch/x86/smbios.h"
 #include "base/bytes.h"
+#include "core/accel.h"
 #include "core/gmem.h"
 #include "core/vcpu.h"
 #include "devices/display/vga.h"
@@ -257,6 +259,8 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.i8042 = true,
 		.mouse = true,
 		.vga = cfg->video == BOARD_VIDEO_STD,
+		.hpet_base = HPET_BASE,
+		.hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit),
 		.pvpanic_port = PORT_PVPANIC,
 	};
 	describe_pci(b, LOW_ALL, 256);
@@ -427,7 +431,14 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 				.s5_type = S5_TYPE };
 	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
 				   .input = b->input };
+	struct hpet_config hc = { .timers = vm->timers, .gsi = &b->gsi, .msi = b->msi, .opaque = &b->gsi };
 	int ret = board_add_rtc(b, cfg, e);
+
+	/* A PIT in the kernel cannot be cut off. */
+	if (!vm_accel_caps(vm)->kernel_pit)
+		hc.legacy = gsi_cut;
+	if (ret == 0)
+		ret = hpet_create(vm, hc, e);
 
 	if (ret == 0)
 		ret = pm_create(vm, pm, &b->pm, e);

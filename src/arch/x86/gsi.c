@@ -2,6 +2,7 @@
 #include "arch/x86/gsi.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 static void gsi_set(void *opaque, int n, bool level)
 {
@@ -22,6 +23,29 @@ struct irq gsi_wire(struct gsi *g, unsigned n)
 {
 	assert(n < GSI_COUNT);
 	return (struct irq){.set = gsi_set, .opaque = g, .n = n};
+}
+
+static void legacy_set(void *opaque, int n, bool level)
+{
+	struct gsi *g = opaque;
+	struct irq wire = gsi_isa(g, (unsigned)n);
+	if (!atomic_load(&g->cut))
+		irq_set(&wire, level);
+}
+
+struct irq gsi_legacy(struct gsi *g, unsigned n)
+{
+	return (struct irq){.set = legacy_set, .opaque = g, .n = (int)n};
+}
+
+void gsi_cut(void *gsi, bool cut)
+{
+	struct gsi *g = gsi;
+	struct irq wire[] = {gsi_isa(g, 0), gsi_isa(g, 8)};
+	if (atomic_exchange(&g->cut, cut) == cut || !cut)
+		return;
+	irq_set(&wire[0], false);
+	irq_set(&wire[1], false);
 }
 
 struct irq gsi_isa(struct gsi *g, unsigned n)

@@ -24,7 +24,7 @@ static struct acpi_config machine(unsigned cpus)
 		.ioapic_base = 0xfec00000, .ioapic_id = 0, .pic = true, .timer_on_pin2 = true, .pm_event = 0x600,
 		.pm_control = 0x604, .pm_timer = 0x608, .gpe0 = 0x620, .gpe0_len = 4, .reset_port = 0x60c,
 		.reset_value = 6, .s5_type = 5, .sci = 9, .serial = {{0x3f8, 4}, {0x2f8, 3}}, .rtc = true,
-		.i8042 = true,
+		.i8042 = true, .hpet_base = 0xfed00000, .hpet_id = 0x8086a201,
 		.pvpanic_port = 0x505, .ecam_base = 0xe0000000, .bus_first = 0, .bus_last = 255,
 		.mem32_base = 0xc0000000, .mem32_size = 0x20000000, .mem64_base = UINT64_C(0x800000000),
 		.mem64_size = UINT64_C(0x400000000), .pci_io = true, .virtio_count = 3,

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HEADER = 36, RSDP_SIZE = 36, FADT_SIZE = 276, FACS_SIZE = 64, TABLES_MAX = 8 };
+enum { HEADER = 36, RSDP_SIZE = 36, FADT_SIZE = 276, FACS_SIZE = 64, TABLES_MAX = 16 };
 enum { CHECKSUM_AT = 9, GAS_IO = 1 };
 
 /* FADT flags and boot architecture flags (ACPI 6.4 tables 5.10 and 5.11). */
@@ -264,6 +264,18 @@ static void mcfg(struct area *ar)
 	listed(ar, at);
 }
 
+static void hpet(struct area *ar)
+{
+	size_t at = begin(ar, "HPET", 1);
+	put32(ar, ar->cfg->hpet_id);
+	aml_bytes(&ar->out, (const uint8_t[]){0, 64, 0, 0}, 4); /* in memory */
+	put64(ar, ar->cfg->hpet_base);
+	aml_byte(&ar->out, 0);
+	put16(ar, 2000); /* least ticks of a period: 20 us */
+	aml_byte(&ar->out, 0);
+	listed(ar, at);
+}
+
 /* Windows: the RTC and the PM timer need no workarounds. */
 static void waet(struct area *ar)
 {
@@ -320,6 +332,8 @@ static int build(struct area *ar, struct err *e)
 	madt(ar);
 	if (c->ecam_base)
 		mcfg(ar);
+	if (c->hpet_base)
+		hpet(ar);
 	waet(ar);
 	ar->rsdt = root(ar, "RSDT", false);
 	ar->xsdt = root(ar, "XSDT", true);

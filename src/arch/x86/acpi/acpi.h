@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ACPI tables of a machine: RSDP, XSDT, RSDT, FADT, FACS, DSDT, MADT, and MCFG and WAET where they apply. Every
+ * ACPI tables of a machine: RSDP, XSDT, RSDT, FADT, FACS, DSDT, MADT, and MCFG, HPET and WAET where they
+ * apply. Every
  * address and interrupt comes from the board; nothing is assumed here.
  */
 #ifndef PANAL_ARCH_X86_ACPI_ACPI_H
@@ -46,6 +47,8 @@ struct acpi_config {
 	bool i8042;    /* at 0x60, 0x64 with interrupt 1 */
 	bool mouse;    /* on the i8042, with interrupt 12 */
 	bool vga;
+	uint32_t hpet_base; /* 0: none */
+	uint32_t hpet_id;
 	uint16_t pvpanic_port;
 
 	/* PCI Express host bridge; ecam_base 0: no PCI */

@@ -158,6 +158,14 @@ static void legacy(struct aml *a, const struct acpi_config *cfg)
 		aml_resources_end(a);
 		aml_end(a);
 	}
+	if (cfg->hpet_base) {
+		aml_device(a, "HPET");
+		aml_name_eisa_id(a, "_HID", "PNP0103");
+		aml_resources(a, "_CRS");
+		aml_res_memory32(a, cfg->hpet_base, 0x400);
+		aml_resources_end(a);
+		aml_end(a);
+	}
 	if (cfg->i8042) {
 		aml_device(a, "KBD");
 		aml_name_eisa_id(a, "_HID", "PNP0303");
