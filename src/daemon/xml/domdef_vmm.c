@@ -247,26 +247,32 @@ static void make_firmware(struct making *m, const struct domdef_os *os)
 		    (unsigned long long)(os->bootmenu_timeout.v + 999) / 1000 : 3);
 }
 
-/* Firmware boots the first disk that it finds, in the order of their slots. */
-static void check_boot_order(struct making *m)
+enum { BOOT_PART = 24 };
+
+/* A device's own <boot order='N'>. */
+static const char *boot_part(const struct making *m, const struct domdev *dev, char out[BOOT_PART])
 {
-	const struct domdef *d = m->d;
-	const struct domdef_disk *first = NULL;
+	out[0] = 0;
+	if (dev->boot.set && dev->boot.v <= UINT16_MAX && !boots_kernel(m->d))
+		snprintf(out, BOOT_PART, ",bootindex=%u", (unsigned)dev->boot.v);
+	return out;
+}
 
-	for (unsigned n = 0; n < d->os.boot.n; n++)
-		if (same(d->os.boot.v[n]->dev, "network"))
-			note(m, "boot: from the network is not possible");
-	for (unsigned n = 0; n < d->disks.n; n++) {
-		const struct domdef_disk *k = d->disks.v[n];
+/* <boot dev='...'/>. "hd" alone is what the firmware does anyway. */
+static void make_boot_order(struct making *m)
+{
+	static const char *const names[][2] = { { "hd", "disk" }, { "cdrom", "cdrom" }, { "network", "net" } };
+	const struct domdef_os *os = &m->d->os;
+	char text[64] = "";
+	size_t len = 0;
 
-		if (k->dev.boot.set && k->source.file && (!first || k->dev.boot.v < first->dev.boot.v))
-			first = k;
-	}
-	for (unsigned n = 0; first && n < d->disks.n; n++)
-		if (d->disks.v[n] != first && d->disks.v[n]->bus == DOM_BUS_VIRTIO &&
-		    d->disks.v[n]->dev.address.slot.v < first->dev.address.slot.v)
-			return note(m, "boot: the firmware tries disks by their PCI slots, so %s before %s",
-			            d->disks.v[n]->target, first->target);
+	for (unsigned n = 0; n < os->boot.n; n++)
+		for (size_t k = 0; k < COUNT_OF(names); k++)
+			if (same(os->boot.v[n]->dev, names[k][0]) && len + 8 < sizeof(text))
+				len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
+				                        names[k][1]);
+	if (len && strcmp(text, "disk"))
+		arg(m, "--boot-order=%s", text);
 }
 
 static void make_boot(struct making *m)
@@ -287,7 +293,7 @@ static void make_boot(struct making *m)
 		arg(m, "--board=%s", machine->board);
 		arg(m, "--uuid=%s", uuid);
 		make_firmware(m, os);
-		check_boot_order(m);
+		make_boot_order(m);
 		note(m, "machine %s: %s", os->machine, machine->note);
 	}
 	if (os->acpi.n)
@@ -473,7 +479,7 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	bool cache = k->cache && strcmp(k->cache, "default");
 	const char *port = k->bus == DOM_BUS_USB ? usb_port(&k->dev) : "";
 	const char *bus = k->bus == DOM_BUS_SATA ? ",bus=sata" : k->bus == DOM_BUS_USB ? ",bus=usb" : "";
-	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8];
+	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 
 	if (k->device != DOM_DISK_DISK && !path) {
 		if (k->device == DOM_DISK_CDROM && on_sata(m, k))
@@ -489,10 +495,10 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	if (!text)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s", text, k->format,
+		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s%s", text, k->format,
 		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", bus,
 		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "",
-		    cache ? k->cache : "", *port ? ",port=" : "", port, part);
+		    cache ? k->cache : "", *port ? ",port=" : "", port, part, boot_part(m, &k->dev, boot));
 	free(text);
 	if (k->bus == DOM_BUS_VIRTIO)
 		at_place(m, &k->dev);
@@ -566,13 +572,13 @@ static const char *model_text(const struct domdef_interface *i)
 
 static void make_user_net(struct making *m, const struct domdef_interface *i)
 {
-	char part[DOMDEF_ID_MAX + 8];
+	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 	struct buf forwards;
 
 	buf_init(&forwards, 64 << 10);
 	if (m->ret == 0)
 		m->ret = domdef_forwards(i, &forwards, m->e);
-	arg(m, "--net=user,mac=%s%s%s%.*s", i->mac, model_text(i), nic_part(m, i, part),
+	arg(m, "--net=user,mac=%s%s%s%s%.*s", i->mac, model_text(i), boot_part(m, &i->dev, boot), nic_part(m, i, part),
 	    (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
 	buf_free(&forwards);
 }
@@ -580,7 +586,7 @@ static void make_user_net(struct making *m, const struct domdef_interface *i)
 static void make_interface(struct making *m, const struct domdef_interface *i)
 {
 	const char *tap = NULL;
-	char part[DOMDEF_ID_MAX + 8];
+	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 
 	if (!card_possible(i))
 		return refuse(m, "network card model '%s' (%s) is not possible; "
@@ -595,7 +601,8 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 			return refuse(
 				m, "this type of network interface (%s) is not possible; network, bridge and user are",
 				i->mac);
-		arg(m, "--net=tap=%s,mac=%s%s%s", tap, i->mac, model_text(i), nic_part(m, i, part));
+		arg(m, "--net=tap=%s,mac=%s%s%s%s", tap, i->mac, model_text(i), boot_part(m, &i->dev, boot),
+		    nic_part(m, i, part));
 	}
 	if (i->filterref.n || i->vlan.n || i->virtualport.n)
 		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);

@@ -369,6 +369,30 @@ static char *arguments(const char *xml, struct domdef_args *args)
 	return all;
 }
 
+static void cards_and_boot_order_reach_the_machine(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments("<domain type='kvm'><name>m</name><memory>65536</memory><os>"
+			      "<type machine='q35'>hvm</type><boot dev='network'/><boot dev='hd'/></os><devices>"
+			      "<interface type='user'><mac address='52:54:00:00:00:01'/><model type='e1000'/>"
+			      "</interface><interface type='user'><mac address='52:54:00:00:00:02'/>"
+			      "<model type='rtl8139'/></interface>"
+			      "</devices></domain>", &args);
+
+	assert_non_null(strstr(all, "--boot-order=net,disk "));
+	assert_non_null(strstr(all, "mac=52:54:00:00:00:01,model=e1000"));
+	assert_non_null(strstr(all, "mac=52:54:00:00:00:02,model=rtl8139"));
+	free(all);
+	domdef_args_free(&args);
+	all = arguments("<domain type='kvm'><name>m</name><memory>65536</memory><os><type machine='q35'>hvm</type></os>"
+			"<devices><interface type='user'><mac address='52:54:00:00:00:01'/><boot order='2'/>"
+			"</interface></devices></domain>", &args);
+	assert_non_null(strstr(all, ",bootindex=2"));
+	assert_null(strstr(all, "--boot-order"));
+	free(all);
+	domdef_args_free(&args);
+}
+
 static void firmware_boots_without_a_kernel(void **state)
 {
 	struct domdef_args args;
@@ -508,6 +532,7 @@ static void impossible_machines_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cards_and_boot_order_reach_the_machine),
 		cmocka_unit_test(samples_survive_the_loop),
 		cmocka_unit_test(unknown_parts_are_kept),
 		cmocka_unit_test(validation_names_the_unknown),
