@@ -117,6 +117,32 @@ def nvme(cpus=1):
     return test
 
 
+def ide(cpus=1):
+    """A disk and a CD on each channel of the IDE controller under Linux's driver."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            iso = rescue(d, "amd64", modules(d, "amd64", "ata_piix", "sd_mod", "sr_mod", "ext4"))
+            first, second = os.path.join(d, "first.raw"), os.path.join(d, "second.raw")
+            pattern(first, 64 * MIB)
+            pattern(second, 40 * MIB)
+            with pc("--disk", first + ",bus=ide", "--disk", iso + ",bus=ide,cdrom", "--disk", second + ",bus=ide", "--disk", "none,bus=ide,cdrom",
+                    "--cpus", str(cpus)) as m:
+                shell(m)
+                disks = load(m, 4)
+                check({"sda", "sdb", "sr0", "sr1"} <= set(disks), f"not all drives were found: {disks}")
+                log, _ = m.run("dmesg | grep -i ata", 60)
+                check("PATA max MWDMA2" in log and "PANAL DVD-ROM" in log, "the drives are not what they should be:\n" + log)
+                raw_disk(m, "/dev/sda", first, discard=False)
+                file_system(m, "/dev/sdb")
+                with open(iso, "rb") as f:
+                    out, status = m.run("sha256sum < /dev/sr0", 120)
+                    check(status == 0 and sha(f.read()) in out, "the CD reads otherwise than its image:\n" + out)
+                no_trouble(m)
+                power_off(m)
+            fsck(second)
+    return test
+
+
 def boots(firmware, *args):
     """Firmware, GRUB and Debian's kernel from the one disk that there is."""
     def test():
@@ -128,8 +154,11 @@ def boots(firmware, *args):
     return test
 
 
-SHORT = [("nvme", nvme())]
+SHORT = [("nvme", nvme()), ("ide", ide())]
 LONG = [
+    ("ide 2 cpus", ide(2)),
+    ("ide boot disk", boots("bios", "--disk", "ISO,bus=ide,readonly")),
+    ("ide boot cd", boots("bios", "--disk", "ISO,bus=ide,cdrom")),
     ("nvme 2 cpus", nvme(2)),
     ("nvme boot bios", boots("bios", "--disk", "ISO,bus=nvme,readonly")),
     ("nvme boot uefi", boots("uefi", "--disk", "ISO,bus=nvme,readonly")),

@@ -25,6 +25,7 @@
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/ide.h"
 #include "devices/storage/nvme.h"
 #include "devices/virtio/gpu.h"
 
@@ -235,6 +236,14 @@ static void describe_pci(struct board *b, uint64_t ecam, unsigned buses)
 			                                                        (uint8_t)(pin + 1)));
 }
 
+static bool has_drive_on(const struct board_config *cfg, enum board_bus bus)
+{
+	for (unsigned n = 0; n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == bus)
+			return true;
+	return false;
+}
+
 static void describe(struct board *b, const struct board_config *cfg)
 {
 	b->acpi = (struct acpi_config){
@@ -258,6 +267,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.rtc = true,
 		.i8042 = true,
 		.mouse = true,
+		.ide = has_drive_on(cfg, BOARD_IDE),
 		.vga = cfg->video == BOARD_VIDEO_STD,
 		.hpet_base = HPET_BASE,
 		.hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit),
@@ -397,6 +407,38 @@ static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e
 	return ret;
 }
 
+enum { IDE_FUNCTION = 1, IRQ_IDE = 14 };
+
+static int add_ide(struct board_pc *pc, struct board_config *cfg, struct err *e)
+{
+	struct board *b = &pc->board;
+	struct ide_config ic = { .bus = b->virtio.bus, .slot = LPC_SLOT, .function = IDE_FUNCTION,
+				 .irq = { gsi_isa(&b->gsi, IRQ_IDE), gsi_isa(&b->gsi, IRQ_IDE + 1) } };
+	unsigned used = 0;
+	int ret;
+
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		unsigned channel = used / IDE_DRIVES, drive = used % IDE_DRIVES;
+
+		if (cfg->disk_bus[n] != BOARD_IDE)
+			continue;
+		if (used++ == IDE_CHANNELS * IDE_DRIVES)
+			return err_set(e, -ENOSPC, "more than %d IDE drives; put some on another bus",
+				       IDE_CHANNELS * IDE_DRIVES);
+		ic.drive[channel][drive].present = true;
+		ic.drive[channel][drive].cdrom = cfg->disk_cdrom[n];
+		ic.drive[channel][drive].cd = &cfg->disk_cd[n];
+		ic.drive[channel][drive].blk = cfg->disk[n];
+		boot_order_add(&b->virtio.order, cfg->disk_boot[n], "/pci@i0cf8/ide@%x,%x/drive@%x/disk@%x", LPC_SLOT,
+			       IDE_FUNCTION, channel, drive);
+	}
+	ret = used ? ide_create(b->vm, &ic, e) : 0;
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_IDE)
+			cfg->disk[n] = NULL;
+	return ret;
+}
+
 /* A controller a disk, in the slots that virtio devices left. */
 static int add_nvme(struct board_pc *pc, struct board_config *cfg, struct err *e)
 {
@@ -514,6 +556,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	ret = board_virtio_add(&b->virtio, cfg, e);
 	if (ret == 0)
 		ret = add_sata(pc, cfg, e);
+	if (ret == 0)
+		ret = add_ide(pc, cfg, e);
 	if (ret == 0)
 		ret = add_nvme(pc, cfg, e);
 	if (ret == 0)

@@ -57,6 +57,7 @@ struct acpi_config {
 	uint32_t mem32_base, mem32_size;
 	uint32_t mem32_more_base, mem32_more_size; /* a second window; size 0: none */
 	uint64_t mem64_base, mem64_size; /* size 0: none */
+	bool ide;                        /* PCI also answers at the two IDE channels' ports */
 	bool pci_io;                     /* I/O ports 0xd00-0xffff go to PCI, 0xcf8-0xcff is its configuration */
 	uint8_t pci_gsi[ACPI_PCI_SLOTS][ACPI_PCI_PINS]; /* INTA-INTD of each slot of the root bus; level, active high */
 

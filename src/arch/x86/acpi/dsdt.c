@@ -77,6 +77,12 @@ static void pci_windows(struct aml *a, const struct acpi_config *cfg)
 		aml_res_io(a, 0xcf8, 8);
 		aml_res_io_window(a, 0x0d00, 0xffff);
 	}
+	if (cfg->ide) {
+		aml_res_io_window(a, 0x0170, 0x0177);
+		aml_res_io_window(a, 0x01f0, 0x01f7);
+		aml_res_io_window(a, 0x0374, 0x0377); /* Linux takes no window of one port */
+		aml_res_io_window(a, 0x03f4, 0x03f7);
+	}
 	if (cfg->vga) {
 		aml_res_io_window(a, 0x03b0, 0x03df);
 		aml_res_memory32_window(a, 0xa0000, 0x20000);
