@@ -290,6 +290,13 @@ void xcopy(struct xgen *g, unsigned n)
 		g->fip = in->rip;
 }
 
+void xcopy_again(struct xgen *g, unsigned n)
+{
+	struct copy k = { .in_cpu = REG_NONE };
+	memcpy(k.host, xframe_host, sizeof(k.host));
+	encode(g, &g->in[n], &k);
+}
+
 /* ---- division ---- */
 /* Divides by R15 where the quotient certainly fits; else the interpreter finds out. */
 void xcopy_div(struct xgen *g, unsigned n)

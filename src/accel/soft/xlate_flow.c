@@ -248,6 +248,10 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
 	if (k->from)
 		x_here(g->t, k->from);
+	if (k->recipe) {
+		xcopy_again(g, k->recipe - 1);
+		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
+	}
 	g->fip = k->fip;
 	xgen_fip(g);
 	switch (k->kind) {

@@ -14,7 +14,8 @@ struct xcold *xgen_cold(struct xgen *g, enum xcold_kind kind, uint8_t *from, uns
 		g->cold_count = 0;
 	}
 	struct xcold *k = &g->cold[g->cold_count++];
-	*k = (struct xcold){ .kind = kind, .from = from, .n = n, .fip = g->fip, .flags = g->flags, .counted = g->counted };
+	*k = (struct xcold){ .kind = kind, .from = from, .n = n, .fip = g->fip, .flags = g->flags, .recipe = g->recipe,
+			     .counted = g->counted };
 	return k;
 }
 
@@ -34,6 +35,10 @@ void xgen_flags_load(struct xgen *g)
 
 void xgen_flags_lose(struct xgen *g)
 {
+	if (g->flags == XFORM_HOST && xrecipe_serves(g)) {
+		g->flags = XFORM_NONE;
+		g->recipe = g->writer + 1;
+	}
 	if (g->flags == XFORM_HOST)
 		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
 	if (g->flags != XFORM_NONE)
@@ -53,8 +58,11 @@ void xgen_flags_before(struct xgen *g, const struct xinsn *in)
 
 void xgen_flags_after(struct xgen *g, const struct xinsn *in)
 {
-	if (in->flags != XF_NONE && in->flags != XF_READ)
-		g->flags = XFORM_HOST;
+	if (in->flags == XF_NONE || in->flags == XF_READ)
+		return;
+	g->flags = XFORM_HOST;
+	g->writer = (unsigned)(in - g->in);
+	g->recipe = 0;
 }
 
 void xgen_count(struct xgen *g)
@@ -241,6 +249,7 @@ static void gen_helper(struct xgen *g, unsigned n)
 static void gen_insn(struct xgen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
+	g->now = n;
 	if (!sp_waits(g, in))
 		sp_settle(g);
 	for (unsigned part = 1; part < g->xb->parts; part++)
@@ -395,6 +404,7 @@ static void gen_version(struct xgen *g, bool stack)
 	for (unsigned n = 0; n < g->count; n++)
 		gen_insn(g, n);
 	sp_settle(g);
+	g->now = g->count;
 	gen_end(g);
 }
 
@@ -629,6 +639,9 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->count = g->cold_count = g->vectors = 0;
 	g->counted = g->failed = g->stack = false;
 	g->r15 = XR15_NONE;
+	g->now = 0;
+	g->writer = XINSNS;
+	g->recipe = 0;
 	g->sp = 0;
 	g->x87 = false;
 	g->fip = 0;

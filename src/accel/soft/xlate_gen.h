@@ -46,6 +46,7 @@ struct xcold {
 	uint64_t fip;         /* of x87, not stored yet; 0: none */
 	uint64_t lin;
 	unsigned flags;
+	unsigned recipe;
 	bool counted;
 };
 
@@ -72,6 +73,9 @@ struct xgen {
 	struct xinsn in[XINSNS];
 	unsigned count;
 	unsigned flags;       /* enum xform bits: where the flags are now */
+	unsigned now;         /* the instruction under way */
+	unsigned writer;      /* the one that wrote the flags last; XINSNS: none in this block */
+	unsigned recipe;      /* number + 1 of a comparison that makes them again, when they are in no place */
 	bool counted;         /* the block's instructions are added up already */
 	bool stack;           /* this version's stack accesses are checked */
 	int32_t sp;           /* to be added to RSP */
@@ -136,6 +140,10 @@ void xmem_group(struct xgen *g, unsigned n, const struct xgroup *p);
 /* Where p->low is when instruction n, the first, runs. */
 struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xgroup *p);
 
+/* ---- xlate_recipe.c ---- */
+/* Need the flags, which are in the host's and about to be lost, not be saved, since g->writer makes them again? */
+bool xrecipe_serves(const struct xgen *g);
+
 /* ---- xlate_near.c ---- */
 /* Fills in loop and far. */
 void xnear_scan(struct xgen *g);
@@ -149,6 +157,8 @@ bool xgroup_operand(struct xgen *g, unsigned n, struct xaddr *a);
 
 /* ---- xlate_copy.c ---- */
 void xcopy(struct xgen *g, unsigned n); /* XK_COPY and XK_VEC */
+/* Instruction n, which names registers of the host's alone, once more. */
+void xcopy_again(struct xgen *g, unsigned n);
 void xcopy_div(struct xgen *g, unsigned n);
 
 /* ---- xlate_flow.c ---- */
