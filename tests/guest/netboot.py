@@ -83,7 +83,7 @@ def web(model, firmware="bios"):
 
 
 SHORT = [("tftp e1000", tftp("e1000"))]
-LONG = [("http virtio", web("virtio")), ("tftp rtl8139", tftp("rtl8139")), ("tftp e1000e", tftp("e1000e")), ("tftp virtio", tftp("virtio")), ("http e1000", web("e1000"))]
+LONG = [("tftp uefi", tftp("e1000", "uefi")), ("http virtio", web("virtio")), ("tftp rtl8139", tftp("rtl8139")), ("tftp e1000e", tftp("e1000e")), ("tftp virtio", tftp("virtio")), ("http e1000", web("e1000"))]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]

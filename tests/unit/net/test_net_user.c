@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "core/loop.h"
 #include "net/net.h"
+#include "sandbox/sandbox.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -12,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { ETH = 14, IP = 20, UDP = 8, TCP = 20, WAIT_MS = 5000, GUEST_PORT = 1234 };
+enum { ETH = 14, IP = 20, UDP = 8, TCP = 20, WAIT_MS = 5000, GUEST_PORT = 1234, TFTP_PORT = 69 };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, TCP_SYN = 2 };
 static const uint8_t guest_mac[6] = { 0x52, 0x54, 0, 1, 2, 3 }, guest_ip[4] = { 10, 0, 2, 15 };
 static const uint8_t host_ip[4] = { 10, 0, 2, 2 };
@@ -186,6 +188,16 @@ static void test_confined(void **state)
 	down(&r);
 }
 
+static void put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(path, 0644), 0);
+}
+
 static void test_udp(void **state)
 {
 	struct net_rig r = { 0 };
@@ -210,6 +222,54 @@ static void test_udp(void **state)
 	assert_memory_equal(r.frame + ETH + IP + UDP, "pong!", 5);
 	down(&r);
 	close(fd);
+}
+
+/* Asks for a file by TFTP; the operation of the answer: 3 data, 5 error. */
+static unsigned tftp(struct net_rig *r, const char *name)
+{
+	uint8_t f[128] = { 0 }, *data = f + ETH + IP + UDP;
+	size_t len = 2 + strlen(name) + 1 + sizeof("octet");
+
+	r->len = 0;
+	store_be16(f + ETH + IP, GUEST_PORT);
+	store_be16(f + ETH + IP + 2, TFTP_PORT);
+	store_be16(f + ETH + IP + 4, (uint16_t)(UDP + len));
+	data[1] = 1;
+	strcpy((char *)data + 2, name);
+	strcpy((char *)data + 2 + strlen(name) + 1, "octet");
+	send_ip(r, f, PROTOCOL_UDP, UDP + len, 6);
+	await_packet(r, PROTOCOL_UDP);
+	return r->frame[ETH + IP + UDP + 1];
+}
+
+/* The guest reads the folder's files and nothing beside it, by no way. */
+static void test_tftp(void **state)
+{
+	char dir[] = "/tmp/panal-tftp-XXXXXX", inside[64], outside[64], link[64], spec[96];
+	struct net_rig r = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0755), 0);
+	snprintf(inside, sizeof(inside), "%s/a", dir);
+	snprintf(link, sizeof(link), "%s/link", dir);
+	snprintf(outside, sizeof(outside), "%s.out", dir);
+	put_file(inside, "hello");
+	put_file(outside, "secret");
+	assert_int_equal(symlink(outside, link), 0);
+	snprintf(spec, sizeof(spec), "user,tftp=%s,bootfile=a", dir);
+	up(&r, *state, spec);
+	assert_int_equal(tftp(&r, "a"), 3);
+	assert_int_equal(r.len, ETH + IP + UDP + 4 + 5);
+	assert_memory_equal(r.frame + ETH + IP + UDP + 4, "hello", 5);
+	assert_int_equal(tftp(&r, "b"), 5);
+	assert_int_equal(tftp(&r, "../etc/passwd"), 5);
+	if (sandbox_landlock_abi())
+		assert_int_equal(tftp(&r, "link"), 5);
+	down(&r);
+	unlink(inside);
+	unlink(outside);
+	unlink(link);
+	rmdir(dir);
 }
 
 static void test_connect(void **state)
@@ -264,6 +324,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(test_confined, folder),
 		cmocka_unit_test_prestate(test_udp, folder),
+		cmocka_unit_test_prestate(test_tftp, folder),
 		cmocka_unit_test_prestate(test_connect, folder),
 		cmocka_unit_test_prestate(test_forward, folder),
 	};
