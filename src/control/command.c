@@ -22,6 +22,7 @@ const struct command commands[] = {
 	{ "blockdev-change-medium", cmd_blockdev_change_medium },
 	{ "eject", cmd_eject },
 	{ "set_link", cmd_set_link },
+	{ "query-channels", cmd_query_channels },
 	{ "query-nics", cmd_query_nics },
 	{"balloon", cmd_balloon},
 	{"query-balloon", cmd_query_balloon},

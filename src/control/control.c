@@ -327,6 +327,11 @@ void control_event_tray(struct control *c, const char *id, bool open)
 	broadcast(c, "DEVICE_TRAY_MOVED", json_pack("{s:s, s:s, s:b}", "device", id, "id", id, "tray-open", (int)open));
 }
 
+void control_event_channel(struct control *c, const char *name, bool open)
+{
+	broadcast(c, "VSERPORT_CHANGE", json_pack("{s:s, s:b}", "id", name, "open", (int)open));
+}
+
 static const char *const reasons[VM_REQUEST_COUNT] = {
 	[VM_REQUEST_POWEROFF] = "guest-shutdown",
 	[VM_REQUEST_RESET] = "guest-reset",

@@ -41,6 +41,11 @@ struct control_nic {
 	const uint8_t *mac;
 };
 
+struct control_channel {
+	const char *name;
+	bool open; /* a program of the guest has it open */
+};
+
 /* What is to be in a CD-ROM drive. */
 struct control_medium {
 	const char *id;   /* of the drive */
@@ -61,6 +66,7 @@ struct control_target {
 	bool (*balloon_get)(void *opaque, uint64_t *bytes);
 	/* The n-th; false: there are fewer. NULL: there are none. */
 	bool (*disk)(void *opaque, unsigned n, struct control_disk *out);
+	bool (*channel)(void *opaque, unsigned n, struct control_channel *out);
 	bool (*nic)(void *opaque, unsigned n, struct control_nic *out);
 	/* -EBUSY: the guest has locked the tray. NULL: not possible. */
 	int (*change_medium)(void *opaque, const struct control_medium *want, struct err *e);
@@ -78,6 +84,8 @@ void control_destroy(struct control *c);
 void control_event(struct control *c, enum vm_event ev, enum vm_request why);
 /* The tray of a CD-ROM drive: DEVICE_TRAY_MOVED. */
 void control_event_tray(struct control *c, const char *id, bool open);
+/* A program of the guest opened a channel or closed it: VSERPORT_CHANGE. */
+void control_event_channel(struct control *c, const char *name, bool open);
 /* The POWERDOWN event of system_powerdown. */
 void control_event_named(struct control *c, const char *name);
 

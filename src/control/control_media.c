@@ -178,3 +178,14 @@ json_t *cmd_set_link(struct command_call *call, struct err *e)
 	err_set(e, -ENODEV, "there is no network card '%.60s' with a cable; query-nics lists them", name);
 	return NULL;
 }
+
+/* One object a channel: its name, and whether a program of the guest has it open. */
+json_t *cmd_query_channels(struct command_call *call, struct err *e)
+{
+	json_t *list = json_array();
+	struct control_channel c;
+
+	for (unsigned n = 0; call->target->channel && call->target->channel(call->target->opaque, n, &c); n++)
+		json_array_append_new(list, json_pack("{s:s, s:b}", "id", c.name, "open", (int)c.open));
+	return list;
+}

@@ -81,6 +81,7 @@ json_t *cmd_block_resize(struct command_call *call, struct err *e);
 json_t *cmd_blockdev_change_medium(struct command_call *call, struct err *e);
 json_t *cmd_eject(struct command_call *call, struct err *e);
 json_t *cmd_set_link(struct command_call *call, struct err *e);
+json_t *cmd_query_channels(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);

@@ -33,7 +33,7 @@
 
 /* EXIT_REBOOT is even, as no status of the debug port is. */
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_REBOOT = 4, EXIT_SIGNAL = 128 };
-enum { SOCKETS_MAX = 6 };
+enum { SOCKETS_FIXED = 6, SOCKETS_MAX = SOCKETS_FIXED + BOARD_CHANNEL_MAX };
 
 struct vmm {
 	struct options opt;
@@ -95,6 +95,11 @@ static bool disk_at(void *opaque, unsigned n, struct control_disk *out)
 static bool nic_at(void *opaque, unsigned n, struct control_nic *out)
 {
 	return media_nic_at(&((struct vmm *)opaque)->media, n, out);
+}
+
+static bool channel_of(void *opaque, unsigned n, struct control_channel *out)
+{
+	return channel_at(&((struct vmm *)opaque)->opt.channels, n, out);
 }
 
 static int change_medium(void *opaque, const struct control_medium *want, struct err *e)
@@ -205,6 +210,9 @@ static int open_chardevs(struct vmm *m, struct err *e)
 		if (ret < 0)
 			return err_wrap(e, "--console");
 	}
+	ret = channels_open(&m->opt.channels, &m->board_config, m->loop, &m->control, e);
+	if (ret < 0)
+		return ret;
 	if (m->opt.firmware_log) {
 		ret = chardev_open(&m->firmware_log, m->opt.firmware_log, m->loop, e);
 		if (ret < 0)
@@ -305,6 +313,7 @@ static int open_control(struct vmm *m, struct err *e)
 		.balloon_get = balloon_get,
 		.disk = disk_at,
 		.nic = nic_at,
+		.channel = channel_of,
 		.change_medium = change_medium,
 		.opaque = m,
 	};
@@ -328,14 +337,16 @@ static const char *socket_path(const char *spec)
 /* The sockets that this process made and removes at its end. */
 static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
 {
-	const char *const all[SOCKETS_MAX] = {control_path(o->control), o->vsock, socket_path(o->serial),
+	const char *const all[SOCKETS_FIXED] = {control_path(o->control), o->vsock, socket_path(o->serial),
 					      socket_path(o->console), socket_path(o->gdb),
 					      socket_path(o->firmware_log)};
 	unsigned count = 0;
 
-	for (unsigned n = 0; n < SOCKETS_MAX; n++)
+	for (unsigned n = 0; n < SOCKETS_FIXED; n++)
 		if (all[n])
 			list[count++] = all[n];
+	for (unsigned n = 0; n < o->channels.count; n++)
+		list[count++] = o->channels.item[n].path;
 	list[count] = NULL;
 	return count;
 }
@@ -396,6 +407,8 @@ static void close_back_ends(struct board_config *bc)
 		blk_close(bc->disk[n]);
 	for (unsigned n = 0; n < bc->net_count; n++)
 		net_close(bc->net[n]);
+	for (unsigned n = 0; n < bc->channel_count; n++)
+		chardev_close(bc->channel[n]);
 	chardev_close(bc->console);
 }
 

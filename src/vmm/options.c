@@ -294,6 +294,11 @@ static int add_input(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static int add_channel(struct options *o, const char *value, struct err *e)
+{
+	return channel_add(&o->channels, value, e);
+}
+
 static int add_usb(struct options *o, const char *value, struct err *e)
 {
 	return usb_add(&o->usb, value, e);
@@ -349,8 +354,10 @@ static const struct option table[] = {
 	  .help = "PCI Express root ports of a pc, a hot-plug slot each (0)" },
 	{ "--pci-bridges", "N", .set = set_bridges, .help = "a chain of PCI bridges behind the last root port (0)" },
 	{ "--pci-slots", "N|portN|bridgeN.SLOT,...", .set = set_slots,
-	  .help = "PCI slots of disks, cards, console, rng, balloon, vsock, input, in this order (from 1 on)" },
+	  .help = "PCI slots of disks, cards, console, channels, rng, balloon, vsock, input, in order (from 1)" },
 	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
+	{ "--channel", "name=NAME,socket=PATH", .set = add_channel,
+	  .help = "a virtio-serial port and the unix socket that it leads to; may be repeated" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
 	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = "the guest's vsock address (3)" },
 	{ "--vsock", "PATH", TEXT(vsock), .help = "vsock device; PATH is the host's unix socket" },

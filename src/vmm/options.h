@@ -6,6 +6,7 @@
 #include "arch/x86/board.h"
 #include "base/err.h"
 #include "cpu/fit.h"
+#include "vmm/channel.h"
 #include "vmm/usb.h"
 
 struct options {
@@ -21,6 +22,7 @@ struct options {
 	unsigned disk_count;
 	const char *net[BOARD_NET_MAX];
 	unsigned net_count;
+	struct channels channels;
 	const char *vsock;
 	uint32_t vsock_cid; /* 0: the default, 3 */
 	enum board_transport transport;

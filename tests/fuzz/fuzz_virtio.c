@@ -13,6 +13,7 @@
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/serial.h"
 #include "devices/virtio/vsock.h"
 #include "display/display.h"
 #include "display/input.h"
@@ -83,6 +84,15 @@ static ATTR_UNUSED unsigned make_console(struct fuzz *f)
 	must(chardev_open(&cfg.chardev, "none", f->d.rig.loop, NULL) == 0);
 	must(virtio_console_create(f->d.rig.vm, &cfg, NULL, NULL) == 0);
 	return 2;
+}
+
+static ATTR_UNUSED unsigned make_serial(struct fuzz *f)
+{
+	struct virtio_serial_config cfg = {.place = place(f), .count = 2, .port = {{.name = "a"}, {.name = "b"}}};
+	must(chardev_open(&cfg.port[0].chardev, "none", f->d.rig.loop, NULL) == 0);
+	must(chardev_open(&cfg.port[1].chardev, "none", f->d.rig.loop, NULL) == 0);
+	must(virtio_serial_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 8;
 }
 
 static ATTR_UNUSED unsigned make_net(struct fuzz *f)

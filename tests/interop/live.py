@@ -176,7 +176,67 @@ def cable():
         g.run("sleep 1; echo carrier-$(cat $c/carrier)", "carrier-1")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (counters, resizing, media, cable)]
+AGENT = r"""#!/bin/sh
+exec 3<>/dev/vport$(ls /sys/class/virtio-ports | sed -n 's/^vport//p' | head -1)
+while read -r line <&3; do
+	id=$(echo "$line" | sed -n 's/.*"id": *\([0-9]*\).*/\1/p')
+	case $line in
+	*guest-sync*) echo "{\"return\": $id}" >&3;;
+	*get-host-name*) echo '{"return": {"host-name": "scripted"}}' >&3;;
+	*'get-time"'*) echo '{"return": 1700000000123456789}' >&3;;
+	*fsfreeze-freeze*) echo '{"return": 2}' >&3;;
+	*fsfreeze-thaw*) echo '{"error": {"class": "GenericError", "desc": "nothing is frozen"}}' >&3;;
+	*get-osinfo*) echo '{"return": {"id": "debian", "name": "Debian GNU/Linux"}}' >&3;;
+	*get-interfaces*) echo '{"return": [{"name": "eth0", "hardware-address": "52:54:00:00:00:77", "ip-addresses": [{"ip-address-type": "ipv4", "ip-address": "10.0.2.15", "prefix": 24}]}]}' >&3;;
+	*guest-get-vcpus*) echo '{"return": [{"logical-id": 0, "online": true, "can-offline": false}]}' >&3;;
+	*set-user-password*) echo "$line" > /tmp/said; echo '{"return": {}}' >&3;;
+	*guest-shutdown*) poweroff -f;;
+	*guest-fstrim*) ;;
+	*) echo '{"error": {"class": "CommandNotFound", "desc": "not found"}}' >&3;;
+	esac
+done
+"""
+CHANNEL = ("<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+           "<channel type='unix'><target type='virtio' name='org.example.talk'/></channel>")
+
+
+def agent():
+    with Panald() as p:
+        g = Guest(p, devices=CHANNEL, append="quiet")
+        heard = []
+        g.connection.domainEventRegisterAny(g.domain, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+                                            lambda *a: heard.append(a[2]), None)
+        refused("not connected", g.domain.hostname, libvirt.VIR_DOMAIN_GET_HOSTNAME_AGENT)
+        g.run("cat > /tmp/agent <<'END'\n" + AGENT + "END\ntrue")
+        g.run("sh /tmp/agent & sleep 1")
+        wait_for("agent event", lambda: heard == [1], 20)
+        expect("state='connected'" in g.domain.XMLDesc(), "the channel's state")
+        expect_equal(g.domain.hostname(libvirt.VIR_DOMAIN_GET_HOSTNAME_AGENT), "scripted", "hostname")
+        expect_equal(g.domain.getTime(), {"seconds": 1700000000, "nseconds": 123456789}, "time")
+        expect_equal(g.domain.fsFreeze(), 2, "frozen")
+        refused("nothing is frozen", g.domain.fsThaw)
+        info = g.domain.guestInfo(0, 0)
+        expect(info["os.id"] == "debian" and info["hostname"] == "scripted" and "timezone.name" not in info, info)
+        expect("10.0.2.15/24" in p.virsh("domifaddr", "live", "--source", "agent"), "addresses")
+        expect_equal(g.domain.guestVcpus()["online"], "0", "vCPUs")
+        g.domain.setUserPassword("root", "secret")
+        g.run("cat /tmp/said", "c2VjcmV0")
+        p.virsh("guest-agent-timeout", "live", "--timeout", "1")
+        refused("not responding", g.domain.fSTrim, None, 0)  # to which it says nothing
+        p.restart()
+        p.virsh("domtime", "live")
+        g = None
+        connection = libvirt.open(p.uri())
+        domain = connection.lookupByName("live")
+        stream = connection.newStream(0)
+        domain.openChannel("org.example.talk", stream, 0)
+        stream.send(b"hello\n")
+        stream.abort()
+        p.virsh("shutdown", "live", "--mode", "agent")
+        wait_for("power-off", lambda: not domain.isActive(), 30)
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (counters, resizing, media, cable, agent)]
 
 
 if __name__ == "__main__":

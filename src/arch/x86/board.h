@@ -25,7 +25,8 @@ struct pci_port;
 struct scsi_cd;
 struct vm;
 
-enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_CHANNEL_MAX = 8 };
+enum { BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
 /* Places beside the slots of the root bus: a root port's slot (its number from 0 on), and a bridge's (number from
  * 0 on, times 32, and slot). */
 enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16, BOARD_BRIDGE_MAX = 4 };
@@ -72,6 +73,11 @@ struct board_config {
 	unsigned net_boot[BOARD_NET_MAX]; /* as disk_boot */
 	bool rng, balloon;
 	struct chardev *console;  /* virtio console; NULL: none */
+	struct chardev *channel[BOARD_CHANNEL_MAX]; /* ports of virtio-serial, with their names */
+	const char *channel_name[BOARD_CHANNEL_MAX];
+	unsigned channel_count;
+	void (*channel_moved)(void *opaque, unsigned n, bool open); /* virtio_serial_config's */
+	void *channel_opaque;
 	const char *vsock_path;   /* unix socket of the host's side; NULL: no vsock */
 	uint32_t vsock_cid;
 	unsigned virtio_input;    /* bits: 0 keyboard, 1 mouse, 2 tablet */
@@ -80,8 +86,8 @@ struct board_config {
 	struct board_usb usb_dev[BOARD_USB_MAX];
 	unsigned usb_count;
 	uint32_t disk_port[BOARD_DISK_MAX]; /* of those on BOARD_USB, as board_usb.port */
-	/* PCI slots of the virtio devices in the order disks, cards, console, rng, balloon, vsock, input; each
-	 * once. Devices beyond get the lowest that are free. */
+	/* PCI slots of the virtio devices in the order disks, cards, console, channels, rng, balloon, vsock, input;
+	 * each once. Devices beyond get the lowest that are free. */
 	uint8_t slot[BOARD_SLOT_LAST]; /* or places behind a port or bridge */
 	unsigned slot_count;
 	/* board_pc */

@@ -10,6 +10,7 @@
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/serial.h"
 #include "devices/virtio/vsock.h"
 
 #include <errno.h>
@@ -140,6 +141,23 @@ static int add_console(struct board_virtio *bv, struct chardev **chardev, struct
 	return ret;
 }
 
+static int add_channels(struct board_virtio *bv, struct board_config *cfg, struct err *e)
+{
+	struct virtio_serial_config c = { .count = cfg->channel_count, .moved = cfg->channel_moved,
+					  .opaque = cfg->channel_opaque };
+	int ret = next_place(bv, &c.place, e);
+
+	for (unsigned n = 0; n < cfg->channel_count; n++) {
+		c.port[n].name = cfg->channel_name[n];
+		c.port[n].chardev = cfg->channel[n];
+	}
+	if (ret == 0)
+		ret = virtio_serial_create(bv->vm, &c, e);
+	for (unsigned n = 0; ret == 0 && n < cfg->channel_count; n++)
+		cfg->channel[n] = NULL;
+	return ret;
+}
+
 static int add_balloon(struct board_virtio *bv, struct err *e)
 {
 	struct virtio_balloon_config c = { 0 };
@@ -189,6 +207,8 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 							add_card(bv, cfg, n, e);
 	if (ret == 0 && cfg->console)
 		ret = add_console(bv, &cfg->console, e);
+	if (ret == 0 && cfg->channel_count)
+		ret = add_channels(bv, cfg, e);
 	if (ret == 0 && cfg->rng)
 		ret = add_rng(bv, e);
 	if (ret == 0 && cfg->balloon)

@@ -98,6 +98,8 @@ struct domain {
 	pid_t vcpu_tid[DOMAIN_VCPUS_MAX]; /* the engine's threads, 0 where not known; what it says is not to be trusted
 					   */
 	unsigned vcpu_count;
+	struct agent *agent; /* a question to the guest agent under way */
+	int agent_timeout;   /* seconds; 0 and below: ours */
 	struct hand *hand; /* a command with files under way */
 	struct domain_sample *sample; /* NULL: it was not asked yet */
 };
@@ -106,6 +108,8 @@ struct domain {
 struct domain_watcher {
 	void (*lifecycle)(void *opaque, const struct domain *d, int event, int detail);
 	void (*reboot)(void *opaque, const struct domain *d);
+	/* The guest agent came, or went. */
+	void (*agent)(void *opaque, const struct domain *d, bool connected);
 	/* The tray of a CD-ROM drive moved. */
 	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
 	void *opaque;

@@ -47,6 +47,11 @@ int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *
 /* hand.c: the machine is gone */
 void domain_hand_stop(struct domain *d);
 
+/* agent.c: the machine is gone; a channel was opened or closed in the guest; asks which are open */
+void domain_agent_stop(struct domain *d);
+void domain_channel_moved(struct domain *d, const char *name, bool open);
+void domain_ask_channels(struct domain *d);
+
 /* pin.c: the threads go where the document wants them */
 void domain_pins_apply(struct domain *d);
 

@@ -223,6 +223,7 @@ void domain_free(struct domain *d)
 	machine_free(d->machine);
 	d->machine = NULL;
 	domain_hand_stop(d);
+	domain_agent_stop(d);
 	domdef_free(d->def);
 	domdef_free(d->next);
 	free(d->sample);

@@ -70,6 +70,7 @@ static void forget_run(struct domain *d)
 	machine_free(d->machine);
 	d->machine = NULL;
 	domain_hand_stop(d);
+	domain_agent_stop(d);
 	free(d->sample);
 	d->sample = NULL;
 	d->id = -1;
@@ -181,6 +182,7 @@ static void running(struct domain *d)
 		domain_lifecycle(d, EVENT_SUSPENDED, 0);
 	d->relaunching = false;
 	ask_vcpus(d);
+	domain_ask_channels(d);
 	start_ended(d);
 	domain_job_end(d);
 }
@@ -315,6 +317,28 @@ static int launch_fault(int ret, const struct err *e, struct fault *f)
 	return fault_from_err(f, ret == -ENOTSUP ? FAULT_CONFIG_UNSUPPORTED : FAULT_INTERNAL, FROM_HYPERVISOR, e);
 }
 
+/* Channels whose document names no socket have one in the machine's run directory. */
+static int place_channels(struct domain *d, struct domdef *live, struct err *e)
+{
+	char name[32], path[DOMAIN_PATH_MAX];
+
+	for (unsigned n = 0; n < live->channels.n; n++) {
+		struct domdef_chr *c = live->channels.v[n];
+
+		free(c->target_state);
+		c->target_state = NULL;
+		if (c->type != DOM_CHR_UNIX || c->path)
+			continue;
+		snprintf(name, sizeof(name), "channel%u", n);
+		socket_path(d, name, path);
+		c->path = path[0] ? strdup(path) : NULL;
+		c->mode = c->path && !c->mode ? strdup("bind") : c->mode;
+		if (!c->path)
+			return err_set(e, -ENAMETOOLONG, "the path of a channel's socket is too long");
+	}
+	return 0;
+}
+
 /* The running machine's document is a copy, with aliases and the number. */
 static int make_live(struct domain *d, struct err *e)
 {
@@ -333,6 +357,10 @@ static int make_live(struct domain *d, struct err *e)
 			domdef_free(live);
 			return ret < 0 ? ret : err_set(e, -ENOMEM, "out of memory");
 		}
+	}
+	if (place_channels(d, live, e) < 0) {
+		domdef_free(live);
+		return e->code;
 	}
 	live->id = xnum((uint64_t)d->id);
 	if (d->persistent)
@@ -444,6 +472,9 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 
 	if (!strcmp(name, "SHUTDOWN")) {
 		on_shutdown(d, data);
+	} else if (!strcmp(name, "VSERPORT_CHANGE")) {
+		domain_channel_moved(d, json_string_value(json_object_get(data, "id")),
+				     json_is_true(json_object_get(data, "open")));
 	} else if (!strcmp(name, "DEVICE_TRAY_MOVED")) {
 		on_tray(d, data);
 	} else if (!strcmp(name, "RESET")) {
@@ -475,6 +506,7 @@ static void adopted_status(void *opaque, const json_t *result, const struct err 
 	if (d->state != state)
 		domain_set_state(d, state, 0);
 	ask_vcpus(d);
+	domain_ask_channels(d);
 	domain_job_end(d);
 }
 

@@ -20,6 +20,8 @@ enum {
 	CONSOLE_SAFE = 2,
 };
 
+enum { WHICH_SERIAL, WHICH_CONSOLE, WHICH_CHANNEL };
+
 struct console {
 	struct stream *stream;
 	struct loop_fd *watch;
@@ -27,7 +29,7 @@ struct console {
 	bool full;      /* the client has no room */
 	struct buf input;
 	char domain[37]; /* for the list of those that are open */
-	bool virtio;     /* which of the domain's two it is */
+	int which;       /* of the domain's: WHICH_SERIAL, WHICH_CONSOLE, or a channel's number from WHICH_CHANNEL on */
 	struct console_list *list;
 	struct list node;
 };
@@ -161,12 +163,17 @@ static void on_room(void *opaque)
 
 /* ---- opening ---- */
 
-static int connect_guest(const struct domain *d, bool virtio, struct fault *f)
+static int connect_guest(const struct domain *d, int which, struct fault *f)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	(virtio ? domain_console_path : domain_serial_path)(d, sa.sun_path);
+	const char *path = which < WHICH_CHANNEL ? NULL : d->def->channels.v[which - WHICH_CHANNEL]->path;
+
+	if (path && strlen(path) < sizeof(sa.sun_path))
+		strcpy(sa.sun_path, path);
+	else if (!path)
+		(which == WHICH_CONSOLE ? domain_console_path : domain_serial_path)(d, sa.sun_path);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
 		return fd;
 	fd_close(&fd);
@@ -180,36 +187,36 @@ static bool has_name(const struct domdev *dev, const char *name)
 }
 
 /* The first serial port, the console that mirrors it, or the virtio console; without a name the first of them. */
-static bool known_console(const struct domain *d, const char *name, bool *virtio)
+static bool known_console(const struct domain *d, const char *name, int *which)
 {
-	*virtio = false;
+	*which = WHICH_SERIAL;
 	if (d->def->serials.n && has_name(&d->def->serials.v[0]->dev, name))
 		return true;
 	for (unsigned n = 0; n < d->def->consoles.n; n++) {
 		const struct domdef_chr *k = d->def->consoles.v[n];
 
-		*virtio = k->target_type && !strcmp(k->target_type, "virtio");
+		*which = k->target_type && !strcmp(k->target_type, "virtio") ? WHICH_CONSOLE : WHICH_SERIAL;
 		if (has_name(&k->dev, name))
 			return true;
 	}
 	return false;
 }
 
-static struct console *find_open(struct console_list *list, const char *uuid, bool virtio)
+static struct console *find_open(struct console_list *list, const char *uuid, int which)
 {
 	list_each(it, &list->open) {
 		struct console *t = list_entry(it, struct console, node);
 
-		if (!strcmp(t->domain, uuid) && t->virtio == virtio && t->watch)
+		if (!strcmp(t->domain, uuid) && t->which == which && t->watch)
 			return t;
 	}
 	return NULL;
 }
 
 /* One at a time: two would each get a part of what the guest says. */
-static int make_way(struct call *c, struct console_list *list, const char *uuid, bool virtio)
+static int make_way(struct call *c, struct console_list *list, const char *uuid, int which)
 {
-	struct console *t = find_open(list, uuid, virtio);
+	struct console *t = find_open(list, uuid, which);
 
 	if (!t)
 		return 0;
@@ -220,7 +227,7 @@ static int make_way(struct call *c, struct console_list *list, const char *uuid,
 	return 0;
 }
 
-static int begin(struct call *c, struct domain *d, const char *uuid, bool virtio)
+static int begin(struct call *c, struct domain *d, const char *uuid, int which)
 {
 	static const struct stream_ops ops = {on_data, on_finish, on_client_gone, on_room};
 	struct daemon *daemon = c->opaque;
@@ -231,8 +238,8 @@ static int begin(struct call *c, struct domain *d, const char *uuid, bool virtio
 	list_init(&t->node);
 	buf_init(&t->input, CONSOLE_INPUT_MAX + XDR_PAYLOAD_MAX);
 	strcpy(t->domain, uuid);
-	t->virtio = virtio;
-	t->fd = connect_guest(d, virtio, &c->fault);
+	t->which = which;
+	t->fd = connect_guest(d, which, &c->fault);
 	if (t->fd >= 0 && loop_fd_add(daemon->loop, t->fd, LOOP_READ, on_io, t, &t->watch, NULL) == 0)
 		t->stream = stream_open(c, &ops, t);
 	if (!t->stream) {
@@ -247,7 +254,7 @@ static int open_console(struct call *c)
 {
 	struct daemon *daemon = c->opaque;
 	struct domain *d;
-	bool virtio;
+	int which;
 	char uuid[37];
 	int ret = remote_domain_idle(c, 0, &d);
 
@@ -257,16 +264,53 @@ static int open_console(struct call *c)
 		return CALL_FAILED;
 	if (!d->machine)
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	if (!known_console(d, call_s(c, 1), &virtio))
+	if (!known_console(d, call_s(c, 1), &which))
 		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, "cannot find character device %s",
 				 call_s(c, 1) ? call_s(c, 1) : "(the domain has none)");
 	xuuid_text(domain_uuid(d), uuid);
-	if (make_way(c, &daemon->consoles, uuid, virtio) < 0)
+	if (make_way(c, &daemon->consoles, uuid, which) < 0)
 		return CALL_FAILED;
-	return begin(c, d, uuid, virtio);
+	return begin(c, d, uuid, which);
+}
+
+/* By its port's name or its alias; without a name the first. */
+static bool known_channel(const struct domain *d, const char *name, int *which)
+{
+	for (unsigned n = 0; n < d->def->channels.n; n++) {
+		const struct domdef_chr *k = d->def->channels.v[n];
+
+		if (!domdef_channel_possible(k) || !(has_name(&k->dev, name) || !strcmp(k->target_name, name)))
+			continue;
+		*which = WHICH_CHANNEL + (int)n;
+		return true;
+	}
+	return false;
+}
+
+static int open_channel(struct call *c)
+{
+	struct daemon *daemon = c->opaque;
+	struct domain *d;
+	char uuid[37];
+	int which, ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 2, CONSOLE_FORCE))
+		return CALL_FAILED;
+	if (!d->machine)
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+	if (!known_channel(d, call_s(c, 1), &which))
+		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, "cannot find channel %.100s",
+				 call_s(c, 1) ? call_s(c, 1) : "(the domain has none)");
+	xuuid_text(domain_uuid(d), uuid);
+	if (make_way(c, &daemon->consoles, uuid, which) < 0)
+		return CALL_FAILED;
+	return begin(c, d, uuid, which);
 }
 
 const struct handler remote_console[] = {
+	{"DOMAIN_OPEN_CHANNEL", open_channel},
 	{"DOMAIN_OPEN_CONSOLE", open_console},
 };
 const unsigned remote_console_count = COUNT_OF(remote_console);

@@ -133,11 +133,6 @@ static int pm_wakeup(struct call *c)
 	return refuse_running(c, FAULT_OPERATION_INVALID, "domain is not in a sleep state");
 }
 
-static int open_channel(struct call *c)
-{
-	return refuse_running(c, FAULT_INTERNAL, "cannot find character device: the machine has no channels");
-}
-
 static int open_graphics(struct call *c)
 {
 	return refuse_running(c, FAULT_INVALID_ARG, "no graphics backend with the index: the machine has none");
@@ -187,7 +182,6 @@ const struct handler remote_domain_input[] = {
 	{"DOMAIN_SET_LIFECYCLE_ACTION", set_lifecycle_action},
 	{"DOMAIN_INJECT_NMI", inject_nmi},
 	{"DOMAIN_PM_WAKEUP", pm_wakeup},
-	{"DOMAIN_OPEN_CHANNEL", open_channel},
 	{"DOMAIN_OPEN_GRAPHICS", open_graphics},
 	{"DOMAIN_OPEN_GRAPHICS_FD", open_graphics},
 	{"DOMAIN_SET_VCPU", set_vcpu},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Defining, starting, stopping. */
+#include "daemon/domain/agent.h"
 #include "daemon/remote/remote_priv.h"
 
 #include <string.h>
@@ -162,20 +163,26 @@ static int create_xml(struct call *c)
 
 enum { SHUTDOWN_ACPI = 1, SHUTDOWN_AGENT = 2, SHUTDOWN_INITCTL = 4, SHUTDOWN_SIGNAL = 8, SHUTDOWN_PARAVIRT = 16 };
 
-/* The power button is the one way there is; it is among those asked for, or none is named. */
+/* The ways that there are: the agent first, then the power button. */
 static int check_ways(struct call *c, unsigned n)
 {
 	unsigned ways = call_u(c, n);
 
 	if (call_unknown_flags(c, n, 0x1f))
 		return CALL_FAILED;
-	if (!ways || (ways & SHUTDOWN_ACPI))
+	if (!ways || (ways & (SHUTDOWN_ACPI | SHUTDOWN_AGENT)))
 		return 0;
-	if (ways & SHUTDOWN_AGENT)
-		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
-				 "QEMU guest agent is not configured");
 	return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
-			 "of the ways to shut down, acpi is supported");
+			 "of the ways to shut down, acpi and agent are supported");
+}
+
+/* Whether the agent is to be asked: it was asked for, and is there or the only way. */
+static bool by_agent(const struct domain *d, unsigned ways)
+{
+	const struct domdef_chr *k = domain_agent_channel(d);
+	bool there = k && k->target_state && !strcmp(k->target_state, "connected");
+
+	return (ways & SHUTDOWN_AGENT) && (there || !(ways & SHUTDOWN_ACPI));
 }
 
 static int shut_down(struct call *c)
@@ -188,7 +195,16 @@ static int shut_down(struct call *c)
 
 static int shut_down_flags(struct call *c)
 {
-	return check_ways(c, 1) < 0 ? CALL_FAILED : shut_down(c);
+	struct domain *d;
+	int ret;
+
+	if (check_ways(c, 1) < 0)
+		return CALL_FAILED;
+	ret = remote_domain_idle(c, 0, &d);
+	if (!d || !by_agent(d, call_u(c, 1)))
+		return d ? shut_down(c) : ret;
+	d->reboot_wanted = false;
+	return remote_agent(c, d, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), true, NULL);
 }
 
 static int reboot(struct call *c)
@@ -200,6 +216,8 @@ static int reboot(struct call *c)
 		return ret;
 	if (check_ways(c, 1) < 0)
 		return CALL_FAILED;
+	if (by_agent(d, call_u(c, 1)))
+		return remote_agent(c, d, "guest-shutdown", json_pack("{s:s}", "mode", "reboot"), true, NULL);
 	return remote_started(domain_reboot(d, remote_done, c, &c->fault));
 }
 

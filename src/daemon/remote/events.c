@@ -10,7 +10,7 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_TRAY = 10 };
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_TRAY = 10, EVENT_ID_AGENT = 18 };
 
 /* ---- registering ---- */
 
@@ -127,6 +127,22 @@ static void reboot(void *opaque, const struct domain *d)
 	xdr_out_free(&o);
 }
 
+/* Always by its channel: that an agent is there from the start on is not known. */
+static void agent(void *opaque, const struct domain *d, bool connected)
+{
+	enum { CONNECTED = 1, DISCONNECTED = 2, REASON_CHANNEL = 2 };
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_i32(&o, connected ? CONNECTED : DISCONNECTED);
+	xdr_i32(&o, REASON_CHANNEL);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_AGENT, "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE",
+		   domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
 static void tray(void *opaque, const struct domain *d, const char *alias, bool open)
 {
 	const struct daemon *daemon = opaque;
@@ -143,7 +159,8 @@ static void tray(void *opaque, const struct domain *d, const char *alias, bool o
 
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
-	return (struct domain_watcher){.lifecycle = lifecycle, .reboot = reboot, .tray = tray, .opaque = daemon};
+	return (struct domain_watcher){
+		.lifecycle = lifecycle, .reboot = reboot, .tray = tray, .agent = agent, .opaque = daemon};
 }
 
 /* ---- storage ---- */

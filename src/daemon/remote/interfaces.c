@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the network cards of running machines have sent, and what addresses they have. */
+#include "daemon/domain/agent.h"
 #include "daemon/network/netip.h"
 #include "daemon/remote/remote_priv.h"
 
@@ -144,6 +145,46 @@ static int take_interface(struct call *c, struct answer *a)
 	return CALL_DONE;
 }
 
+/* ---- as the guest sees them ---- */
+
+static void put_agent_address(struct xdr_out *o, const json_t *a)
+{
+	const char *type = json_string_value(json_object_get(a, "ip-address-type"));
+	const char *address = json_string_value(json_object_get(a, "ip-address"));
+
+	xdr_i32(o, type && !strcmp(type, "ipv6"));
+	xdr_string(o, address ? address : "");
+	xdr_u32(o, (uint32_t)json_integer_value(json_object_get(a, "prefix")));
+}
+
+static int put_agent_interfaces(struct call *c, const json_t *result)
+{
+	size_t count = json_array_size(result), addresses;
+
+	count = count < ADDRESSES_MAX ? count : ADDRESSES_MAX;
+	xdr_u32(&c->out, (uint32_t)count);
+	for (size_t n = 0; n < count; n++) {
+		const json_t *i = json_array_get(result, n), *list = json_object_get(i, "ip-addresses");
+		const char *name = json_string_value(json_object_get(i, "name"));
+
+		xdr_string(&c->out, name ? name : "");
+		xdr_optional_string(&c->out, json_string_value(json_object_get(i, "hardware-address")));
+		addresses = json_array_size(list) < ADDRESSES_MAX ? json_array_size(list) : ADDRESSES_MAX;
+		xdr_u32(&c->out, (uint32_t)addresses);
+		for (size_t k = 0; k < addresses; k++)
+			put_agent_address(&c->out, json_array_get(list, k));
+	}
+	return CALL_DONE;
+}
+
+static int ask_agent(struct call *c)
+{
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	return d ? remote_agent(c, d, "guest-network-get-interfaces", NULL, false, put_agent_interfaces) : ret;
+}
+
 static int interface_addresses(struct call *c)
 {
 	struct domain *d = remote_domain(c, 0);
@@ -155,8 +196,7 @@ static int interface_addresses(struct call *c)
 	if (!domain_active(d))
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	if (call_u(c, 1) == SOURCE_AGENT)
-		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
-				 "QEMU guest agent is not configured");
+		return ask_agent(c);
 	if (call_u(c, 1) > SOURCE_ARP)
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "Unknown IP address data source %u", call_u(c, 1));

@@ -39,6 +39,11 @@ const char *remote_disk_path(const struct daemon *daemon, const struct domdef_di
 /* Its allocation, capacity and physical size in bytes. 0, or a negative errno. */
 int remote_disk_measure(const char *path, const struct domdef_disk *k, uint64_t sizes[3]);
 
+/* Asks the domain's guest agent; the call ends with what put makes of the answer (NULL: nothing). A handler's
+ * result. */
+int remote_agent(struct call *c, struct domain *d, const char *command, json_t *arguments, bool may_vanish,
+		 int (*put)(struct call *c, const json_t *result));
+
 /* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
 struct network *remote_network(struct call *c, unsigned n);
 void remote_put_network(struct xdr_out *o, const struct network *n);

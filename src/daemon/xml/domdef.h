@@ -523,6 +523,9 @@ struct domdef_place {
 	bool paused;
 };
 
+/* Whether a channel is one that there can be: a named port of virtio-serial on a socket of ours. */
+bool domdef_channel_possible(const struct domdef_chr *c);
+
 struct domdef_args {
 	char **argv; /* without the program itself; ended by NULL */
 	unsigned argc;

@@ -304,7 +304,7 @@ static void make_boot(struct making *m)
 
 /* ---- places ---- */
 
-/* Devices register in the board's order: disks, cards, console, random numbers, balloon, vsock. */
+/* Devices register in the board's order: disks, cards, console, channels, random numbers, balloon, vsock. */
 static void at_place(struct making *m, const struct domdev *dev)
 {
 	if (m->where_count == DOMDEF_SLOT_LAST)
@@ -630,6 +630,40 @@ static void make_chr(struct making *m, const char *option, const struct domdef_c
 		note(m, "%s: <log> has no effect", option);
 }
 
+bool domdef_channel_possible(const struct domdef_chr *c)
+{
+	return c->type == DOM_CHR_UNIX && same(c->target_type, "virtio") && c->target_name && c->path &&
+	       !same(c->mode, "connect");
+}
+
+/* One controller for all. Beside a console, which has a device of its own, its place is any. */
+static void make_channels(struct making *m, bool console)
+{
+	static const struct domdev anywhere;
+	const struct domdef *d = m->d;
+	const struct domdev *place = &anywhere;
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < d->channels.n; n++) {
+		const struct domdef_chr *c = d->channels.v[n];
+
+		if (!domdef_channel_possible(c)) {
+			note(m, "channel %s: virtio channels on listening unix sockets are possible; it is left out",
+			     c->target_name ? c->target_name : "without a name");
+			continue;
+		}
+		if (strchr(c->path, ',') || strchr(c->target_name, ','))
+			return refuse(m, "a comma in the name or path of a channel (%s) is not possible", c->path);
+		arg(m, "--channel=name=%s,socket=%s", c->target_name, c->path);
+		count++;
+	}
+	for (unsigned n = 0; !console && n < d->controllers.n; n++)
+		if (d->controllers.v[n]->type == DOM_CONTROLLER_VIRTIO_SERIAL && !d->controllers.v[n]->index.v)
+			place = &d->controllers.v[n]->dev;
+	if (count)
+		at_place(m, place);
+}
+
 static void make_chrs(struct making *m)
 {
 	const struct domdef *d = m->d;
@@ -656,6 +690,7 @@ static void make_chrs(struct making *m)
 			if (d->controllers.v[n]->type == DOM_CONTROLLER_VIRTIO_SERIAL && !d->controllers.v[n]->index.v)
 				at_place(m, &d->controllers.v[n]->dev);
 	}
+	make_channels(m, console);
 }
 
 /* ---- USB and input ---- */
@@ -813,7 +848,6 @@ static const struct verdict verdicts[] = {
 	REFUSED("idmap", idmap, ""),
 	REFUSED("lease", leases, ""),
 	LEFT_OUT("sound", sounds, "there is no sound card"),
-	LEFT_OUT("channel", channels, "there is no virtio-serial port; a guest agent is not reached"),
 	LEFT_OUT("redirdev", redirdevs, "USB devices of elsewhere are not reached"),
 	LEFT_OUT("smartcard", smartcards, "there is no reader"),
 	LEFT_OUT("genid", genid, "the guest is not told when it was copied"),

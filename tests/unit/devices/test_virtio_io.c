@@ -6,6 +6,7 @@
 #include "core/chardev.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/serial.h"
 #include "devices/virtio/net.h"
 #include "net/net.h"
 #include <errno.h>
@@ -96,6 +97,87 @@ static void con_works(bool mmio)
 	round_trip(&k.d, "con0");
 	vd_offer(&k.d, 1, 1, (struct vd_buf[]){{buf, 5, false}}, 1);
 	assert_int_equal(vd_take(&k.d, 1, NULL), 1);
+	con_down(&k);
+}
+
+/* --- named ports --- */
+
+static void said(void *opaque, unsigned n, bool open)
+{
+	*(int *)opaque = (int)(n * 2 + open);
+}
+
+/* A control message of the driver, and what the device says in turn. */
+static void control(struct vd *d, uint64_t buf, uint32_t port, uint16_t event)
+{
+	uint8_t m[8] = {0};
+	store_le32(m, port);
+	store_le16(m + 4, event);
+	store_le16(m + 6, 1);
+	vd_put(d, buf, m, 8);
+	vd_offer(d, 3, 0, (struct vd_buf[]){{buf, 8, false}}, 1);
+	assert_int_equal(vd_take(d, 3, NULL), 0);
+}
+
+static void expect_control(struct vd *d, uint64_t buf, uint32_t port, uint16_t event, uint32_t len)
+{
+	uint8_t m[8];
+	uint32_t got;
+	vd_offer(d, 2, 0, (struct vd_buf[]){{buf, 64, true}}, 1);
+	assert_int_equal(vd_take(d, 2, &got), 0);
+	vd_get(d, buf, m, 8);
+	assert_int_equal(got, len);
+	assert_int_equal(load_le32(m), port);
+	assert_int_equal(load_le16(m + 4), event);
+}
+
+static void test_ports(void **state)
+{
+	struct con k = {0};
+	char spec[80], b[16] = {0};
+	int news = -1;
+	snprintf(k.path, sizeof(k.path), "/tmp/panal-port-%d.sock", (int)getpid());
+	snprintf(spec, sizeof(spec), "unix:%s", k.path);
+	unlink(k.path);
+	vd_up(&k.d, false);
+	struct virtio_serial_config cfg = {.place = vd_place(&k.d), .count = 2, .moved = said, .opaque = &news,
+					   .port = {{.name = "one"}, {.name = "second"}}};
+	cfg.place.id = "con0";
+	assert_int_equal(chardev_open(&cfg.port[0].chardev, "none", k.d.rig.loop, NULL), 0);
+	assert_int_equal(chardev_open(&cfg.port[1].chardev, spec, k.d.rig.loop, NULL), 0);
+	assert_int_equal(virtio_serial_create(k.d.rig.vm, &cfg, NULL), 0);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	strcpy(a.sun_path, k.path);
+	k.peer = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(k.peer, (struct sockaddr *)&a, sizeof(a)), 0);
+	vd_find(&k.d);
+	vd_run(&k.d);
+	assert_int_equal(rig_load(&k.d.rig, k.d.device + 4, 4), 3);
+	vd_start(&k.d, 2, 8);
+	uint64_t buf = vd_alloc(&k.d, 4096);
+	control(&k.d, buf, 0, 0);
+	expect_control(&k.d, buf, 1, 1, 8);
+	expect_control(&k.d, buf, 2, 1, 8);
+	control(&k.d, buf, 2, 3);
+	expect_control(&k.d, buf, 2, 7, 8 + 6);
+	expect_control(&k.d, buf, 2, 6, 8);
+	/* What comes before the port is open waits. */
+	assert_int_equal(send(k.peer, "early", 5, 0), 5);
+	vd_run(&k.d);
+	control(&k.d, buf, 2, 6);
+	vd_run(&k.d);
+	assert_int_equal(news, 3);
+	uint32_t len;
+	vd_offer(&k.d, 6, 0, (struct vd_buf[]){{buf, 64, true}}, 1);
+	assert_int_equal(vd_take(&k.d, 6, &len), 0);
+	assert_int_equal(len, 5);
+	vd_put(&k.d, buf, "reply", 5);
+	vd_offer(&k.d, 7, 0, (struct vd_buf[]){{buf, 5, false}}, 1);
+	assert_int_equal(vd_take(&k.d, 7, NULL), 0);
+	assert_int_equal(recv(k.peer, b, sizeof(b), 0), 5);
+	assert_string_equal(b, "reply");
+	control(&k.d, buf, 99, 6); /* there is no such port */
+	round_trip(&k.d, "con0");
 	con_down(&k);
 }
 
@@ -478,6 +560,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_console_mmio),
 		cmocka_unit_test(test_console_back_pressure),
 		cmocka_unit_test(test_net_tx),
