@@ -27,8 +27,8 @@ enum {
 };
 
 struct block_cache {
+	struct block *near[NEAR_SIZE]; /* the first huge page has all of it */
 	struct block *hash[HASH_SIZE];
-	struct block *near[NEAR_SIZE];
 	struct block *block; /* BLOCK_MAX */
 	struct insn *insn;   /* INSN_MAX */
 	unsigned block_count, insn_count;
@@ -71,6 +71,11 @@ void block_cache_destroy(struct block_cache *bc)
 	if (bc->insn)
 		munmap(bc->insn, INSN_MAX * sizeof(*bc->insn));
 	munmap(bc, sizeof(*bc));
+}
+
+void block_cache_use_huge(struct block_cache *bc)
+{
+	pages_use_huge(bc, sizeof(*bc));
 }
 
 uint64_t block_flushes(const struct soft_cpu *c)
