@@ -145,8 +145,8 @@ def boots(firmware):
     return test
 
 
-SHORT = [("hub", hub), ("hid", hid), ("storage", storage), ("bios keyboard", bios_keyboard)]
-LONG = [("boot bios", boots("bios")), ("boot uefi", boots("uefi"))]
+SHORT = [("hub", hub), ("storage", storage), ("bios keyboard", bios_keyboard)]
+LONG = [("hid", hid), ("boot bios", boots("bios")), ("boot uefi", boots("uefi"))]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
