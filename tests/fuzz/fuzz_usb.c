@@ -17,6 +17,7 @@
 struct fuzz {
 	struct udriver u;
 	struct input *input;
+	struct loop *input_loop; /* it goes after the machine */
 	unsigned slot;
 	bool storage;
 };
@@ -132,7 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&f, 0, sizeof(f));
 	udriver_up(&f.u);
-	must(input_create(&f.input, f.u.r.loop, NULL) == 0);
+	must(loop_create(&f.input_loop, NULL, NULL) == 0);
+	must(input_create(&f.input, f.input_loop, NULL) == 0);
 	unsigned kind = size ? data[0] % (USB_HID_KINDS + 2) : 0;
 	struct usb_hid_config hc = { .kind = (enum usb_hid_kind)kind, .input = f.input, .port = xhci_port(f.u.x, 1) };
 	f.storage = kind == USB_HID_KINDS;
@@ -151,5 +153,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_drive(&f.u.r, &plan, data, size);
 	udriver_down(&f.u);
 	input_destroy(f.input);
+	loop_destroy(f.input_loop);
 	return 0;
 }

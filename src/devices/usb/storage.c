@@ -164,7 +164,7 @@ static int take_data(struct storage *s, struct xfer *x)
 	uint32_t left = s->expected - s->have;
 	uint64_t n = x->room < left ? x->room : left;
 
-	if (s->status == CSW_GOOD)
+	if (s->status == CSW_GOOD && n)
 		xfer_get(x, s->buffer + s->have, n);
 	else
 		x->moved = n; /* of a command that failed already */
@@ -185,7 +185,8 @@ static int give_data(struct storage *s, struct xfer *x)
 {
 	uint64_t left = s->have - s->done, n = x->room < left ? x->room : left;
 
-	xfer_put(x, s->buffer + s->done, n);
+	if (n)
+		xfer_put(x, s->buffer + s->done, n);
 	s->done += (uint32_t)n;
 	if (s->done == s->expected || n < x->room)
 		s->phase = STATUS;

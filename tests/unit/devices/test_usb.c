@@ -19,6 +19,7 @@
 struct fix {
 	struct udriver u;
 	struct input *input;
+	struct loop *input_loop; /* it goes after the machine */
 	unsigned slot;
 };
 
@@ -28,7 +29,8 @@ static int up(void **state, enum usb_hid_kind kind)
 
 	memset(&f, 0, sizeof(f));
 	udriver_up(&f.u);
-	assert_int_equal(input_create(&f.input, f.u.r.loop, NULL), 0);
+	assert_int_equal(loop_create(&f.input_loop, NULL, NULL), 0);
+	assert_int_equal(input_create(&f.input, f.input_loop, NULL), 0);
 	struct usb_hid_config hc = { .kind = kind, .port = xhci_port(f.u.x, 1), .input = f.input };
 	assert_int_equal(usb_hid_create(f.u.r.vm, &hc, NULL), 0);
 	udriver_start(&f.u, true);
@@ -44,10 +46,9 @@ static int up_tablet(void **state) { return up(state, USB_TABLET); }
 static int down(void **state)
 {
 	struct fix *f = *state;
-	struct input *in = f->input;
-
 	udriver_down(&f->u);
-	input_destroy(in);
+	input_destroy(f->input);
+	loop_destroy(f->input_loop);
 	return 0;
 }
 
@@ -218,7 +219,8 @@ static int up_storage(void **state)
 	}
 	close(fd);
 	udriver_up(&f.u);
-	assert_int_equal(input_create(&f.input, f.u.r.loop, NULL), 0);
+	assert_int_equal(loop_create(&f.input_loop, NULL, NULL), 0);
+	assert_int_equal(input_create(&f.input, f.input_loop, NULL), 0);
 	struct blk_open o = { .path = path, .loop = f.u.r.loop, .engine = "threads" };
 	struct usb_storage_config c = { .port = xhci_port(f.u.x, XHCI_PORTS2 + 1) };
 	assert_int_equal(blk_open(&c.blk, &o, NULL), 0);
@@ -357,7 +359,8 @@ static int up_hub(void **state)
 
 	memset(&f, 0, sizeof(f));
 	udriver_up(&f.u);
-	assert_int_equal(input_create(&f.input, f.u.r.loop, NULL), 0);
+	assert_int_equal(loop_create(&f.input_loop, NULL, NULL), 0);
+	assert_int_equal(input_create(&f.input, f.input_loop, NULL), 0);
 	c.port = xhci_port(f.u.x, 2);
 	assert_int_equal(usb_hub_create(f.u.r.vm, &c, NULL), 0);
 	struct usb_hid_config hc = { .kind = USB_KEYBOARD, .input = f.input };
