@@ -24,7 +24,9 @@ class Skip(Exception):
 
 class Machine:
     def __init__(self, *args, accel="soft", program="panal-vmm"):
-        command = [os.path.join(BUILD, program), *(["run"] if program == "panal" else []), "--accel", SOFT if accel == "soft" else accel, "--serial", "stdio", *args]
+        self.start_process([os.path.join(BUILD, program), *(["run"] if program == "panal" else []), "--accel", SOFT if accel == "soft" else accel, "--serial", "stdio", *args])
+
+    def start_process(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.start = time.monotonic()
         self.text = ""
