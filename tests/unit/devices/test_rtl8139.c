@@ -203,7 +203,7 @@ static void the_ring_goes_around_and_is_full_at_last(void **state)
 	assert_int_equal(c->ready, before + 1);
 	card_give(c, f, len);
 	assert_true(get(c, L_CBR, 2) < at); /* around its end */
-	assert_memory_equal(card_at(c, RX_DATA_AT), f + 8192 - at - 4, 200);
+	assert_memory_equal(card_at(c, RX_DATA_AT), f + (8192 - at - 4), 200);
 }
 
 /* ---- the C+ mode ---- */
