@@ -338,6 +338,7 @@ static const char *const reasons[VM_REQUEST_COUNT] = {
 	[VM_REQUEST_TRIPLE_FAULT] = "guest-panic",
 	[VM_REQUEST_PANIC] = "guest-panic",
 	[VM_REQUEST_DEBUG_EXIT] = "guest-shutdown",
+	[VM_REQUEST_WATCHDOG] = "guest-reset",
 	[VM_REQUEST_ERROR] = "host-error",
 	[VM_REQUEST_HOST_QUIT] = "host-qmp-quit",
 	[VM_REQUEST_HOST_RESET] = "host-qmp-system-reset",
@@ -352,6 +353,14 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why)
 		[VM_EVENT_RESET] = "RESET",
 		[VM_EVENT_SHUTDOWN] = "SHUTDOWN",
 		[VM_EVENT_PANICKED] = "GUEST_PANICKED",
+		[VM_EVENT_WATCHDOG] = "WATCHDOG",
+	};
+	static const char *const actions[] = {
+		[VM_WATCHDOG_RESET] = "reset",
+		[VM_WATCHDOG_POWEROFF] = "poweroff",
+		[VM_WATCHDOG_PAUSE] = "pause",
+		[VM_WATCHDOG_NMI] = "inject-nmi",
+		[VM_WATCHDOG_NONE] = "none",
 	};
 	json_t *data = NULL;
 
@@ -359,5 +368,7 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why)
 		data = json_pack("{s:b, s:s}", "guest", why < VM_REQUEST_ERROR, "reason", reasons[why]);
 	else if (ev == VM_EVENT_PANICKED)
 		data = json_pack("{s:s}", "action", c->target.vm->policy.pause_on_panic ? "pause" : "run");
+	else if (ev == VM_EVENT_WATCHDOG)
+		data = json_pack("{s:s}", "action", actions[c->target.vm->policy.watchdog]);
 	broadcast(c, names[ev], data);
 }

@@ -283,7 +283,8 @@ void vm_end(struct vm *vm, enum vm_request why)
 /* ---- requests of the guest ---- */
 
 enum { REQUEST_PANIC_BIT = 1 << VM_REQUEST_PANIC, REQUEST_DEBUG_BIT = 1 << VM_REQUEST_DEBUG };
-enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT };
+enum { REQUEST_WATCHDOG_BIT = 1 << VM_REQUEST_WATCHDOG };
+enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT | REQUEST_WATCHDOG_BIT };
 
 /* Of those that end or restart the run the first wins; a panic and a debugger's stop are beside them. */
 void vm_request(struct vm *vm, enum vm_request what)
@@ -326,15 +327,34 @@ static void shut_down(struct vm *vm, enum vm_request why)
 	emit(vm, VM_EVENT_SHUTDOWN, why);
 }
 
+static void reboot(struct vm *vm, enum vm_request why)
+{
+	if (vm->policy.no_reboot)
+		shut_down(vm, why);
+	else
+		restart(vm);
+}
+
+static void watchdog(struct vm *vm)
+{
+	emit(vm, VM_EVENT_WATCHDOG, VM_REQUEST_WATCHDOG);
+	switch (vm->policy.watchdog) {
+	case VM_WATCHDOG_RESET: reboot(vm, VM_REQUEST_RESET); break;
+	case VM_WATCHDOG_POWEROFF: shut_down(vm, VM_REQUEST_POWEROFF); break;
+	case VM_WATCHDOG_PAUSE: vm_pause(vm); break;
+	case VM_WATCHDOG_NMI:
+		for (unsigned n = 0; n < vm->vcpu_count; n++)
+			vcpu_send_nmi(vm->vcpu[n]);
+		break;
+	case VM_WATCHDOG_NONE: break;
+	}
+}
+
 static void handle(struct vm *vm, enum vm_request what)
 {
 	switch (what) {
-	case VM_REQUEST_RESET:
-		if (vm->policy.no_reboot)
-			shut_down(vm, what);
-		else
-			restart(vm);
-		break;
+	case VM_REQUEST_RESET: reboot(vm, what); break;
+	case VM_REQUEST_WATCHDOG: watchdog(vm); break;
 	case VM_REQUEST_POWEROFF: shut_down(vm, what); break;
 	case VM_REQUEST_PANIC: panicked(vm); break;
 	case VM_REQUEST_DEBUG: vm_pause(vm); break;
@@ -360,6 +380,8 @@ static void requests_come(void *opaque, int fd, unsigned events)
 		handle(vm, VM_REQUEST_PANIC);
 	if (asked & REQUEST_DEBUG_BIT)
 		handle(vm, VM_REQUEST_DEBUG);
+	if ((asked & REQUEST_WATCHDOG_BIT) && atomic_load(&vm->run_state) != VM_ENDED)
+		handle(vm, VM_REQUEST_WATCHDOG);
 	asked &= ~(unsigned)REQUEST_BESIDE;
 	if (asked && atomic_load(&vm->run_state) != VM_ENDED)
 		handle(vm, (enum vm_request)__builtin_ctz(asked));

@@ -33,6 +33,7 @@ enum vm_request {
 	VM_REQUEST_PANIC,      /* the guest says that it panicked */
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
 	VM_REQUEST_DEBUG,      /* a vCPU came to something that its debugger waits for: the machine pauses */
+	VM_REQUEST_WATCHDOG,   /* the guest's watchdog timer ran out: what policy.watchdog says */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
 	VM_REQUEST_HOST_QUIT,   /* the control protocol's quit */
 	VM_REQUEST_HOST_RESET,  /* its system_reset */
@@ -40,12 +41,16 @@ enum vm_request {
 	VM_REQUEST_COUNT,
 };
 
-enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED };
+enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED,
+		VM_EVENT_WATCHDOG };
+
+enum vm_watchdog { VM_WATCHDOG_RESET, VM_WATCHDOG_POWEROFF, VM_WATCHDOG_PAUSE, VM_WATCHDOG_NMI, VM_WATCHDOG_NONE };
 
 struct vm_policy {
 	bool no_reboot;       /* a guest's reset ends the machine instead */
 	bool pause_on_panic;  /* else a panic is an event only and the guest goes on */
 	bool pause_on_shutdown;
+	enum vm_watchdog watchdog;
 };
 
 struct vm {

@@ -60,6 +60,8 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
 	struct vmm *m = opaque;
 
+	if (ev == VM_EVENT_WATCHDOG)
+		log_line(LOG_WARNING, "the guest's watchdog timer ran out: the guest hangs");
 	if (ev == VM_EVENT_PANICKED)
 		log_line(LOG_WARNING, "the guest's kernel reports that it panicked; its console tells why");
 	if (ev == VM_EVENT_PANICKED || ev == VM_EVENT_RESET)
@@ -254,7 +256,8 @@ static int find_video_rom(struct vmm *m, struct err *e)
 
 static int make_machine(struct vmm *m, struct err *e)
 {
-	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot } };
+	struct vm_config vc = { .loop = m->loop, .policy = { .no_reboot = m->opt.no_reboot,
+							   .watchdog = m->opt.watchdog_action } };
 	struct board_config *bc = &m->board_config;
 	int ret = accel_select(m->opt.accel, &vc.accel, &vc.accel_options, m->accel_why, e);
 
@@ -276,6 +279,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->transport = m->opt.transport;
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
 	bc->slot_count = m->opt.slot_count;
+	bc->watchdog = m->opt.watchdog;
+	bc->watchdog_slot = m->opt.watchdog_slot;
 	bc->root_ports = m->opt.root_ports;
 	bc->pci_bridges = m->opt.pci_bridges;
 	bc->rng = m->opt.rng;

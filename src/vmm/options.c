@@ -281,6 +281,40 @@ static int set_video(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static const struct opt_desc watchdog_keys[] = {
+	{ .key = "action", .kind = OPT_STRING, .positional = true },
+	{ .key = "slot", .kind = OPT_NUMBER },
+	{ 0 },
+};
+
+static int set_watchdog(struct options *o, const char *value, struct err *e)
+{
+	static const char *const names[] = { [VM_WATCHDOG_RESET] = "reset", [VM_WATCHDOG_POWEROFF] = "poweroff",
+					     [VM_WATCHDOG_PAUSE] = "pause", [VM_WATCHDOG_NMI] = "inject-nmi",
+					     [VM_WATCHDOG_NONE] = "none" };
+	unsigned action = 0;
+	struct opts k;
+	uint64_t slot;
+	int ret = opts_parse(&k, watchdog_keys, value, e);
+
+	if (ret < 0)
+		return ret;
+	while (action < COUNT_OF(names) && strcmp(names[action], opts_string(&k, "action", "reset")))
+		action++;
+	slot = opts_number(&k, "slot", 0);
+	opts_free(&k);
+	if (action == COUNT_OF(names))
+		return err_set(e, -EINVAL, "%s is unknown; reset, poweroff, pause, inject-nmi and none are possible",
+			       value);
+	if (slot > BOARD_SLOT_LAST)
+		return err_set(e, -EINVAL, "slot %llu is not possible; %d to %d are", (unsigned long long)slot,
+			       BOARD_SLOT_FIRST, BOARD_SLOT_LAST);
+	o->watchdog = true;
+	o->watchdog_action = (enum vm_watchdog)action;
+	o->watchdog_slot = (uint8_t)slot;
+	return 0;
+}
+
 static int add_input(struct options *o, const char *value, struct err *e)
 {
 	static const char *const names[] = { "keyboard", "mouse", "tablet" };
@@ -346,6 +380,8 @@ static const struct option table[] = {
 	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
 	  .help = "what the firmware tries to boot, in this order; N: the how-manieth (disk0 is the first)" },
 	{ "--video", "std|bochs|virtio|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
+	{ "--watchdog", "reset|poweroff|pause|inject-nmi|none[,slot=N]", .set = set_watchdog,
+	  .help = "watchdog timer of a pc (i6300esb), and what happens when it runs out" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },
 	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N]", .set = add_usb,
 	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },
@@ -459,6 +495,8 @@ static int check_together(const struct options *o, struct err *e)
 					   "the disk, or --board pc to boot a disk by its own loader");
 	if (o->boot_order && !o->board_pc)
 		return err_set(e, -EINVAL, "--boot-order: only the firmware of --board pc looks for what to boot");
+	if (!o->board_pc && o->watchdog)
+		return err_set(e, -EINVAL, "--watchdog: the timer needs --board pc");
 	if (!o->board_pc && (o->root_ports || o->pci_bridges))
 		return err_set(e, -EINVAL, "--root-ports, --pci-bridges: PCI bridges need --board pc");
 	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)

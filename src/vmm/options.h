@@ -5,6 +5,7 @@
 
 #include "arch/x86/board.h"
 #include "base/err.h"
+#include "core/vm.h"
 #include "cpu/fit.h"
 #include "vmm/channel.h"
 #include "vmm/usb.h"
@@ -30,6 +31,9 @@ struct options {
 	unsigned slot_count;
 	bool board_pc;
 	unsigned root_ports, pci_bridges;
+	bool watchdog;
+	enum vm_watchdog watchdog_action;
+	uint8_t watchdog_slot;
 	const char *boot_order; /* NULL: the firmware's own */
 	enum board_video video;
 	unsigned virtio_input; /* board_config's */

@@ -402,8 +402,30 @@ def hpet(flavour="cloud-amd64"):
     return test
 
 
+def watchdog(flavour="amd64"):
+    """Linux's i6300esb driver: wound up, the guest lives; left alone, it is switched off."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            more = os.path.join(d, "modules.img")
+            with open(more, "wb") as f:
+                f.write(modules(d, flavour, "i6300esb"))
+            with pc("--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--initrd", more, "--append",
+                    "console=ttyS0 quiet", "--watchdog", "poweroff") as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, _ = m.run("for f in /m/*.ko; do insmod $f heartbeat=4; done; dmesg | grep i6300; ls /dev/watchdog", 60)
+                check("initialized" in out and "/dev/watchdog" in out and "No such" not in out, "no watchdog:\n" + out)
+                out, _ = m.run("(for n in 1 2 3 4 5 6 7; do echo; sleep 1; done; echo V) > /dev/watchdog; echo al''ive", 60)
+                check("alive" in out, "the watchdog does not take its winding up:\n" + out)
+                m.send("exec 3> /dev/watchdog\n")
+                m.expect("watchdog timer ran out", 60)
+                ends_well(m)
+    return test
+
+
 SHORT = [("boot menu", boot_menu), ("rescue", rescue_shell()), ("uefi rescue", rescue_shell(firmware="uefi"))]
 LONG = [
+    ("watchdog", watchdog()),
     ("hpet", hpet()),
     ("bridges", bridges("bios")),
     ("uefi bridges", bridges("uefi")),

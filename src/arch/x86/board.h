@@ -27,6 +27,7 @@ struct vm;
 
 enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_CHANNEL_MAX = 8 };
 enum { BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
+enum { BOARD_WATCHDOG_SLOT = 26 };
 /* Places beside the slots of the root bus: a root port's slot (its number from 0 on), and a bridge's (number from
  * 0 on, times 32, and slot). */
 enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16, BOARD_BRIDGE_MAX = 4 };
@@ -91,6 +92,8 @@ struct board_config {
 	uint8_t slot[BOARD_SLOT_LAST]; /* or places behind a port or bridge */
 	unsigned slot_count;
 	/* board_pc */
+	bool watchdog;        /* an i6300esb */
+	uint8_t watchdog_slot; /* 0: BOARD_WATCHDOG_SLOT */
 	unsigned root_ports;  /* PCI Express root ports with a hot-plug slot; up to BOARD_PORT_MAX */
 	unsigned pci_bridges; /* a chain of them behind the last port; up to BOARD_BRIDGE_MAX */
 	enum board_video video;

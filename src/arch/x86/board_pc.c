@@ -22,6 +22,7 @@
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
+#include "devices/legacy/i6300esb.h"
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
@@ -379,6 +380,18 @@ static int add_video(struct board_pc *pc, const struct board_config *cfg, struct
 	return vga_create(pc->board.vm, &vc, e);
 }
 
+static int add_watchdog(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	struct board *b = &pc->board;
+	struct i6300esb_config wc = { .bus = b->virtio.bus, .timers = b->vm->timers,
+				      .slot = cfg->watchdog_slot ? cfg->watchdog_slot : BOARD_WATCHDOG_SLOT };
+
+	if (!cfg->watchdog)
+		return 0;
+	b->virtio.slots_used |= 1u << wc.slot;
+	return i6300esb_create(b->vm, &wc, e);
+}
+
 enum { AHCI_FUNCTION = 2 };
 
 /* The controller is there only where somebody uses it: an absent device maps no code. */
@@ -546,6 +559,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	ret = board_bridges_add(&b->virtio.bridges, b->vm, b->virtio.bus, cfg, &b->virtio.slots_used, e);
 	if (ret == 0)
 		ret = add_video(pc, cfg, e);
+	if (ret == 0)
+		ret = add_watchdog(pc, cfg, e);
 	if (ret == 0)
 		ret = board_usb_add(b, cfg, e);
 	if (ret < 0)
