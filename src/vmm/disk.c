@@ -48,14 +48,14 @@ static int set_cache(struct blk_open *o, const char *name, struct err *e)
 static int set_bus(struct disk *d, const char *name, struct err *e)
 {
 	static const char *const names[] = { [BOARD_VIRTIO] = "virtio", [BOARD_SATA] = "sata", [BOARD_USB] = "usb",
-					     [BOARD_NVME] = "nvme", [BOARD_IDE] = "ide" };
+					     [BOARD_NVME] = "nvme", [BOARD_IDE] = "ide", [BOARD_SCSI] = "scsi" };
 
 	for (size_t n = 0; n < COUNT_OF(names); n++)
 		if (!strcmp(names[n], name)) {
 			d->bus = (enum board_bus)n;
 			return 0;
 		}
-	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, usb and nvme are possible", name);
+	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, scsi, usb and nvme are possible", name);
 }
 
 static int set_name(struct disk *d, const struct opts *k, struct err *e)
@@ -105,8 +105,8 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 	if (ret == 0)
 		ret = set_name(out, &k, e);
 	if (ret == 0 && out->cdrom) {
-		if (out->bus != BOARD_SATA && out->bus != BOARD_IDE)
-			ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata and bus=ide");
+		if (out->bus != BOARD_SATA && out->bus != BOARD_IDE && out->bus != BOARD_SCSI)
+			ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata, ide and scsi");
 		o.read_only = true;
 	}
 	if (ret == 0 && !(out->cdrom && !strcmp(o.path, "none")))

@@ -176,7 +176,8 @@ static int open_disks(struct vmm *m, struct err *e)
 		bc->disk_cdrom[n] = d.cdrom;
 		bc->disk_boot[n] = d.boot;
 		if (ret == 0 && d.bus != BOARD_VIRTIO && d.bus != BOARD_USB && !m->opt.board_pc)
-			ret = err_set(e, -EINVAL, "%s: SATA, IDE and NVMe drives need --board pc", m->opt.disk[n]);
+			ret = err_set(e, -EINVAL, "%s: SATA, IDE, SCSI and NVMe drives need --board pc",
+			              m->opt.disk[n]);
 		if (ret == 0)
 			ret = media_add_disk(&m->media, n, d.id, d.blk, d.cdrom, e);
 		bc->disk_count += d.blk || ret == 0;

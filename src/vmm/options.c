@@ -360,7 +360,7 @@ static const struct option table[] = {
 	{ "--cpu", "MODEL[,+FEATURE][,-FEATURE]", .set = set_cpu,
 	  .help = "the processor: host, max, x86-64-v1 to v4, or one of panal cpu list (host)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
-	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata|ide|nvme|usb]", .set = add_disk,
+	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata|ide|scsi|nvme|usb]", .set = add_disk,
 	  .help = "disk; may be repeated" },
 	{ "--cdrom", "PATH|none", .set = add_cdrom, .help = "CD-ROM drive of a pc; may be repeated" },
 	{ "--net", "user[,forward=tcp:HOST:GUEST]|tap=NAME|none", .set = add_net,

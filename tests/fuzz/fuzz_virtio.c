@@ -13,6 +13,7 @@
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/scsi.h"
 #include "devices/virtio/serial.h"
 #include "devices/virtio/vsock.h"
 #include "display/display.h"
@@ -76,6 +77,25 @@ static ATTR_UNUSED unsigned make_blk(struct fuzz *f)
 	unlink(path);
 	must(virtio_blk_create(f->d.rig.vm, &cfg, NULL) == 0);
 	return 2;
+}
+
+static ATTR_UNUSED unsigned make_scsi(struct fuzz *f)
+{
+	struct virtio_scsi_config cfg = {.place = place(f), .target_count = 2};
+	cfg.target[1].cdrom = true;
+	for (unsigned n = 0; n < 2; n++) {
+		char path[] = "/tmp/panal-fuzz-XXXXXX";
+		int fd = mkstemp(path);
+		must(fd >= 0 && ftruncate(fd, 65536) == 0);
+		close(fd);
+		struct blk_open o = {.path = path, .loop = f->d.rig.loop, .engine = "io_uring"};
+		int rc = blk_open(&cfg.target[n].blk, &o, NULL);
+		o.engine = "threads";
+		must(rc == 0 || blk_open(&cfg.target[n].blk, &o, NULL) == 0);
+		unlink(path);
+	}
+	must(virtio_scsi_create(f->d.rig.vm, &cfg, NULL) == 0);
+	return 3;
 }
 
 static ATTR_UNUSED unsigned make_console(struct fuzz *f)

@@ -143,6 +143,30 @@ def ide(cpus=1):
     return test
 
 
+def scsi(cpus=1):
+    """Disks and CDs on the virtio SCSI controller under Linux's driver."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            iso = rescue(d, "amd64", modules(d, "amd64", "virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", "ext4"))
+            first, second = os.path.join(d, "first.raw"), os.path.join(d, "second.raw")
+            pattern(first, 64 * MIB)
+            pattern(second, 40 * MIB)
+            with pc("--disk", iso + ",readonly,bootindex=1", "--disk", first + ",bus=scsi", "--disk", iso + ",bus=scsi,cdrom", "--disk", second + ",bus=scsi", "--disk", "none,bus=scsi,cdrom",
+                    "--cpus", str(cpus)) as m:
+                shell(m)
+                disks = load(m, 4)
+                check({"sda", "sdb", "sr0", "sr1"} <= set(disks), f"not all drives were found: {disks}")
+                raw_disk(m, "/dev/sda", first)
+                file_system(m, "/dev/sdb")
+                with open(iso, "rb") as f:
+                    out, status = m.run("sha256sum < /dev/sr0", 120)
+                    check(status == 0 and sha(f.read()) in out, "the CD reads otherwise than its image:\n" + out)
+                no_trouble(m)
+                power_off(m)
+            fsck(second)
+    return test
+
+
 def boots(firmware, *args):
     """Firmware, GRUB and Debian's kernel from the one disk that there is."""
     def test():
@@ -154,8 +178,12 @@ def boots(firmware, *args):
     return test
 
 
-SHORT = [("nvme", nvme()), ("ide", ide())]
+SHORT = [("nvme", nvme()), ("ide", ide()), ("scsi", scsi())]
 LONG = [
+    ("scsi 2 cpus", scsi(2)),
+    ("scsi boot bios", boots("bios", "--disk", "ISO,bus=scsi,readonly")),
+    ("scsi boot cd", boots("bios", "--disk", "ISO,bus=scsi,cdrom")),
+    ("scsi boot uefi", boots("uefi", "--disk", "ISO,bus=scsi,readonly")),
     ("ide 2 cpus", ide(2)),
     ("ide boot disk", boots("bios", "--disk", "ISO,bus=ide,readonly")),
     ("ide boot cd", boots("bios", "--disk", "ISO,bus=ide,cdrom")),

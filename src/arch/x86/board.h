@@ -36,7 +36,7 @@ enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
 
 enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */, BOARD_USB, BOARD_NVME /* board_pc */,
-		 BOARD_IDE /* board_pc, four of them */ };
+		 BOARD_IDE /* board_pc, four of them */, BOARD_SCSI /* board_pc */ };
 enum board_video { BOARD_VIDEO_NONE, BOARD_VIDEO_STD, BOARD_VIDEO_BOCHS, BOARD_VIDEO_VIRTIO };
 enum board_usb_kind { BOARD_USB_KEYBOARD, BOARD_USB_MOUSE, BOARD_USB_TABLET, BOARD_USB_HUB, BOARD_USB_KINDS };
 enum { BOARD_USB_MAX = 16, BOARD_USB_SLOT = 23 };

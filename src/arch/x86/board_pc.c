@@ -28,6 +28,7 @@
 #include "devices/storage/ahci.h"
 #include "devices/storage/ide.h"
 #include "devices/storage/nvme.h"
+#include "devices/virtio/scsi.h"
 #include "devices/virtio/gpu.h"
 
 #include <errno.h>
@@ -452,6 +453,37 @@ static int add_ide(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	return ret;
 }
 
+/* One controller for all, in a slot that the other virtio devices left. */
+static int add_scsi(struct board_pc *pc, struct board_config *cfg, struct err *e)
+{
+	struct board_virtio *bv = &pc->board.virtio;
+	struct virtio_scsi_config sc = { .place = { .bus = bv->bus } };
+	int ret;
+
+	if (!has_drive_on(cfg, BOARD_SCSI))
+		return 0;
+	sc.place.slot = (uint8_t)board_virtio_slot(bv);
+	if (!sc.place.slot)
+		return err_set(e, -ENOSPC, "more than %d devices; leave some out", BOARD_SLOT_LAST);
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		unsigned t = sc.target_count;
+
+		if (cfg->disk_bus[n] != BOARD_SCSI)
+			continue;
+		sc.target[t].cdrom = cfg->disk_cdrom[n];
+		sc.target[t].cd = &cfg->disk_cd[n];
+		sc.target[t].blk = cfg->disk[n];
+		sc.target_count++;
+		boot_order_add(&bv->order, cfg->disk_boot[n], "/pci@i0cf8/scsi@%x/channel@0/disk@%x,0",
+			       sc.place.slot, t);
+	}
+	ret = virtio_scsi_create(pc->board.vm, &sc, e);
+	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == BOARD_SCSI)
+			cfg->disk[n] = NULL;
+	return ret;
+}
+
 /* A controller a disk, in the slots that virtio devices left. */
 static int add_nvme(struct board_pc *pc, struct board_config *cfg, struct err *e)
 {
@@ -573,6 +605,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		ret = add_sata(pc, cfg, e);
 	if (ret == 0)
 		ret = add_ide(pc, cfg, e);
+	if (ret == 0)
+		ret = add_scsi(pc, cfg, e);
 	if (ret == 0)
 		ret = add_nvme(pc, cfg, e);
 	if (ret == 0)

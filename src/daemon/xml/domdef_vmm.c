@@ -421,10 +421,31 @@ static bool one_of(const char *value, const char *const *names)
 	return !value;
 }
 
-/* The board with firmware has SATA; where a kernel is booted, there is virtio only. */
-static bool on_sata(const struct making *m, const struct domdef_disk *k)
+/* The buses that only the board with firmware has; where a kernel is booted, there is virtio only. */
+static bool is_pc_bus(enum dom_bus bus)
 {
-	return k->bus == DOM_BUS_SATA && !boots_kernel(m->d);
+	return bus == DOM_BUS_SATA || bus == DOM_BUS_IDE || bus == DOM_BUS_SCSI;
+}
+
+static bool on_pc_bus(const struct making *m, const struct domdef_disk *k)
+{
+	return is_pc_bus(k->bus) && !boots_kernel(m->d);
+}
+
+/* All SCSI drives are on one virtio controller. */
+static bool scsi_possible(struct making *m, const struct domdef_disk *k)
+{
+	for (unsigned n = 0; k->bus == DOM_BUS_SCSI && n < m->d->controllers.n; n++) {
+		const struct domdef_controller *c = m->d->controllers.v[n];
+
+		if (c->type == DOM_CONTROLLER_SCSI && c->index.v == k->dev.address.controller.v && c->model &&
+		    strcmp(c->model, "virtio-scsi") && strcmp(c->model, "auto")) {
+			refuse(m, "drive '%s' is on a SCSI controller of model '%s'; 'virtio-scsi' is possible",
+			       k->target, c->model);
+			return false;
+		}
+	}
+	return true;
 }
 
 static bool drive_possible(struct making *m, const struct domdef_disk *k)
@@ -435,15 +456,15 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 
 	if (disk && (k->bus == DOM_BUS_VIRTIO || k->bus == DOM_BUS_USB))
 		return true;
-	if ((disk || k->device == DOM_DISK_CDROM) && on_sata(m, k))
-		return true;
-	if (k->bus == DOM_BUS_SATA && boots_kernel(m->d))
-		refuse(m, "drive '%s' is on bus 'sata'; with <kernel> or <bootloader> only disks on bus "
+	if ((disk || k->device == DOM_DISK_CDROM) && on_pc_bus(m, k))
+		return scsi_possible(m, k);
+	if (is_pc_bus(k->bus) && boots_kernel(m->d))
+		refuse(m, "drive '%s' is on bus '%s'; with <kernel> or <bootloader> only disks on bus "
 			  "'virtio' are possible",
-		       k->target);
+		       k->target, buses[k->bus]);
 	else
-		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata and usb, and CD-ROMs on sata are "
-			  "possible",
+		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata, scsi, ide and usb, and "
+			  "CD-ROMs on sata, scsi and ide are possible",
 		       k->target, kinds[k->device], buses[k->bus]);
 	return false;
 }
@@ -478,12 +499,14 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	const char *path = disk_path(m, k);
 	bool cache = k->cache && strcmp(k->cache, "default");
 	const char *port = k->bus == DOM_BUS_USB ? usb_port(&k->dev) : "";
-	const char *bus = k->bus == DOM_BUS_SATA ? ",bus=sata" : k->bus == DOM_BUS_USB ? ",bus=usb" : "";
+	static const char *const buses[] = { [DOM_BUS_SATA] = ",bus=sata", [DOM_BUS_SCSI] = ",bus=scsi",
+					     [DOM_BUS_IDE] = ",bus=ide", [DOM_BUS_USB] = ",bus=usb" };
+	const char *bus = k->bus < COUNT_OF(buses) && buses[k->bus] ? buses[k->bus] : "";
 	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 
 	if (k->device != DOM_DISK_DISK && !path) {
-		if (k->device == DOM_DISK_CDROM && on_sata(m, k))
-			arg(m, "--disk=none,cdrom%s", id_part(domdef_disk_id(k, id), id, part));
+		if (k->device == DOM_DISK_CDROM && on_pc_bus(m, k) && scsi_possible(m, k))
+			arg(m, "--disk=none,cdrom%s%s", bus, id_part(domdef_disk_id(k, id), id, part));
 		else
 			note(m, "drive %s: it is empty and left out", k->target);
 		return;

@@ -74,6 +74,12 @@ static void inquiry(struct scsi_cd *cd, const uint8_t *cdb)
 	reply(cd, r, sizeof(r), load_be16(cdb + 3));
 }
 
+static void report_luns(struct scsi_cd *cd, const uint8_t *cdb)
+{
+	uint8_t r[16] = {[3] = 8};
+	reply(cd, r, sizeof(r), load_be32(cdb + 6));
+}
+
 /* The capabilities page, and the error recovery page for those who ask for all. */
 static uint32_t mode_pages(const struct scsi_cd *cd, uint8_t page, uint8_t *p)
 {
@@ -308,6 +314,7 @@ static const struct command {
 	{0x2b, NEEDS_MEDIUM, test_unit_ready},    {0x43, NEEDS_MEDIUM, read_toc},
 	{0x46, KEEPS_ATTENTION, get_configuration}, {0x4a, KEEPS_ATTENTION, get_event_status},
 	{0x51, NEEDS_MEDIUM, read_disc_information}, {0x5a, 0, mode_sense},
+	{0xa0, KEEPS_ATTENTION, report_luns},
 	{0xa8, NEEDS_MEDIUM, read_12},            {0xad, NEEDS_MEDIUM, read_dvd_structure},
 	{0xbb, 0, test_unit_ready},               {0xbd, 0, mechanism_status},
 	{0xbe, NEEDS_MEDIUM, read_cd},

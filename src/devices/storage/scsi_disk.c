@@ -12,6 +12,7 @@ enum {
 	ASC_WRITE_ERROR = 0x0c, ASC_UNRECOVERED_READ = 0x11, ASC_INVALID_COMMAND = 0x20, ASC_LBA_RANGE = 0x21,
 	ASC_INVALID_FIELD = 0x24, ASC_WRITE_PROTECTED = 0x27, ASC_RESET = 0x29,
 };
+enum { WRITE_SAME_MAX = 65536 /* blocks */, UNMAP_MAX = 1 << 22 };
 enum { PAGE_CACHING = 0x08, PAGE_ALL = 0x3f, MODE_WRITE_PROTECT = 0x80, MODE_FUA = 0x10, FUA = 1 << 3 };
 
 static uint64_t blocks_of(const struct scsi_disk *d)
@@ -72,6 +73,26 @@ static const char *serial_of(const struct scsi_disk *d)
 	return d->serial ? d->serial : blk_info(d->blk)->serial[0] ? blk_info(d->blk)->serial : "PANAL";
 }
 
+static bool can_unmap(const struct scsi_disk *d)
+{
+	return blk_info(d->blk)->can_discard && !blk_info(d->blk)->read_only;
+}
+
+/* One range an UNMAP; WRITE SAME names how many blocks. */
+static void block_limits(const struct scsi_disk *d, uint8_t *r)
+{
+	uint32_t granularity = blk_info(d->blk)->discard_granularity / BLK_SECTOR;
+
+	r[3] = 60;
+	r[4] = 1;
+	if (can_unmap(d)) {
+		store_be32(r + 20, UNMAP_MAX);
+		store_be32(r + 24, 1);
+		store_be32(r + 28, granularity ? granularity : 1);
+	}
+	store_be64(r + 36, WRITE_SAME_MAX);
+}
+
 /* Vital product data (SPC-3 7.6, SBC-3 6.5). */
 static void inquiry_page(struct scsi_command *c, const uint8_t *cdb)
 {
@@ -79,7 +100,7 @@ static void inquiry_page(struct scsi_command *c, const uint8_t *cdb)
 	size_t n = strlen(serial_of(c->disk));
 
 	switch (cdb[2]) {
-	case 0x00: memcpy(r + 4, "\x00\x80\x83\xb0\xb1", r[3] = 5); break;
+	case 0x00: memcpy(r + 4, "\x00\x80\x83\xb0\xb1\xb2", r[3] = 6); break;
 	case 0x80: memcpy(r + 4, serial_of(c->disk), r[3] = (uint8_t)n); break;
 	case 0x83: /* T10 vendor identification */
 		r[4] = 2;
@@ -89,8 +110,13 @@ static void inquiry_page(struct scsi_command *c, const uint8_t *cdb)
 		memcpy(r + 16, serial_of(c->disk), n);
 		r[3] = (uint8_t)(4 + r[7]);
 		break;
-	case 0xb0: r[3] = 60; break; /* block limits: none told */
+	case 0xb0: block_limits(c->disk, r); break;
 	case 0xb1: r[3] = 60, store_be16(r + 4, 1); break; /* it does not rotate */
+	case 0xb2: /* thin: UNMAP and WRITE SAME take blocks away */
+		r[3] = 4;
+		r[5] = can_unmap(c->disk) ? 0xe0 : 0;
+		r[6] = can_unmap(c->disk) ? 2 : 0;
+		break;
 	default: fail(c, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD); return;
 	}
 	reply(c, r, 4u + r[3], load_be16(cdb + 3));
@@ -162,6 +188,7 @@ static void read_capacity_16(struct scsi_command *c, const uint8_t *cdb)
 	}
 	store_be64(r, blocks_of(c->disk) - 1);
 	store_be32(r + 8, BLK_SECTOR);
+	r[14] = can_unmap(c->disk) ? 0x80 : 0;
 	r[13] = physical > 1 ? (uint8_t)(31 - __builtin_clz(physical)) & 15 : 0;
 	reply(c, r, sizeof(r), load_be32(cdb + 10));
 }
@@ -259,6 +286,48 @@ static void verify(struct scsi_command *c, const uint8_t *cdb)
 		good(c);
 }
 
+/* The range of the one descriptor behind the list's header (SBC-3 5.28). */
+static void unmap(struct scsi_command *c, const uint8_t *cdb)
+{
+	uint8_t list[8 + 16];
+	uint32_t len = load_be16(cdb + 7);
+	struct range r;
+
+	if (!len) {
+		good(c);
+		return;
+	}
+	if (!can_unmap(c->disk) || cdb[1] & 1 || len < sizeof(list) ||
+	    xfer_get(c->x, list, sizeof(list)) < sizeof(list) ||
+	    load_be16(list + 2) != 16 || load_be32(list + 16) > UNMAP_MAX) {
+		fail(c, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+		return;
+	}
+	r = (struct range){ load_be64(list + 8), load_be32(list + 16) };
+	if (!inside(c, r))
+		return;
+	if (r.count)
+		start(c, BLK_DISCARD, r.lba, (uint64_t)r.count * BLK_SECTOR, false);
+	else
+		good(c);
+}
+
+/* Zeros only, which is what is asked for; with or without a block that holds them. */
+static void write_same(struct scsi_command *c, const uint8_t *cdb)
+{
+	struct range r = range_of(cdb);
+	uint8_t block[BLK_SECTOR] = { 0 };
+	bool no_data = cdb[0] == 0x93 && cdb[1] & 1;
+	bool good_block = no_data || xfer_get(c->x, block, sizeof(block)) == sizeof(block);
+
+	for (unsigned n = 0; n < sizeof(block); n++)
+		good_block &= !block[n];
+	if (!good_block || !r.count || r.count > WRITE_SAME_MAX)
+		fail(c, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+	else if (inside(c, r))
+		start(c, BLK_WRITE_ZEROES, r.lba, (uint64_t)r.count * BLK_SECTOR, false);
+}
+
 /* ---- the table ---- */
 
 enum { KEEPS_ATTENTION = 1, WRITES = 2 };
@@ -271,8 +340,10 @@ static const struct command {
 	{ 0x1b, 0, test_unit_ready }, /* start and stop: nothing turns */
 	{ 0x1e, 0, test_unit_ready }, /* the medium cannot be taken out */
 	{ 0x23, 0, read_format_capacities }, { 0x25, 0, read_capacity_10 }, { 0x28, 0, read_blocks },
-	{ 0x2a, WRITES, write_blocks }, { 0x2f, 0, verify }, { 0x35, 0, synchronize }, { 0x5a, 0, mode_sense },
+	{ 0x2a, WRITES, write_blocks }, { 0x2f, 0, verify }, { 0x35, 0, synchronize }, { 0x41, WRITES, write_same },
+	{ 0x42, WRITES, unmap }, { 0x5a, 0, mode_sense },
 	{ 0x88, 0, read_blocks }, { 0x8a, WRITES, write_blocks }, { 0x8f, 0, verify }, { 0x91, 0, synchronize },
+	{ 0x93, WRITES, write_same },
 	{ 0x9e, 0, read_capacity_16 }, { 0xa0, KEEPS_ATTENTION, report_luns }, { 0xa8, 0, read_blocks },
 	{ 0xaa, WRITES, write_blocks },
 };

@@ -429,7 +429,7 @@ static void drives_of_a_pc(void **state)
 	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
 	                    "--firmware=bios --memory=65536K --cpus=1 --accel=auto "
 	                    "--disk=/a,format=qcow2,bus=sata,id=sda "
-	                    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb --disk=none,cdrom,id=sdc "
+	                    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb --disk=none,cdrom,bus=sata,id=sdc "
 	                    "--serial=none ");
 	domdef_args_free(&args);
 	free(all);
