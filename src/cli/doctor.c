@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/doctor.h"
 
+#include "base/text.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const status_name[] = { [DOCTOR_OK] = "OK", [DOCTOR_WARN] = "WARN", [DOCTOR_FAIL] = "FAIL" };
+static const char *const status_name[] = {[DOCTOR_OK] = "OK", [DOCTOR_WARN] = "WARN", [DOCTOR_FAIL] = "FAIL"};
 
 static void print_text(const struct doctor_report *r, FILE *out)
 {
@@ -55,10 +57,10 @@ int doctor_run(const struct doctor_source *source, FILE *out, bool json)
 
 static void usage(FILE *out)
 {
-	fputs("usage: panal doctor [--json]\n"
-	      "Says what of this host a machine can use, and what to do where something is missing.\n"
-	      "Exit status: 0 when a machine can run here with some accelerator, 1 when not, 2 for a wrong command "
-	      "line.\n",
+	fputs(_("usage: panal doctor [--json]\n"
+		"Says what of this host a machine can use, and what to do where something is missing.\n"
+		"Exit status: 0 when a machine can run here with some accelerator, 1 when not, 2 for a wrong command "
+		"line.\n"),
 	      out);
 }
 
@@ -72,7 +74,7 @@ int doctor_main(int argc, char **argv)
 			usage(stdout);
 			return 0;
 		} else {
-			fprintf(stderr, "panal doctor: unknown argument '%s'\n", argv[n]);
+			fprintf(stderr, _("panal doctor: unknown argument '%s'\n"), argv[n]);
 			usage(stderr);
 			return 2;
 		}

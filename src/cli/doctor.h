@@ -103,9 +103,9 @@ enum doctor_status { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 
 struct doctor_line {
 	enum doctor_status status;
-	const char *id;   /* "kvm-device" */
-	char text[320];   /* what was found */
-	char remedy[320]; /* what to do; empty when nothing is missing */
+	const char *id;   /* "kvm-device"; for scripts: the same in every language */
+	char text[480];   /* what was found */
+	char remedy[480]; /* what to do; empty when nothing is missing */
 };
 
 enum { DOCTOR_LINE_MAX = 64 };

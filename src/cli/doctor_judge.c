@@ -2,6 +2,8 @@
 /* Facts to lines. Each judge says what was found and, where something is missing, who can change it and how. */
 #include "cli/doctor.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -31,23 +33,18 @@ void doctor_remedy(struct doctor_line *l, const char *fmt, ...)
 static void no_permission(const struct doctor_kvm *k, struct doctor_line *l)
 {
 	if (k->user_in_group)
-		doctor_remedy(
-			l,
-			"you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule withholds "
-			"it (see the audit log)",
-			k->group);
+		doctor_remedy(l,
+			      _("you are in its group '%s', yet it is refused: a container, SELinux or AppArmor rule "
+				"withholds it (see the audit log)"),
+			      k->group);
 	else if (k->group[0] && strcmp(k->group, "root"))
 		doctor_remedy(l,
-			      "ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the "
-			      "console, "
-			      "systemd-logind "
-			      "gives it by uaccess",
+			      _("ask the administrator for group '%s' (usermod -aG %s USER, then log in again); at the "
+				"console, systemd-logind gives it by uaccess"),
 			      k->group, k->group);
 	else
-		doctor_remedy(
-			l,
-			"ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG "
-			"kvm USER");
+		doctor_remedy(l, _("ask the administrator: groupadd -f kvm; chgrp kvm /dev/kvm; chmod 660 /dev/kvm; "
+				   "usermod -aG kvm USER"));
 }
 
 static bool judge_device(const struct doctor_facts *f, struct doctor_report *r)
@@ -55,18 +52,19 @@ static bool judge_device(const struct doctor_facts *f, struct doctor_report *r)
 	const struct doctor_kvm *k = &f->kvm;
 	struct doctor_line *l;
 	switch (k->open_error) {
-	case 0: doctor_line(r, DOCTOR_OK, "kvm-device", "/dev/kvm opens"); return true;
+	case 0: doctor_line(r, DOCTOR_OK, "kvm-device", _("/dev/kvm opens")); return true;
 	case ENOENT:
-		doctor_judge_device_missing(f, doctor_line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm does not exist"));
+		doctor_judge_device_missing(f, doctor_line(r, DOCTOR_WARN, "kvm-device", _("/dev/kvm does not exist")));
 		return false;
 	case EACCES:
 	case EPERM:
-		no_permission(k, doctor_line(r, DOCTOR_WARN, "kvm-device", "no permission to open /dev/kvm"));
+		no_permission(k, doctor_line(r, DOCTOR_WARN, "kvm-device", _("no permission to open /dev/kvm")));
 		return false;
 	default:
-		l = doctor_line(r, DOCTOR_WARN, "kvm-device", "/dev/kvm cannot be opened (%s)",
+		l = doctor_line(r, DOCTOR_WARN, "kvm-device", _("/dev/kvm cannot be opened (%s)"),
 				strerror(k->open_error));
-		doctor_remedy(l, "load the module (modprobe kvm_intel or kvm_amd) and read dmesg for why it refuses");
+		doctor_remedy(l,
+			      _("load the module (modprobe kvm_intel or kvm_amd) and read dmesg for why it refuses"));
 		return false;
 	}
 }
@@ -75,14 +73,15 @@ static void judge_rivals(const struct doctor_kvm *k, struct doctor_report *r)
 {
 	const char *rival = k->module_vbox ? "VirtualBox (vboxdrv)" : k->module_vmware ? "VMware (vmmon)" : NULL;
 	if (!rival) {
-		doctor_line(r, DOCTOR_OK, "kvm-rivals", "no other hypervisor's module is loaded");
+		doctor_line(r, DOCTOR_OK, "kvm-rivals", _("no other hypervisor's module is loaded"));
 		return;
 	}
 	bool hurts = k->create_vm_error > 0 || k->create_vcpu_error > 0;
-	struct doctor_line *l = doctor_line(r, hurts ? DOCTOR_FAIL : DOCTOR_WARN, "kvm-rivals", "%s is loaded%s", rival,
-					    hurts ? " and seems to hold the processor's virtualization"
-						  : "; its machines and KVM's may exclude each other");
-	doctor_remedy(l, "stop its machines; if that does not help: modprobe -r %s",
+	struct doctor_line *l =
+		doctor_line(r, hurts ? DOCTOR_FAIL : DOCTOR_WARN, "kvm-rivals", _("%s is loaded%s"), rival,
+			    hurts ? _(" and seems to hold the processor's virtualization")
+				  : _("; its machines and KVM's may exclude each other"));
+	doctor_remedy(l, _("stop its machines; if that does not help: modprobe -r %s"),
 		      k->module_vbox ? "vboxnetflt vboxnetadp vboxdrv" : "vmmon");
 }
 
@@ -90,24 +89,26 @@ static bool judge_create(const struct doctor_kvm *k, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (k->api_version != 12) {
-		l = doctor_line(r, DOCTOR_FAIL, "kvm-api", "KVM answers API version %d, 12 is needed", k->api_version);
-		doctor_remedy(l, "run a kernel of this century, or check what /dev/kvm really is");
+		l = doctor_line(r, DOCTOR_FAIL, "kvm-api", _("KVM answers API version %d, 12 is needed"),
+				k->api_version);
+		doctor_remedy(l, _("run a kernel of this century, or check what /dev/kvm really is"));
 		return false;
 	}
-	doctor_line(r, DOCTOR_OK, "kvm-api", "API version %d", k->api_version);
+	doctor_line(r, DOCTOR_OK, "kvm-api", _("API version %d"), k->api_version);
 	int error = k->create_vm_error ? k->create_vm_error : k->create_vcpu_error;
 	if (error == 0) {
-		doctor_line(r, DOCTOR_OK, "kvm-machine", "a machine and a virtual processor were made");
+		doctor_line(r, DOCTOR_OK, "kvm-machine", _("a machine and a virtual processor were made"));
 		return true;
 	}
-	l = doctor_line(r, DOCTOR_FAIL, "kvm-machine", "KVM refuses a %s (%s)",
-			k->create_vm_error ? "machine" : "virtual processor", strerror(error));
+	l = doctor_line(r, DOCTOR_FAIL, "kvm-machine", _("KVM refuses %s (%s)"),
+			k->create_vm_error ? _("a machine") : _("a virtual processor"), strerror(error));
 	if (error == EBUSY)
-		doctor_remedy(l, "another hypervisor holds the processor's virtualization: stop it (see kvm-rivals)");
+		doctor_remedy(l,
+			      _("another hypervisor holds the processor's virtualization: stop it (see kvm-rivals)"));
 	else if (error == ENOMEM)
-		doctor_remedy(l, "the host or its cgroup has no memory left for it");
+		doctor_remedy(l, _("the host or its cgroup has no memory left for it"));
 	else
-		doctor_remedy(l, "read dmesg; virtualization may be switched off in the firmware setup");
+		doctor_remedy(l, _("read dmesg; virtualization may be switched off in the firmware setup"));
 	return false;
 }
 
@@ -116,14 +117,14 @@ static void judge_syscall(const struct doctor_facts *f, struct doctor_report *r)
 	if (!f->speed.kvm)
 		return;
 	if (!f->speed.kvm_user_alone) {
-		doctor_line(r, DOCTOR_OK, "kvm-syscall", "a system call in a guest reaches its kernel");
+		doctor_line(r, DOCTOR_OK, "kvm-syscall", _("a system call in a guest reaches its kernel"));
 		return;
 	}
-	struct doctor_line *l = doctor_line(r, DOCTOR_WARN, "kvm-syscall",
-					    "a system call in a guest does not reach its kernel: no system runs in "
-					    "KVM alone");
-	doctor_remedy(l, "nothing has to be done: --accel kvm has KVM run user code and the soft CPU the rest; for "
-			 "full speed use a host with VT-x or SVM (nested virtualization) exposed");
+	struct doctor_line *l =
+		doctor_line(r, DOCTOR_WARN, "kvm-syscall",
+			    _("a system call in a guest does not reach its kernel: no system runs in KVM alone"));
+	doctor_remedy(l, _("nothing has to be done: --accel kvm has KVM run user code and the soft CPU the rest; for "
+			   "full speed use a host with VT-x or SVM (nested virtualization) exposed"));
 }
 
 static void judge_speed(const struct doctor_facts *f, struct doctor_report *r)
@@ -132,20 +133,19 @@ static void judge_speed(const struct doctor_facts *f, struct doctor_report *r)
 	double percent = s->native ? 100.0 * (double)s->kvm / (double)s->native : 0;
 	struct doctor_line *l;
 	if (!s->kvm) {
-		l = doctor_line(r, DOCTOR_WARN, "kvm-speed", "KVM did not run the kernel-mode test program: %s",
+		l = doctor_line(r, DOCTOR_WARN, "kvm-speed", _("KVM did not run the kernel-mode test program: %s"),
 				s->kvm_error);
-		doctor_remedy(l, "use --accel soft; --accel auto does so by itself");
+		doctor_remedy(l, _("use --accel soft; --accel auto does so by itself"));
 		return;
 	}
 	bool slow = s->kvm < s->soft;
 	l = doctor_line(r, slow ? DOCTOR_WARN : DOCTOR_OK, "kvm-speed",
-			"%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)",
+			_("%.1f million kernel-mode instructions per second, %.2f %% of native (%.0f)"),
 			(double)s->kvm / 1e6, percent, (double)s->native / 1e6);
 	if (slow)
-		doctor_remedy(
-			l, "this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at auto; "
-			   "for full speed use a "
-			   "host with VT-x or SVM (nested virtualization) exposed");
+		doctor_remedy(l,
+			      _("this KVM emulates kernel-mode code and is slower than the soft CPU: leave --accel at "
+				"auto; for full speed use a host with VT-x or SVM (nested virtualization) exposed"));
 }
 
 static bool judge_kvm(const struct doctor_facts *f, struct doctor_report *r)
@@ -166,14 +166,14 @@ static bool judge_soft(const struct doctor_speed *s, struct doctor_report *r)
 {
 	if (s->soft) {
 		doctor_line(r, DOCTOR_OK, "soft-cpu",
-			    "the soft CPU runs: %.1f million kernel-mode instructions per second",
+			    _("the soft CPU runs: %.1f million kernel-mode instructions per second"),
 			    (double)s->soft / 1e6);
 		return true;
 	}
-	struct doctor_line *l = doctor_line(r, DOCTOR_FAIL, "soft-cpu", "the soft CPU does not run: %s", s->soft_error);
-	doctor_remedy(l,
-		      "a policy that forbids memory which is first written and then executed (SELinux execmem, systemd "
-		      "MemoryDenyWriteExecute) stops it");
+	struct doctor_line *l =
+		doctor_line(r, DOCTOR_FAIL, "soft-cpu", _("the soft CPU does not run: %s"), s->soft_error);
+	doctor_remedy(l, _("a policy that forbids memory which is first written and then executed (SELinux execmem, "
+			   "systemd MemoryDenyWriteExecute) stops it"));
 	return false;
 }
 
@@ -183,76 +183,73 @@ static void judge_huge_pages(const struct doctor_host_facts *h, struct doctor_re
 {
 	struct doctor_line *l;
 	if (!h->thp[0] || strstr(h->thp, "[never]")) {
-		l = doctor_line(r, DOCTOR_WARN, "huge-pages", "transparent huge pages are %s",
-				h->thp[0] ? "off" : "not in this kernel");
-		doctor_remedy(l, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+		l = doctor_line(r, DOCTOR_WARN, "huge-pages", "%s",
+				h->thp[0] ? _("transparent huge pages are off")
+					  : _("transparent huge pages are not in this kernel"));
+		doctor_remedy(l, _("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"));
 	} else
-		doctor_line(r, DOCTOR_OK, "huge-pages", "transparent huge pages: %s", h->thp);
-	doctor_line(r, DOCTOR_OK, "hugetlb", "%llu reserved pages of %llu KiB, %llu free%s",
+		doctor_line(r, DOCTOR_OK, "huge-pages", _("transparent huge pages: %s"), h->thp);
+	doctor_line(r, DOCTOR_OK, "hugetlb", _("%llu reserved pages of %llu KiB, %llu free%s"),
 		    (unsigned long long)h->hugetlb_total, (unsigned long long)h->hugetlb_kib,
 		    (unsigned long long)h->hugetlb_free,
-		    h->hugetlb_total ? "" : " (not needed; sysctl vm.nr_hugepages=N reserves some)");
+		    h->hugetlb_total ? "" : _(" (not needed; sysctl vm.nr_hugepages=N reserves some)"));
 }
 
 static void judge_tun(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (h->tun_open_error) {
-		l = doctor_line(r, DOCTOR_WARN, "tun", "/dev/net/tun cannot be opened (%s)",
+		l = doctor_line(r, DOCTOR_WARN, "tun", _("/dev/net/tun cannot be opened (%s)"),
 				strerror(h->tun_open_error));
-		doctor_remedy(l, "%s; user networking (--net user) needs none of it",
+		doctor_remedy(l, _("%s; user networking (--net user) needs none of it"),
 			      h->tun_open_error == ENOENT ? "modprobe tun"
-							  : "ask the administrator for access to /dev/net/tun");
+							  : _("ask the administrator for access to /dev/net/tun"));
 	} else if (h->tun_create_error) {
-		l = doctor_line(r, DOCTOR_WARN, "tun", "a tap interface cannot be made (%s)",
+		l = doctor_line(r, DOCTOR_WARN, "tun", _("a tap interface cannot be made (%s)"),
 				strerror(h->tun_create_error));
-		doctor_remedy(
-			l,
-			"have the administrator make one for you (ip tuntap add dev tap0 mode tap user USER) and use "
-			"--net tap=tap0; user "
-			"networking (--net user) needs none of it");
+		doctor_remedy(l, _("have the administrator make one for you (ip tuntap add dev tap0 mode tap user "
+				   "USER) and use --net tap=tap0; user networking (--net user) needs none of it"));
 	} else
-		doctor_line(r, DOCTOR_OK, "tun", "tap interfaces can be made");
+		doctor_line(r, DOCTOR_OK, "tun", _("tap interfaces can be made"));
 }
 
 static void judge_io_uring(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	if (!h->io_uring_error) {
-		doctor_line(r, DOCTOR_OK, "io-uring", "io_uring works");
+		doctor_line(r, DOCTOR_OK, "io-uring", _("io_uring works"));
 		return;
 	}
 	struct doctor_line *l =
-		doctor_line(r, DOCTOR_WARN, "io-uring", "io_uring is refused (%s); disks use threads, more slowly",
+		doctor_line(r, DOCTOR_WARN, "io-uring", _("io_uring is refused (%s); disks use threads, more slowly"),
 			    strerror(h->io_uring_error));
-	doctor_remedy(l,
-		      "sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup in its seccomp profile");
+	doctor_remedy(
+		l, _("sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup in its seccomp profile"));
 }
 
 static void judge_confinement(const struct doctor_host_facts *h, struct doctor_report *r)
 {
 	struct doctor_line *l;
 	if (h->userns_error) {
-		l = doctor_line(r, DOCTOR_WARN, "user-namespaces", "a user namespace cannot be made (%s)",
+		l = doctor_line(r, DOCTOR_WARN, "user-namespaces", _("a user namespace cannot be made (%s)"),
 				strerror(h->userns_error));
-		doctor_remedy(l,
-			      "sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces=N; on Ubuntu also "
-			      "kernel.apparmor_restrict_unprivileged_userns=0");
+		doctor_remedy(l, _("sysctl kernel.unprivileged_userns_clone=1 or user.max_user_namespaces=N; on Ubuntu "
+				   "also kernel.apparmor_restrict_unprivileged_userns=0"));
 	} else
-		doctor_line(r, DOCTOR_OK, "user-namespaces", "user namespaces can be made");
+		doctor_line(r, DOCTOR_OK, "user-namespaces", _("user namespaces can be made"));
 	if (h->landlock_abi)
-		doctor_line(r, DOCTOR_OK, "landlock", "Landlock ABI %d", h->landlock_abi);
+		doctor_line(r, DOCTOR_OK, "landlock", _("Landlock ABI %d"), h->landlock_abi);
 	else {
 		l = doctor_line(r, DOCTOR_WARN, "landlock",
-				"no Landlock: a machine's process is not kept from files that it does not need");
-		doctor_remedy(l, "boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK");
+				_("no Landlock: a machine's process is not kept from files that it does not need"));
+		doctor_remedy(l, _("boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK"));
 	}
 	if (h->seccomp_error) {
 		l = doctor_line(r, DOCTOR_WARN, "seccomp",
-				"no seccomp filters (%s): a machine's process may make any system call",
+				_("no seccomp filters (%s): a machine's process may make any system call"),
 				strerror(h->seccomp_error));
-		doctor_remedy(l, "run a kernel with CONFIG_SECCOMP_FILTER");
+		doctor_remedy(l, _("run a kernel with CONFIG_SECCOMP_FILTER"));
 	} else
-		doctor_line(r, DOCTOR_OK, "seccomp", "seccomp filters work");
+		doctor_line(r, DOCTOR_OK, "seccomp", _("seccomp filters work"));
 }
 
 static void judge_memory(const struct doctor_host_facts *h, struct doctor_report *r)
@@ -260,18 +257,17 @@ static void judge_memory(const struct doctor_host_facts *h, struct doctor_report
 	struct doctor_line *l;
 	unsigned long long free_mib = h->mem_available_kib >> 10, all_mib = h->mem_total_kib >> 10;
 	if (h->overcommit == 2) {
-		l = doctor_line(
-			r, DOCTOR_WARN, "memory",
-			"%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is charged at "
-			"start",
-			free_mib, all_mib);
-		doctor_remedy(l,
-			      "sysctl vm.overcommit_memory=0, or keep the sum of all machines below the commit limit");
+		l = doctor_line(r, DOCTOR_WARN, "memory",
+				_("%llu of %llu MiB available; overcommit is forbidden: a machine's whole memory is "
+				  "charged at start"),
+				free_mib, all_mib);
+		doctor_remedy(
+			l, _("sysctl vm.overcommit_memory=0, or keep the sum of all machines below the commit limit"));
 	} else if (free_mib < 256) {
-		l = doctor_line(r, DOCTOR_WARN, "memory", "only %llu of %llu MiB available", free_mib, all_mib);
-		doctor_remedy(l, "give machines less memory, or end something");
+		l = doctor_line(r, DOCTOR_WARN, "memory", _("only %llu of %llu MiB available"), free_mib, all_mib);
+		doctor_remedy(l, _("give machines less memory, or end something"));
 	} else
-		doctor_line(r, DOCTOR_OK, "memory", "%llu of %llu MiB available", free_mib, all_mib);
+		doctor_line(r, DOCTOR_OK, "memory", _("%llu of %llu MiB available"), free_mib, all_mib);
 }
 
 void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
@@ -285,13 +281,14 @@ void doctor_judge(const struct doctor_facts *f, struct doctor_report *r)
 	judge_io_uring(&f->host, r);
 	judge_confinement(&f->host, r);
 	judge_memory(&f->host, r);
-	const char *which = kvm && soft ? (f->speed.kvm > f->speed.soft ? "KVM is the faster accelerator here"
-									: "the soft CPU is the faster accelerator here")
-			    : kvm       ? "with KVM"
-					: "with the soft CPU";
+	const char *which = kvm && soft
+				    ? (f->speed.kvm > f->speed.soft ? _("KVM is the faster accelerator here")
+								    : _("the soft CPU is the faster accelerator here"))
+			    : kvm ? _("with KVM")
+				  : _("with the soft CPU");
 	if (r->can_run)
-		doctor_line(r, DOCTOR_OK, "verdict", "machines can run on this host: %s", which);
+		doctor_line(r, DOCTOR_OK, "verdict", _("machines can run on this host: %s"), which);
 	else
-		doctor_remedy(doctor_line(r, DOCTOR_FAIL, "verdict", "no machine can run on this host"),
-			      "see the lines marked FAIL");
+		doctor_remedy(doctor_line(r, DOCTOR_FAIL, "verdict", _("no machine can run on this host")),
+			      _("see the lines marked FAIL"));
 }

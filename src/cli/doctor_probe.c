@@ -6,6 +6,7 @@
 
 #include "accel/bench.h"
 #include "accel/select.h"
+#include "base/text.h"
 #include "core/accel.h"
 
 #include <dirent.h>
@@ -72,20 +73,20 @@ static uint64_t meminfo(const char *key)
 /* ---- KVM ---- */
 
 const struct doctor_ext doctor_exts[DOCTOR_EXT_COUNT] = {
-	{"irqchip", 2006, "CONFIG_KVM_IOAPIC", false, "each interrupt costs an exit to this program"},
-	{"pit", 2006, "CONFIG_KVM_IOAPIC", false, "the timer of old guests costs exits"},
-	{"ioeventfd", 2006, NULL, false, "each request to a virtio device costs an exit to this program"},
-	{"irqfd", 2006, NULL, false, "interrupts of devices take a detour"},
-	{"msi", 3005, NULL, false, "message interrupts take a detour"},
-	{"dirty-ring", 5011, NULL, false, "written pages are found by bitmaps"},
-	{"manual-dirty-log", 5002, NULL, false, "taking the bitmap of written pages stops a machine for longer"},
-	{"xsave2", 5017, NULL, false, "no AMX in guests"},
-	{"sync-regs", 4017, NULL, false, "registers are read by calls of their own"},
-	{"user-msr", 5010, NULL, false, "unknown MSRs are KVM's to answer"},
-	{"emulation-exit", 5014, NULL, false, "what KVM cannot emulate is told less exactly"},
-	{"tsc-deadline", 3000, NULL, false, "guests use the slower timer of the local APIC"},
-	{"tsc-scaling", 2006, NULL, true, "a machine moved to another processor sees another TSC frequency"},
-	{"smm", 4002, "CONFIG_KVM_SMM", false, "no system management mode: firmware with secure boot needs it"},
+	{"irqchip", 2006, "CONFIG_KVM_IOAPIC", false, N_("each interrupt costs an exit to this program")},
+	{"pit", 2006, "CONFIG_KVM_IOAPIC", false, N_("the timer of old guests costs exits")},
+	{"ioeventfd", 2006, NULL, false, N_("each request to a virtio device costs an exit to this program")},
+	{"irqfd", 2006, NULL, false, N_("interrupts of devices take a detour")},
+	{"msi", 3005, NULL, false, N_("message interrupts take a detour")},
+	{"dirty-ring", 5011, NULL, false, N_("written pages are found by bitmaps")},
+	{"manual-dirty-log", 5002, NULL, false, N_("taking the bitmap of written pages stops a machine for longer")},
+	{"xsave2", 5017, NULL, false, N_("no AMX in guests")},
+	{"sync-regs", 4017, NULL, false, N_("registers are read by calls of their own")},
+	{"user-msr", 5010, NULL, false, N_("unknown MSRs are KVM's to answer")},
+	{"emulation-exit", 5014, NULL, false, N_("what KVM cannot emulate is told less exactly")},
+	{"tsc-deadline", 3000, NULL, false, N_("guests use the slower timer of the local APIC")},
+	{"tsc-scaling", 2006, NULL, true, N_("a machine moved to another processor sees another TSC frequency")},
+	{"smm", 4002, "CONFIG_KVM_SMM", false, N_("no system management mode: firmware with secure boot needs it")},
 };
 static const int ext_cap[DOCTOR_EXT_COUNT] = {
 	KVM_CAP_IRQCHIP,
@@ -191,8 +192,7 @@ static void probe_speed(struct doctor_speed *s, const struct doctor_kvm *k)
 	const char *options;
 	char why[ACCEL_WHY_MAX];
 	struct err e;
-	s->kvm_user_alone = s->kvm && accel_select("kvm", &chosen, &options, why, &e) == 0 &&
-			    chosen != &accel_kvm;
+	s->kvm_user_alone = s->kvm && accel_select("kvm", &chosen, &options, why, &e) == 0 && chosen != &accel_kvm;
 }
 
 /* ---- the rest ---- */

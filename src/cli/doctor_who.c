@@ -6,6 +6,8 @@
  */
 #include "cli/doctor_who.h"
 
+#include "base/text.h"
+
 #include <cpuid.h>
 #include <dirent.h>
 #include <errno.h>
@@ -21,20 +23,20 @@
 enum { TEXT_MAX = 16384, LINES_MAX = 20000 };
 
 const struct doctor_param_desc doctor_params[DOCTOR_PARAM_MAX] = {
-	{"kvm_intel", "ept", "ept", "each change of a guest's page tables costs an exit"},
-	{"kvm_intel", "vpid", "vpid", "each entry into a guest empties the TLB"},
-	{"kvm_intel", "unrestricted_guest", "unrestricted_guest", "real mode of guests is emulated"},
-	{"kvm_intel", "flexpriority", "flexpriority", "accesses of 32-bit guests to the task priority cost exits"},
-	{"kvm_intel", "enable_apicv", "apicv", "interrupts of guests cost exits"},
-	{"kvm_intel", "preemption_timer", "preemption_timer", "timers of guests are slower"},
-	{"kvm_intel", "pml", "pml", "logging written pages, as a migration does, is slower"},
-	{"kvm_intel", "eptad", "ept_ad", "finding which pages a guest uses is slower"},
-	{"kvm_intel", "nested", NULL, "guests cannot use KVM themselves"},
-	{"kvm_amd", "npt", "npt", "each change of a guest's page tables costs an exit"},
-	{"kvm_amd", "avic", "avic", "interrupts of guests cost exits"},
-	{"kvm_amd", "vgif", "vgif", "guests that use KVM themselves are slower"},
-	{"kvm_amd", "vls", "v_vmsave_vmload", "guests that use KVM themselves are slower"},
-	{"kvm_amd", "nested", NULL, "guests cannot use KVM themselves"},
+	{"kvm_intel", "ept", "ept", N_("each change of a guest's page tables costs an exit")},
+	{"kvm_intel", "vpid", "vpid", N_("each entry into a guest empties the TLB")},
+	{"kvm_intel", "unrestricted_guest", "unrestricted_guest", N_("real mode of guests is emulated")},
+	{"kvm_intel", "flexpriority", "flexpriority", N_("accesses of 32-bit guests to the task priority cost exits")},
+	{"kvm_intel", "enable_apicv", "apicv", N_("interrupts of guests cost exits")},
+	{"kvm_intel", "preemption_timer", "preemption_timer", N_("timers of guests are slower")},
+	{"kvm_intel", "pml", "pml", N_("logging written pages, as a migration does, is slower")},
+	{"kvm_intel", "eptad", "ept_ad", N_("finding which pages a guest uses is slower")},
+	{"kvm_intel", "nested", NULL, N_("guests cannot use KVM themselves")},
+	{"kvm_amd", "npt", "npt", N_("each change of a guest's page tables costs an exit")},
+	{"kvm_amd", "avic", "avic", N_("interrupts of guests cost exits")},
+	{"kvm_amd", "vgif", "vgif", N_("guests that use KVM themselves are slower")},
+	{"kvm_amd", "vls", "v_vmsave_vmload", N_("guests that use KVM themselves are slower")},
+	{"kvm_amd", "nested", NULL, N_("guests cannot use KVM themselves")},
 	{NULL},
 };
 
@@ -153,10 +155,10 @@ static void probe_module(struct doctor_who *w)
 	static const char *const modules[] = {"kvm", "kvm_intel", "kvm_amd"};
 	char word[128];
 	if (command_line("nomodule", word, sizeof(word)) || command_line("modules_disabled", word, sizeof(word)))
-		snprintf(w->module_off, sizeof(w->module_off), "the kernel's command line: %s", word);
+		snprintf(w->module_off, sizeof(w->module_off), _("the kernel's command line: %s"), word);
 	for (unsigned n = 0; n < COUNT_OF(modules) && !w->module_off[0]; n++) {
 		if (command_line("module_blacklist=", word, sizeof(word)) && has_word(word, modules[n]))
-			snprintf(w->module_off, sizeof(w->module_off), "the kernel's command line: %s", word);
+			snprintf(w->module_off, sizeof(w->module_off), _("the kernel's command line: %s"), word);
 		else if (!modprobe("blacklist", modules[n], "", w->module_off, sizeof(w->module_off)))
 			modprobe("install", modules[n], "/bin/", w->module_off, sizeof(w->module_off));
 	}
@@ -185,7 +187,7 @@ static void probe_params(struct doctor_who *w)
 			!p->flag || (intel && !vmx[0]) ? DOCTOR_NOT_TRIED : has_word(intel ? vmx : flags, p->flag);
 		snprintf(wanted, sizeof(wanted), "%s.%s=", p->module, p->name);
 		if (command_line(wanted, word, sizeof(word)))
-			snprintf(to->by, sizeof(to->by), "the kernel's command line: %s", word);
+			snprintf(to->by, sizeof(to->by), _("the kernel's command line: %s"), word);
 		else if (snprintf(wanted, sizeof(wanted), "%s=", p->name) > 0)
 			modprobe("options", p->module, wanted, to->by, sizeof(to->by));
 	}

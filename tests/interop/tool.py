@@ -64,6 +64,10 @@ def spanish():
         expect("no existe la máquina dos" in panal(p, "start", "dos", language="es", status=1), "an error")
         row = json.loads(panal(p, "ls", "--json", language="es"))[0]
         expect_equal(row["state"], "off", "what scripts read stays English")
+        said = panal(p, "doctor", language="es")
+        expect("OK   verdict " in said and "pueden funcionar máquinas" in said and "machines can run" not in said, said)
+        checks = {lang: json.loads(panal(p, "doctor", "--json", language=lang))["checks"] for lang in ("en", "es")}
+        expect_equal(*([(c["id"], c["status"]) for c in checks[lang] if c["id"] != "kvm-speed"] for lang in ("en", "es")), "what scripts read")
 
 
 def completion():
