@@ -176,16 +176,18 @@ def network(accel="soft"):
 
 
 def time_keeps(accel="soft"):
-    """sleep 5 takes five seconds of this host's time, within 2 %; and sleep 1 one, of several the one that a busy host disturbs
-    least."""
+    """sleep 5 takes five seconds of this host's time, within 2 %; and sleep 1 one. Of several the one counts that a busy host
+    disturbs least: a clock that runs wrong is wrong in each of them."""
     def test():
         with boot("cloud-amd64", accel=accel) as m:
             m.expect(SHELL, BOOT_S)
             m.expect(PROMPT, 60)
-            m.send("echo be''gin; sleep 5; echo e''nd\n")
-            a = m.time_of(m.expect("begin", 30).start())
-            b = m.time_of(m.expect("end", 30).start())
-            check(4.9 <= b - a <= 5.1, f"sleep 5 took {b - a:.3f} s on the host's clock")
+            took = []
+            while len(took) < 4 and not any(4.9 <= s <= 5.1 for s in took):
+                m.send("echo be''gin; sleep 5; echo e''nd\n")
+                a = m.time_of(m.expect("begin", 30).start())
+                took.append(m.time_of(m.expect("end", 30).start()) - a)
+            check(4.9 <= took[-1] <= 5.1, f"each sleep 5 took this long on the host's clock: {took}")
             if accel == "soft":  # where KVM runs user code alone, starting sleep takes longer than that
                 m.send("for i in 1 2 3 4 5 6; do echo ti''ck; sleep 1; done\n")
                 ticks = [m.time_of(m.expect("tick", 30).start()) for _ in range(6)]
