@@ -274,6 +274,14 @@ static void print_tally(const struct tally *t)
 		printf("  %6u  %s\n", rows[k][1], rows[k][0] ? ZydisMnemonicGetString(rows[k][0]) : "(not decodable)");
 }
 
+static void print_counts(const struct ora_soft_counts *n)
+{
+	for (unsigned k = 0; k < 2; k++)
+		if (n->all[k])
+			printf("  %s: %llu instructions, %llu translated\n", k ? "16- and 32-bit code" : "64-bit code",
+			       (unsigned long long)n->all[k], (unsigned long long)n->translated[k]);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { 0 };
@@ -288,6 +296,8 @@ int main(int argc, char **argv)
 	if (rc)
 		fprintf(stderr, "panal-oracle: %s\n", e.text);
 	print_tally(&run->t);
+	if (run->soft && run->opt.soft.translate)
+		print_counts(ora_soft_counts(run->soft));
 	int status = rc == -ENOTSUP ? EXIT_SKIPPED : rc || run->t.differ ? 1 : 0;
 	ora_soft_destroy(run->soft);
 	ora_native_destroy(run->native);

@@ -191,6 +191,11 @@ struct ora_soft_config {
 };
 int ora_soft_create(struct ora_soft **out, const struct ora_soft_config *config, struct err *e) ATTR_MUST_USE;
 void ora_soft_destroy(struct ora_soft *s);
+/* Instructions so far, and those of them that the translator's own code did: [0] in 64-bit cases, [1] in others. */
+struct ora_soft_counts {
+	uint64_t all[2], translated[2];
+};
+const struct ora_soft_counts *ora_soft_counts(const struct ora_soft *s);
 void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r);
 
 /* ---- compare.c ---- */

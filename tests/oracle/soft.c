@@ -4,6 +4,7 @@
 #include "accel/soft/soft.h"
 #include "accel/soft/step.h"
 #include "accel/soft/system.h"
+#include "accel/soft/xlate.h"
 #include "base/bytes.h"
 #include "core/accel.h"
 #include "core/gmem.h"
@@ -31,7 +32,7 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_AD = 0x60 };
 enum { K_GDT, K_TSS, K_LDT, K_IDT, K_HANDLER, K_STACK };
 enum { HANDLER_SIZE = 16, VECTORS = 32, INTERRUPT = 0xfd, GATES = 256 };
 
-enum { STEP = 256, STEPS_MAX = 4000 };
+enum { STEP = 256, STEPS_MAX = 4000, HOT_ROUNDS = 40 /* in which a block gets hot by itself */ };
 
 enum {
 	ATTR_CODE = X86_AR_P | X86_AR_DPL | X86_AR_S | X86_AR_CODE | X86_AR_WRITABLE | X86_AR_ACCESSED | X86_AR_G,
@@ -45,6 +46,7 @@ struct ora_soft {
 	struct soft_step *step; /* NULL: through the run loop */
 	struct ora_soft_config config;
 	struct x86_state base; /* what all cases share */
+	struct ora_soft_counts counts;
 	struct x86_cpuid cpuid[X86_CPUID_MAX];
 	uint8_t fill[ORA_DATA_SIZE > ORA_CODE_SIZE ? ORA_DATA_SIZE : ORA_CODE_SIZE];
 };
@@ -194,12 +196,15 @@ int ora_soft_create(struct ora_soft **out, const struct ora_soft_config *config,
 {
 	struct ora_soft *s = calloc(1, sizeof(*s));
 	bool rounds = config->rounds, translate = config->translate;
-	char options[80];
+	char options[120];
 	if (!s)
 		return err_errno(e, ENOMEM, "soft runner");
-	int len = snprintf(options, sizeof(options), "translate=%s", translate ? "on" : "off");
-	if (config->interrupts) /* few rounds are enough then */
-		snprintf(options + len, sizeof(options) - (size_t)len, ",hot=2,interrupt=%u,interrupt-every=%u", INTERRUPT,
+	/* Each case writes its code into the same page. */
+	int len = snprintf(options, sizeof(options), "translate=%s,rewrites=1000000000", translate ? "on" : "off");
+	if (config->interrupts || config->rounds < HOT_ROUNDS)
+		len += snprintf(options + len, sizeof(options) - (size_t)len, ",hot=2");
+	if (config->interrupts)
+		snprintf(options + len, sizeof(options) - (size_t)len, ",interrupt=%u,interrupt-every=%u", INTERRUPT,
 			 config->interrupts);
 	int rc = make_vm(s, rounds ? options : NULL, e);
 	s->config = *config;
@@ -423,12 +428,22 @@ static void run_rounds(struct ora_soft *s, const struct ora_case *c, struct ora_
 	take_result(s, c, &x, r);
 }
 
-void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
+const struct ora_soft_counts *ora_soft_counts(const struct ora_soft *s)
 {
-	if (!s->step) {
-		run_rounds(s, c, r);
-		return;
-	}
+	return &s->counts;
+}
+
+/* Adds what the processor has counted, or with sign -1 takes it away. */
+static void count(struct ora_soft *s, bool other, uint64_t sign)
+{
+	const struct soft_cpu *cpu = s->step ? soft_step_cpu(s->step) : &((struct soft_vcpu *)s->v->accel_data)->c;
+	uint64_t helped = cpu->xlate ? xlate_stats(cpu->xlate)->helps : 0;
+	s->counts.all[other] += sign * cpu->instructions;
+	s->counts.translated[other] += sign * (cpu->instructions - cpu->interpreted - helped);
+}
+
+static void run_steps(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
+{
 	struct x86_state x;
 	struct soft_step_result step = { 0 };
 	put_case(s, c, &x);
@@ -439,4 +454,14 @@ void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_resul
 	r->vector = step.vector;
 	r->code = step.has_code ? step.code : 0;
 	take_result(s, c, &x, r);
+}
+
+void ora_soft_run(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
+{
+	count(s, c->mode32, UINT64_MAX);
+	if (s->step)
+		run_steps(s, c, r);
+	else
+		run_rounds(s, c, r);
+	count(s, c->mode32, 1);
 }

@@ -23,7 +23,6 @@ enum {
 	NEAR_BITS = 16, NEAR_SIZE = 1 << NEAR_BITS,
 	CROSSINGS = 256,
 	CROSSING_HOT = 64, /* hits before the translator may have one */
-	REWRITES_MAX = 64, /* generations of a page after which its blocks are made short */
 };
 
 struct block_cache {
@@ -232,7 +231,7 @@ static struct block *crossing_find(struct soft_cpu *c, uint64_t lin)
 	const uint8_t *second = mmu_fetch(c, lin + room, &gpa);
 	if (!second || !same_bytes(x, first, room, second))
 		return NULL;
-	struct block *b = c->xlate && cpu_code64(c) ? crossing_block(c, x, lin, first, second) : NULL;
+	struct block *b = c->xlate ? crossing_block(c, x, lin, first, second) : NULL;
 	if (b)
 		return b;
 	bc->scratch = (struct block){ .page_gen = &bc->scratch_gen, .insn = &x->insn, .capacity = 1, .once = true, .count = 1,
@@ -281,7 +280,7 @@ static unsigned block_size_for(const struct soft_cpu *c, uint32_t gen)
 {
 	if (c->mode & (MODE_TF | MODE_BREAK))
 		return 1;
-	return gen > REWRITES_MAX ? 4 : BLOCK_INSNS;
+	return gen > c->sv->options.rewrites ? 4 : BLOCK_INSNS;
 }
 
 /* Decodes what is at host into b (old instructions are given up). False: the first instruction crosses the page. */
@@ -372,7 +371,8 @@ struct block *block_find(struct soft_cpu *c)
 	uint64_t lin = cpu_code64(c) ? rip : (uint32_t)(rip + c->s.seg[X86_CS].base);
 	if (c->sv->foreign)
 		return block_scratch(c, lin);
-	if (cpu_code64(c) && (lin & 4095) > 4096 - sizeof(bc->crossing[0].bytes)) {
+	/* The last page of 32-bit addresses goes on with the first. */
+	if ((lin & 4095) > 4096 - sizeof(bc->crossing[0].bytes) && (cpu_code64(c) || (mode_flat32(c->mode) && lin < 0xfffff000))) {
 		struct block *crossing = crossing_find(c, lin);
 		if (crossing)
 			return crossing;

@@ -42,11 +42,17 @@ void cpu_jump(struct soft_cpu *c, uint64_t rip)
 	c->next_rip = rip;
 }
 
-static bool seg_flat(const struct x86_seg *s, bool write)
+/* 4 GiB, wherever they begin. */
+static bool seg_whole(const struct x86_seg *s, bool write)
 {
 	uint32_t need = X86_AR_P | X86_AR_S | (write ? X86_AR_WRITABLE : 0);
-	return s->base == 0 && s->limit == UINT32_MAX && (s->attr & need) == need && !(s->attr & X86_AR_UNUSABLE) &&
+	return s->limit == UINT32_MAX && (s->attr & need) == need && !(s->attr & X86_AR_UNUSABLE) &&
 	       (!write || !(s->attr & (X86_AR_CODE | X86_AR_DOWN)));
+}
+
+static bool seg_flat(const struct x86_seg *s, bool write)
+{
+	return s->base == 0 && seg_whole(s, write);
 }
 
 static uint32_t code_mode(const struct soft_cpu *c, bool v86)
@@ -80,6 +86,8 @@ void cpu_update_mode(struct soft_cpu *c)
 	if ((m & MODE_CODE_MASK) != MODE_CODE64 && seg_flat(&s->seg[X86_CS], false) && seg_flat(&s->seg[X86_SS], true) &&
 	    seg_flat(&s->seg[X86_DS], true) && seg_flat(&s->seg[X86_ES], true))
 		m |= MODE_FLAT;
+	c->x_seg_odd[X86_FS] = !seg_whole(&s->seg[X86_FS], true);
+	c->x_seg_odd[X86_GS] = !seg_whole(&s->seg[X86_GS], true);
 	m |= c->debug_mode;
 	c->mode = m;
 	c->code_width = 2 << (m & MODE_CODE_MASK);

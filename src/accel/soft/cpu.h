@@ -88,6 +88,8 @@ struct soft_cpu {
 	struct xlate *xlate;
 	struct xhash *x_hash; /* RIP -> translated code */
 	struct xblock *x_cur; /* the one that was left last */
+	/* FS and GS outside of 64-bit code: not 4 GiB that can be read and written. cpu_update_mode */
+	uint8_t x_seg_odd[X86_GS + 1];
 	uint8_t x_of;         /* OF while translated code runs; the other arithmetic flags are in s.rflags then too */
 	uint8_t x_vec_live;    /* enum xvec_level; only while translated code runs */
 	uint8_t x_x87;         /* x87 instructions may run; only while translated code runs, until C is called */
@@ -143,6 +145,12 @@ void cpu_jump(struct soft_cpu *c, uint64_t rip);
 void cpu_update_mode(struct soft_cpu *c);
 void cpu_update_features(struct soft_cpu *c);
 static inline bool cpu_code64(const struct soft_cpu *c) { return (c->mode & MODE_CODE_MASK) == MODE_CODE64; }
+/* 32-bit code and stack in flat segments: what the translator knows besides 64-bit code. */
+static inline bool mode_flat32(uint32_t mode)
+{
+	enum { NEEDED = MODE_CODE32 | MODE_SS32 | MODE_PROTECTED | MODE_FLAT };
+	return (mode & (NEEDED | MODE_CODE_MASK)) == NEEDED;
+}
 static inline bool cpu_protected(const struct soft_cpu *c) { return c->mode & MODE_PROTECTED; }
 static inline unsigned cpu_iopl(const struct soft_cpu *c) { return (c->s.rflags >> 12) & 3; }
 

@@ -7,19 +7,21 @@
 #include <errno.h>
 
 static const struct opt_desc table[] = {
-	{ .key = "translate", .kind = OPT_BOOL, .help = "hot 64-bit code is translated" },
+	{ .key = "translate", .kind = OPT_BOOL, .help = "hot code is translated" },
 	{ .key = "hot", .kind = OPT_NUMBER, .help = "runs of a block before it is translated" },
 	{ .key = "cache", .kind = OPT_SIZE, .help = "translated code of a vCPU" },
 	{ .key = "chain", .kind = OPT_BOOL, .help = "off: back to the loop after every block" },
 	{ .key = "interrupt", .kind = OPT_NUMBER, .help = "a vector to raise again and again" },
 	{ .key = "interrupt-every", .kind = OPT_NUMBER, .help = "blocks from one to the next" },
+	{ .key = "rewrites", .kind = OPT_NUMBER, .help = "writes to a page after which its code stays interpreted" },
 	{ .key = "perf-map", .kind = OPT_BOOL, .help = "names of translated blocks in /tmp/perf-PID.map" },
 	{ .key = "gdb-jit", .kind = OPT_BOOL, .help = "names of translated blocks for a GDB on this process" },
 	{ 0 },
 };
 
 /* The numbers' bounds; first_vector: those below are exceptions. */
-enum { CACHE_MIN = 64 << 10, HOT_MAX = 10000, FIRST_VECTOR = 32, LAST_VECTOR = 255, EVERY_MAX = 1000000 };
+enum { CACHE_MIN = 64 << 10, HOT_MAX = 10000, FIRST_VECTOR = 32, LAST_VECTOR = 255, EVERY_MAX = 1000000,
+       REWRITES = 64, REWRITES_MAX = 1000000000 };
 
 static int number(const struct opts *o, const char *key, uint64_t min, uint64_t max, uint64_t dflt, uint64_t *out,
 		  struct err *e)
@@ -33,7 +35,7 @@ static int number(const struct opts *o, const char *key, uint64_t min, uint64_t 
 
 static int take(struct soft_options *out, const struct opts *o, struct err *e)
 {
-	uint64_t hot = 0, cache = 0, vector = 0, every = 0;
+	uint64_t hot = 0, cache = 0, vector = 0, every = 0, rewrites = 0;
 	int r = number(o, "hot", 1, HOT_MAX, XLATE_HOT, &hot, e);
 	if (r == 0)
 		r = number(o, "cache", CACHE_MIN, XLATE_CODE_MAX, XLATE_CODE_MAX, &cache, e);
@@ -41,6 +43,8 @@ static int take(struct soft_options *out, const struct opts *o, struct err *e)
 		r = number(o, "interrupt", FIRST_VECTOR, LAST_VECTOR, 0, &vector, e);
 	if (r == 0)
 		r = number(o, "interrupt-every", 1, EVERY_MAX, 1, &every, e);
+	if (r == 0)
+		r = number(o, "rewrites", 0, REWRITES_MAX, REWRITES, &rewrites, e);
 	if (r < 0)
 		return r;
 	*out = (struct soft_options){
@@ -49,6 +53,7 @@ static int take(struct soft_options *out, const struct opts *o, struct err *e)
 		.each_block = !opts_bool(o, "chain", true) || vector,
 		.inject = (unsigned)vector,
 		.inject_every = (unsigned)every,
+		.rewrites = (unsigned)rewrites,
 		.perf = opts_bool(o, "perf-map", false),
 		.gdb = opts_bool(o, "gdb-jit", false),
 	};

@@ -14,6 +14,7 @@ struct soft_options {
 	bool each_block;  /* blocks are not chained: the loop looks at events after every one */
 	unsigned inject;  /* interrupt vector that is raised again and again; 0: none */
 	unsigned inject_every; /* blocks from one to the next */
+	unsigned rewrites; /* generations of a page after which its blocks are short and stay interpreted */
 	bool perf, gdb;   /* names of translated blocks for perf and for GDB */
 };
 

@@ -28,7 +28,7 @@ static int create(struct soft_step **out, struct vcpu *v, bool translate, struct
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
 	int r = soft_vm_create(&p->sv, v->vm, !translate, e);
 	if (r == 0 && translate)
-		p->sv->options = (struct soft_options){ .hot = 1, .cache = XLATE_CODE_MAX };
+		p->sv->options = (struct soft_options){ .hot = 1, .cache = XLATE_CODE_MAX, .rewrites = UINT32_MAX };
 	if (r == 0)
 		r = soft_vm_sync_ram(p->sv, e);
 	if (r == 0)
@@ -64,6 +64,11 @@ void soft_step_destroy(struct soft_step *p)
 	soft_vcpu_destroy(p->cpu);
 	soft_vm_destroy(p->sv);
 	free(p);
+}
+
+struct soft_cpu *soft_step_cpu(struct soft_step *p)
+{
+	return &p->cpu->c;
 }
 
 static void take_trap(struct soft_step *p)

@@ -19,6 +19,10 @@ void soft_step_destroy(struct soft_step *p);
  * then goes on to an event or exception, whatever its count; what the TLB holds stays from one to the next. */
 int soft_step_create_translating(struct soft_step **out, struct vcpu *v, struct err *e) ATTR_MUST_USE;
 
+struct soft_cpu;
+/* For tests: its processor. */
+struct soft_cpu *soft_step_cpu(struct soft_step *p);
+
 struct soft_step_result {
 	unsigned executed; /* instructions retired */
 	bool raised;       /* an exception came up; with deliver == false it is described here and s is as before the

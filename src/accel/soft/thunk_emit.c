@@ -330,16 +330,15 @@ static void put_legacy(struct emit *e, const struct form *f)
 	put_operands(e, f);
 }
 
-/* VEX.W selects between general registers of 32 and 64 bits in 64-bit code only. */
-static bool w_is_operand_size(const struct emit *e, const struct form *f)
+bool thunk_w_is_operand_size(const ZydisDecodedInstruction *zi, bool gpr)
 {
-	switch (e->zi->mnemonic) {
+	switch (zi->mnemonic) {
 	case ZYDIS_MNEMONIC_VMOVD:
 	case ZYDIS_MNEMONIC_VPEXTRD:
 	case ZYDIS_MNEMONIC_VPINSRD:
 	case ZYDIS_MNEMONIC_VCVTSI2SS:
 	case ZYDIS_MNEMONIC_VCVTSI2SD: return true;
-	default: return f->gpr;
+	default: return gpr;
 	}
 }
 
@@ -352,7 +351,7 @@ static void put_vex(struct emit *e, const struct form *f)
 	bool escape = true;
 	unsigned opcode = thunk_plain_opcode(e->zi, &escape);
 
-	if (!e->mode64 && w_is_operand_size(e, f))
+	if (!e->mode64 && thunk_w_is_operand_size(e->zi, f->gpr))
 		w = 0;
 	PUT(e, 0xc4, (f->reg & 8 ? 0 : 0x80) | 0x40 | (!f->mem && f->rm & 8 ? 0 : 0x20) | map,
 	    w | (~(f->has_vvvv ? f->vvvv : 0) & 15) << 3 | lpp, opcode);

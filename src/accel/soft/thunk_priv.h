@@ -116,6 +116,8 @@ bool thunk_is_x87(const ZydisDecodedInstruction *zi);
 bool thunk_uses_mxcsr(const ZydisDecodedInstruction *zi);
 /* thunk_emit.c: the opcode to execute, and whether 66 is the operand size */
 unsigned thunk_plain_opcode(const ZydisDecodedInstruction *zi, bool *escape);
+/* VEX.W selects between general registers of 32 and 64 bits in 64-bit code only. gpr: one is an operand. */
+bool thunk_w_is_operand_size(const ZydisDecodedInstruction *zi, bool gpr);
 bool thunk_operand_size_16(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op);
 
 /* ---- helpers of binding ---- */

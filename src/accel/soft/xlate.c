@@ -14,7 +14,6 @@
 
 enum {
 	HEAT_NEVER = UINT16_MAX,
-	REWRITES_MAX = 64, /* generations of a page after which its blocks stay interpreted */
 	XLATE_BUSY = 512,  /* blocks of a guest that does more than a little */
 };
 
@@ -275,6 +274,12 @@ void xlate_look(struct soft_cpu *c)
 		xlink_look(c->xlate);
 }
 
+/* 64-bit code, and 32-bit code in flat segments. */
+static bool xlate_knows(uint32_t mode)
+{
+	return (mode & MODE_CODE_MASK) == MODE_CODE64 || mode_flat32(mode);
+}
+
 struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 {
 	struct xlate *x = c->xlate;
@@ -283,7 +288,7 @@ struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 	struct xblock *xb = b->x;
 	if (likely(xb && matches(x, xb, b)))
 		return found(c, x, b, xb);
-	if ((b->mode & (MODE_CODE_MASK | MODE_TF | MODE_BREAK | MODE_SEEN)) != MODE_CODE64 || (b->once && !b->second.host) || b->gen > REWRITES_MAX ||
+	if (b->mode & (MODE_TF | MODE_BREAK | MODE_SEEN) || !xlate_knows(b->mode) || (b->once && !b->second.host) || b->gen > c->sv->options.rewrites ||
 	    b->heat == HEAT_NEVER)
 		goto none;
 	if (++b->heat < x->hot)
@@ -331,7 +336,8 @@ static enum xlate_result mid(struct soft_cpu *c, const struct xblock *xb, unsign
 	const struct xpart *p = part_of(xb, n, &rip);
 	const struct insn *i = &p->b->insn[n - p->first];
 	c->instructions -= xb->count - n - 1u;
-	c->s.rip = n - p->first + 1u == p->b->count ? c->next_rip : rip + i->off + i->len;
+	rip += i->off + i->len;
+	c->s.rip = n - p->first + 1u == p->b->count ? c->next_rip : xb->mode & MODE_CODE64 ? rip : (uint32_t)rip;
 	if (run_events_due(c))
 		return XLATE_LEAVE;
 	c->end_block = false;

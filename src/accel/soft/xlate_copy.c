@@ -54,13 +54,28 @@ struct code {
 	bool modrm, rex8, wide, size16, escape;
 };
 
+/* What 64-bit code does not have: INC and DEC in a byte, and 82, another 80. */
+static void renew(const struct xinsn *in, struct code *e)
+{
+	unsigned op = in->zi.opcode;
+	if (in->word == 8 || in->zi.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return;
+	if ((op & 0xf0) == 0x40) {
+		e->opcode = 0xff;
+		e->modrm = true;
+		e->reg = op >> 3 & 1;
+	} else if (op == 0x82) {
+		e->opcode = 0x80;
+	}
+}
+
 /* Forms that stand for the accumulator -> those that name it. */
 static void name_accumulator(const struct copy *k, const struct xinsn *in, struct code *e)
 {
 	unsigned op = in->zi.opcode, rax = k->host[X86_RAX];
 	if (in->zi.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || in->swap)
 		return;
-	e->modrm = e->modrm || (op < 0x40 && (op & 6) == 4) || (op & 0xfe) == 0xa8;
+	e->modrm = e->modrm || (op < 0x40 && (op & 6) == 4) || (op & 0xfe) == 0xa8 || (op & 0xfc) == 0xa0;
 	if (op < 0x40 && (op & 6) == 4) { /* op al, imm */
 		e->opcode = 0x80 | (op & 1);
 		e->reg = op >> 3;
@@ -70,6 +85,10 @@ static void name_accumulator(const struct copy *k, const struct xinsn *in, struc
 		e->opcode = 0xf6 | (op & 1);
 		e->reg = 0;
 		e->rm = rax;
+		e->rex8 |= !(op & 1);
+	} else if ((op & 0xfc) == 0xa0) { /* mov al, [moffs], and back */
+		e->opcode = (op & 1) | (op & 2 ? 0x88 : 0x8a);
+		e->reg = rax;
 		e->rex8 |= !(op & 1);
 	} else if ((op & 0xf8) == 0x90) { /* xchg rax, r */
 		e->opcode = 0x87;
@@ -102,6 +121,7 @@ static struct code code_of(const struct copy *k, const struct xinsn *in)
 	if ((zi->opcode & 0xf8) == 0x90 && !e.escape)
 		e.reg = f.opreg;
 	name_accumulator(k, in, &e);
+	renew(in, &e);
 	return e;
 }
 

@@ -98,19 +98,29 @@ void x_imm(struct xtext *t, unsigned reg, uint64_t v)
 	}
 }
 
-void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp)
+void x_lea_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, int32_t disp)
 {
 	if (disp == 0)
-		x_rr(t, true, 0x89, base, reg);
+		x_rr(t, wide, 0x89, base, reg);
 	else
-		x_mem(t, true, 0x8d, reg, base, disp);
+		x_mem(t, wide, 0x8d, reg, base, disp);
+}
+
+void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp)
+{
+	x_lea_cut(t, true, reg, base, disp);
 }
 
 /* base may be REG_NONE. */
 void x_lea_index(struct xtext *t, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
+	x_lea_index_cut(t, true, reg, base, index, scale, disp);
+}
+
+void x_lea_index_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp)
+{
 	unsigned ss = (unsigned)__builtin_ctz(scale);
-	opcode(t, true, 0x8d, reg, index, base == REG_NONE ? 0 : base);
+	opcode(t, wide, 0x8d, reg, index, base == REG_NONE ? 0 : base);
 	if (base == REG_NONE) {
 		x_byte(t, (reg & 7) << 3 | 4);
 		x_byte(t, ss << 6 | (index & 7) << 3 | 5);

@@ -5,11 +5,6 @@
 
 #define AT(field) XFRAME_AT(field)
 
-static uint64_t next_rip(const struct xinsn *in)
-{
-	return in->rip + in->i->len;
-}
-
 /* ---- leaving by a direct branch ---- */
 static void jump(struct xgen *g, unsigned exit)
 {
@@ -138,7 +133,7 @@ void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
 	k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
 	k->disp = disp;
 	if (disp)
-		x_lea(t, XFRAME_RSP, XFRAME_RSP, disp);
+		x_lea_cut(t, g->wide, XFRAME_RSP, XFRAME_RSP, disp);
 	X_PUT(t, 0x41, 0xff, 0x67, 8); /* jmp [r15 + 8] */
 	g->r15 = XR15_NONE;
 }
@@ -147,6 +142,8 @@ void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
 static void check_canonical(struct xgen *g, unsigned n)
 {
 	struct xtext *t = g->t;
+	if (!g->wide)
+		return;
 	x_rr(t, true, 0x89, HOST_R14, HOST_R15);
 	X_PUT(t, 0x49, 0xc1, 0xe7, 16); /* shl r15, 16 */
 	X_PUT(t, 0x49, 0xc1, 0xff, 16); /* sar r15, 16 */
@@ -161,7 +158,7 @@ static void cold_indirect(struct xgen *g, const struct xcold *k, const uint8_t *
 	if (k->n < g->count)
 		check_canonical(g, k->n);
 	if (k->disp)
-		x_lea(t, XFRAME_RSP, XFRAME_RSP, k->disp);
+		x_lea_cut(t, g->wide, XFRAME_RSP, XFRAME_RSP, k->disp);
 	x_store(t, HOST_R14, AT(next_rip));
 	x_imm(t, HOST_R15, XEXIT_INDIRECT);
 	x_jmp(t, leave);
@@ -197,7 +194,14 @@ static void cold_miss(struct xgen *g, const struct xcold *k, const uint8_t *leav
 static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
 	struct xtext *t = g->t;
+	uint8_t *far = NULL;
 	x_lea(t, HOST_R14, XFRAME_RSP, k->disp);
+	if (!g->wide) {
+		x_lea(t, HOST_R15, HOST_R14, -XSTACK_EDGE);
+		X_PUT(t, 0x49, 0xc1, 0xef, 12);                                         /* shr r15, 12 */
+		X_PUT(t, 0x49, 0x81, 0xff); x_u32(t, (1 << 20) - 1 - 2 * (XSTACK_EDGE >> 12)); /* cmp r15, imm */
+		far = x_jcc(t, 7);
+	}
 	x_rr(t, false, 0x89, HOST_R14, HOST_R15);
 	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, 0xfff);           /* and r15d, 4095 */
 	X_PUT(t, 0x41, 0x81, 0xff); x_u32(t, 4096 - k->what);  /* cmp r15d, room */
@@ -206,6 +210,8 @@ static void cold_stack(struct xgen *g, const struct xcold *k, const uint8_t *lea
 	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
 	x_jcc_to(t, 5, k->retry);
 	x_here(t, crosses);
+	if (far)
+		x_here(t, far);
 	if (g->x->exit_count == XLATE_EXIT_MAX) {
 		g->failed = true;
 		return;
@@ -284,28 +290,28 @@ static void jcc(struct xgen *g, unsigned n)
 	if (in->follow) {
 		bool next = in->follow == XFOLLOW_NEXT;
 		struct xcold *k = xgen_cold(g, XCOLD_SIDE, x_jcc(g->t, in->i->sub ^ (next ? 0 : 1)), n + 1);
-		k->lin = next_rip(in) + (next ? in->i->imm : 0);
+		k->lin = next ? xinsn_target(in) : xinsn_next(in);
 		return;
 	}
 	uint8_t *taken = x_jcc(g->t, in->i->sub);
-	xflow_direct(g, next_rip(in));
+	xflow_direct(g, xinsn_next(in));
 	x_here(g->t, taken);
-	xflow_direct(g, next_rip(in) + in->i->imm);
+	xflow_direct(g, xinsn_target(in));
 }
 
 static void push_return(struct xgen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
-	uint64_t rip = next_rip(in);
-	struct xaddr a = xmem_stack(g, n, -8, true);
-	if ((uint64_t)(int32_t)rip == rip) {
-		x_at(g->t, true, 0xc7, 0, &a);
+	uint64_t rip = xinsn_next(in);
+	struct xaddr a = xmem_stack(g, n, -(int32_t)g->word, true);
+	if (!g->wide || (uint64_t)(int32_t)rip == rip) {
+		x_at(g->t, g->wide, 0xc7, 0, &a);
 		x_u32(g->t, (uint32_t)rip);
 	} else {
 		x_imm(g->t, HOST_R14, rip);
 		x_at(g->t, true, 0x89, HOST_R14, &a);
 	}
-	x_lea(g->t, XFRAME_RSP, XFRAME_RSP, -8);
+	x_lea_cut(g->t, g->wide, XFRAME_RSP, XFRAME_RSP, -(int32_t)g->word);
 }
 
 /* The target of an indirect branch into R14. */
@@ -315,12 +321,12 @@ static void target(struct xgen *g, unsigned n)
 	const struct insn *i = in->i;
 	if (i->rm == REG_NONE) {
 		struct xplace p = xmem_place(g, in);
-		struct xaddr a = xmem_at(g, n, &p, 8, false, false);
-		x_at(g->t, true, 0x8b, HOST_R14, &a);
+		struct xaddr a = xmem_at(g, n, &p, g->word, false, false);
+		x_at(g->t, g->wide, 0x8b, HOST_R14, &a);
 	} else if (xframe_host[i->rm] == HOST_NONE) {
 		x_load(g->t, HOST_R14, XFRAME_GPR(i->rm));
 	} else {
-		x_rr(g->t, true, 0x89, xframe_host[i->rm], HOST_R14);
+		x_rr(g->t, g->wide, 0x89, xframe_host[i->rm], HOST_R14);
 	}
 }
 
@@ -338,8 +344,8 @@ static void call_rm(struct xgen *g, unsigned n)
 static void ret(struct xgen *g, unsigned n)
 {
 	struct xaddr a = xmem_stack(g, n, 0, false);
-	x_at(g->t, true, 0x8b, HOST_R14, &a);
-	xflow_indirect(g, n, 8 + (int32_t)g->in[n].i->imm);
+	x_at(g->t, g->wide, 0x8b, HOST_R14, &a);
+	xflow_indirect(g, n, (int32_t)g->word + (int32_t)g->in[n].i->imm);
 }
 
 void xflow_branch(struct xgen *g, unsigned n)
@@ -350,7 +356,7 @@ void xflow_branch(struct xgen *g, unsigned n)
 	case XK_CALL:
 		push_return(g, n);
 		if (!in->follow)
-			xflow_direct(g, next_rip(in) + in->i->imm);
+			xflow_direct(g, xinsn_target(in));
 		break;
 	case XK_CALL_RM: call_rm(g, n); break;
 	case XK_JMP_RM:
@@ -360,7 +366,7 @@ void xflow_branch(struct xgen *g, unsigned n)
 	case XK_RET: ret(g, n); break;
 	default:
 		if (!in->follow)
-			xflow_direct(g, next_rip(in) + in->i->imm);
+			xflow_direct(g, xinsn_target(in));
 		break;
 	}
 }

@@ -64,7 +64,8 @@ void xframe_stack(struct soft_cpu *c)
 {
 	uint64_t sp = c->s.gpr[X86_RSP], page = sp & ~UINT64_C(0xfff);
 	const struct tlb_entry *e = &c->tlb.wr[tlb_slot(sp)];
-	c->x_stack_bad = e->tag == page ? 0 : UINT64_MAX;
+	bool edge = !(c->mode & MODE_CODE64) && sp - XSTACK_EDGE > UINT32_MAX - 2 * XSTACK_EDGE;
+	c->x_stack_bad = e->tag == page && !edge ? 0 : UINT64_MAX;
 	c->x_stack_page = page;
 	c->x_stack_addend = e->addend;
 }
@@ -84,7 +85,7 @@ void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *x
 		n--;
 	const struct block *b = xb->part[n].b;
 	c->block_rip = xb->rip + (uint64_t)(b->host - xb->host);
-	c->next_rip = b->len + c->block_rip;
+	c->next_rip = (b->len + c->block_rip) & c->rip_mask;
 	c->cur = i;
 	i->fn(c, i);
 	/* What a block of the next address needs its entry checks, so a system block's end is no reason to leave by itself. */

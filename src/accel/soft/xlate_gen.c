@@ -113,7 +113,7 @@ static void gen_lea(struct xgen *g, unsigned n)
 	xmem_lea(g, &p, to);
 	if (p.index != REG_NONE && !p.known && xframe_host[p.index] == HOST_NONE)
 		g->r15 = XR15_NONE;
-	if (in->op[0].size == 32)
+	if (in->op[0].size == 32 && g->wide)
 		x_rr(g->t, false, 0x89, to, to);
 	written_to(g, in->i->rm);
 }
@@ -122,7 +122,7 @@ static void gen_lea(struct xgen *g, unsigned n)
 static void sp_settle(struct xgen *g)
 {
 	if (g->sp)
-		x_lea(g->t, XFRAME_RSP, XFRAME_RSP, g->sp);
+		x_lea_cut(g->t, g->wide, XFRAME_RSP, XFRAME_RSP, g->sp);
 	g->sp = 0;
 }
 
@@ -149,22 +149,26 @@ static void gen_push(struct xgen *g, unsigned n)
 	struct xaddr a;
 	if (in->mem) {
 		struct xplace p = xmem_place(g, in);
-		a = xmem_at(g, n, &p, 8, false, false);
-		x_at(t, true, 0x8b, HOST_R14, &a);
+		a = xmem_at(g, n, &p, g->word, false, false);
+		x_at(t, g->wide, 0x8b, HOST_R14, &a);
 		x_store(t, HOST_R14, AT(next_rip));
 	}
-	a = xmem_stack(g, n, g->sp - 8, true);
+	a = xmem_stack(g, n, g->sp - (int32_t)g->word, true);
+	if (a.base == HOST_R14) { /* which is needed for the value */
+		x_lea_index(t, HOST_R15, a.base, a.index, 1, a.disp);
+		a = (struct xaddr){ HOST_R15, HOST_NONE, 0 };
+	}
 	unsigned value = HOST_R14;
 	if (in->mem)
 		x_load(t, HOST_R14, AT(next_rip));
 	else if (in->op[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
-		x_imm(t, HOST_R14, i->imm);
+		x_imm(t, HOST_R14, g->wide ? i->imm : (uint32_t)i->imm);
 	else if (xframe_host[i->rm] == HOST_NONE)
 		x_load(t, HOST_R14, XFRAME_GPR(i->rm));
 	else
 		value = xframe_host[i->rm];
-	x_at(t, true, 0x89, value, &a);
-	g->sp -= 8;
+	x_at(t, g->wide, 0x89, value, &a);
+	g->sp -= (int32_t)g->word;
 	if (!sp_waits(g, in))
 		sp_settle(g);
 }
@@ -173,9 +177,9 @@ static void gen_pop(struct xgen *g, unsigned n)
 {
 	unsigned r = g->in[n].i->rm;
 	struct xaddr a = xmem_stack(g, n, g->sp, false);
-	x_at(g->t, true, 0x8b, writable(r), &a);
+	x_at(g->t, g->wide, 0x8b, writable(r), &a);
 	written_to(g, r);
-	g->sp += 8;
+	g->sp += (int32_t)g->word;
 	if (!sp_waits(g, &g->in[n]))
 		sp_settle(g);
 }
@@ -183,10 +187,10 @@ static void gen_pop(struct xgen *g, unsigned n)
 static void gen_leave(struct xgen *g, unsigned n)
 {
 	struct xplace p = { .base = X86_RBP, .index = REG_NONE, .seg = X86_SS };
-	struct xaddr a = xmem_at(g, n, &p, 8, false, false);
-	x_at(g->t, true, 0x8b, HOST_R14, &a);
-	x_lea(g->t, XFRAME_RSP, xframe_host[X86_RBP], 8);
-	x_rr(g->t, true, 0x89, HOST_R14, xframe_host[X86_RBP]);
+	struct xaddr a = xmem_at(g, n, &p, g->word, false, false);
+	x_at(g->t, g->wide, 0x8b, HOST_R14, &a);
+	x_lea_cut(g->t, g->wide, XFRAME_RSP, xframe_host[X86_RBP], (int32_t)g->word);
+	x_rr(g->t, g->wide, 0x89, HOST_R14, xframe_host[X86_RBP]);
 }
 
 /* ---- vectors ---- */
@@ -388,7 +392,7 @@ static void gen_end(struct xgen *g)
 	if (ends(last))
 		return;
 	if (last->kind != XK_HELPER || !whole) {
-		xflow_direct(g, last->rip + last->i->len);
+		xflow_direct(g, xinsn_next(last));
 	} else {
 		x_load(g->t, HOST_R14, AT(next_rip));
 		xflow_indirect(g, g->count, 0);
@@ -536,11 +540,6 @@ static bool add_part(struct xgen *g, struct block *b, uint64_t rip, uint8_t *byt
 }
 
 /* ---- several decoded blocks ---- */
-static uint64_t target_of(const struct xinsn *in)
-{
-	return in->rip + in->i->len + in->i->imm;
-}
-
 /* The decoded block at rip, which is in xb's page, if it was ever run there. */
 static struct block *known(struct xgen *g, uint64_t rip)
 {
@@ -579,20 +578,20 @@ static struct block *follow(struct xgen *g, uint64_t *rip)
 	struct block *next = NULL, *target = NULL;
 	if (in->kind >= XK_RET || in->kind == XK_HELPER)
 		return NULL;
-	if (in->kind == XK_JCC && (is_part(g, target_of(in)) || is_part(g, in->rip + in->i->len)))
+	if (in->kind == XK_JCC && (is_part(g, xinsn_target(in)) || is_part(g, xinsn_next(in))))
 		return NULL; /* a loop's last branch */
 	if (in->kind == XK_JCC || in->kind == XK_JMP || in->kind == XK_CALL)
-		target = known(g, target_of(in));
+		target = known(g, xinsn_target(in));
 	if (in->kind != XK_JMP && in->kind != XK_CALL)
-		next = known(g, in->rip + in->i->len);
-	bool back = in->kind == XK_JCC && target_of(in) <= in->rip;
+		next = known(g, xinsn_next(in));
+	bool back = in->kind == XK_JCC && xinsn_target(in) <= in->rip;
 	if (in->kind == XK_JMP || in->kind == XK_CALL || (in->kind == XK_JCC && heat(target) + back > heat(next)))
 		next = NULL;
 	else
 		target = NULL;
 	if (ends(in))
 		in->follow = target ? XFOLLOW_TARGET : next ? XFOLLOW_NEXT : XFOLLOW_NONE;
-	*rip = target ? target_of(in) : in->rip + in->i->len;
+	*rip = target ? xinsn_target(in) : xinsn_next(in);
 	return target ? target : next;
 }
 
@@ -622,7 +621,7 @@ static bool jumps_back(const struct xgen *g)
 {
 	for (unsigned n = 0; n < g->count; n++) {
 		const struct xinsn *in = &g->in[n];
-		if ((in->kind == XK_JMP || in->kind == XK_JCC || in->kind == XK_CALL) && target_of(in) <= in->rip)
+		if ((in->kind == XK_JMP || in->kind == XK_JCC || in->kind == XK_CALL) && xinsn_target(in) <= in->rip)
 			return true;
 	}
 	return false;
@@ -636,6 +635,8 @@ bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, stru
 	g->x = x;
 	g->xb = xb;
 	g->t = t;
+	g->wide = xb->mode & MODE_CODE64;
+	g->word = g->wide ? 8 : 4;
 	g->count = g->cold_count = g->vectors = 0;
 	g->counted = g->failed = g->stack = false;
 	g->r15 = XR15_NONE;

@@ -71,6 +71,8 @@ struct xgen {
 	struct xblock *xb;
 	struct xtext *t;
 	struct xinsn in[XINSNS];
+	unsigned word;        /* as in struct xinsn */
+	bool wide;            /* word is 8 */
 	unsigned count;
 	unsigned flags;       /* enum xform bits: where the flags are now */
 	unsigned now;         /* the instruction under way */
@@ -123,7 +125,7 @@ void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to);
  * narrow: R15 alone. */
 struct xaddr xmem_operand(struct xgen *g, unsigned n, bool narrow);
 struct xaddr xmem_at(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, bool narrow);
-/* The same for 8 bytes at RSP + disp. */
+/* The same for a word at RSP + disp. */
 struct xaddr xmem_stack(struct xgen *g, unsigned n, int32_t disp, bool write);
 
 /* ---- xlate_stack.c ---- */

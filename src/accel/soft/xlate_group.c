@@ -44,7 +44,7 @@ static struct xgroup_key key_of(struct xgen *g, const struct scan *s, const stru
 		return (struct xgroup_key){ .off = (int64_t)p.lin };
 	struct value base = value_of(s, p.base), index = value_of(s, p.index);
 	uint64_t off = (uint64_t)base.delta + (uint64_t)index.delta * p.scale + (uint64_t)(int64_t)p.disp;
-	return (struct xgroup_key){ base.id, index.id, p.index == REG_NONE ? 0 : p.scale, (int64_t)off };
+	return (struct xgroup_key){ base.id, index.id, p.index == REG_NONE ? 0 : p.scale, g->wide ? (int64_t)off : (int32_t)off };
 }
 
 static bool same_key(const struct xgroup_key *a, const struct xgroup_key *b)
@@ -95,7 +95,8 @@ static void join(struct xgen *g, struct scan *s, unsigned n)
 static bool adds(const struct xinsn *in, unsigned *r, int64_t *imm)
 {
 	const ZydisDecodedOperand *o = in->op;
-	if (in->kind != XK_COPY || in->mem || in->zi.operand_count < 2 || o[0].type != ZYDIS_OPERAND_TYPE_REGISTER || o[0].size != 64)
+	if (in->kind != XK_COPY || in->mem || in->zi.operand_count < 2 || o[0].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    o[0].size != 8 * in->word)
 		return false;
 	*r = decode_reg_number(o[0].reg.value);
 	switch (in->zi.mnemonic) {
@@ -113,7 +114,7 @@ static bool copies(const struct xinsn *in, unsigned *r, unsigned *from, int64_t 
 	const struct insn *i = in->i;
 	const ZydisDecodedOperand *o = in->op;
 	*imm = 0;
-	if (o[0].type != ZYDIS_OPERAND_TYPE_REGISTER || o[0].size != 64)
+	if (o[0].type != ZYDIS_OPERAND_TYPE_REGISTER || o[0].size != 8 * in->word)
 		return false;
 	*r = decode_reg_number(o[0].reg.value);
 	if (in->kind == XK_LEA) {

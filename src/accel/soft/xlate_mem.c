@@ -15,8 +15,10 @@ struct xplace xmem_place(const struct xgen *g, const struct xinsn *in)
 	const struct insn *i = in->i;
 	if (i->flags & INSN_RIP_REL)
 		return (struct xplace){ .known = true, .lin = rip_relative(in), .seg = i->seg };
-	if (i->base == REG_NONE && i->index == REG_NONE)
-		return (struct xplace){ .known = true, .lin = (uint64_t)(int64_t)i->disp, .seg = i->seg };
+	if (i->base == REG_NONE && i->index == REG_NONE) {
+		uint64_t lin = (uint64_t)(int64_t)i->disp;
+		return (struct xplace){ .known = true, .lin = g->wide ? lin : (uint32_t)lin, .seg = i->seg };
+	}
 	return (struct xplace){ .base = i->base, .index = i->index, .scale = i->scale, .seg = i->seg, .disp = i->disp };
 }
 
@@ -34,12 +36,13 @@ static unsigned readable(struct xgen *g, unsigned r, unsigned scratch)
 	return scratch;
 }
 
-static void lea(struct xtext *t, unsigned to, unsigned base, unsigned index, unsigned scale, int32_t disp)
+/* In 32-bit code a sum wraps at 4 GiB, and what the upper halves of registers hold is no part of it. */
+static void lea(struct xgen *g, unsigned to, unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
 	if (index != REG_NONE)
-		x_lea_index(t, to, base, index, scale, disp);
-	else if (base != to || disp)
-		x_lea(t, to, base, disp);
+		x_lea_index_cut(g->t, g->wide, to, base, index, scale, disp);
+	else if (base != to || disp || !g->wide)
+		x_lea_cut(g->t, g->wide, to, base, disp);
 }
 
 void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to)
@@ -49,7 +52,7 @@ void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to)
 		return;
 	}
 	unsigned base = readable(g, p->base, HOST_R14);
-	lea(g->t, to, base, readable(g, p->index, HOST_R15), p->scale, p->disp);
+	lea(g, to, base, readable(g, p->index, HOST_R15), p->scale, p->disp);
 }
 
 void xmem_linear(struct xgen *g, const struct xplace *p)
@@ -58,7 +61,7 @@ void xmem_linear(struct xgen *g, const struct xplace *p)
 	if (!segment(p))
 		return;
 	x_load(g->t, HOST_R15, AT(s.seg) + p->seg * sizeof(struct x86_seg) + offsetof(struct x86_seg, base));
-	x_lea_index(g->t, HOST_R14, HOST_R14, HOST_R15, 1, 0);
+	x_lea_index_cut(g->t, g->wide, HOST_R14, HOST_R14, HOST_R15, 1, 0);
 }
 
 static void miss(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write, const uint8_t *retry,
@@ -155,14 +158,28 @@ static struct xaddr at_register(struct xgen *g, unsigned n, const struct xplace 
 	const uint8_t *retry = x_rx(g->t);
 	unsigned base = p->base == REG_NONE ? REG_NONE : xframe_host[p->base];
 	unsigned index = p->index == REG_NONE ? REG_NONE : xframe_host[p->index];
-	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
+	lea(g, HOST_R14, base, index, p->scale, p->disp);
 	slot(g, write, index == REG_NONE && !p->disp ? base : HOST_R14);
 	compare(g, n, p, size, write, retry);
 	entry(g, 0x8b, HOST_R15, 8, write);
-	if (index == REG_NONE)
+	if (index == REG_NONE && g->wide)
 		return (struct xaddr){ (uint8_t)base, HOST_R15, p->disp };
-	lea(g->t, HOST_R14, base, index, p->scale, p->disp);
+	lea(g, HOST_R14, base, index, p->scale, p->disp);
 	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
+}
+
+/* 32-bit code with FS or GS: a segment other than the usual one, or an operand over its end, is for the interpreter. */
+static void check_segment(struct xgen *g, unsigned n, const struct xplace *p, unsigned size)
+{
+	struct xtext *t = g->t;
+	x_gs(t, false, 0x80, 7, AT(x_seg_odd) + p->seg); /* cmp byte gs:[odd], 0 */
+	x_byte(t, 0);
+	xgen_cold(g, XCOLD_BAIL, x_jcc(t, 5), n);
+	if (size == 1 || (p->known && p->lin <= (uint32_t)-size))
+		return;
+	xmem_lea(g, p, HOST_R14);
+	X_PUT(t, 0x41, 0x81, 0xfe); x_u32(t, (uint32_t)-size); /* cmp r14d, the last place */
+	xgen_cold(g, XCOLD_BAIL, x_jcc(t, 7), n);
 }
 
 /* With a segment's base, or registers that are in memory. */
@@ -193,7 +210,7 @@ static struct xaddr at_near(struct xgen *g, unsigned n, const struct xplace *p, 
 	if (!plain)
 		x_gs(t, true, 0x03, HOST_R14, at + offsetof(struct tlb_near, page)); /* the address again */
 	x_load(t, HOST_R15, at + offsetof(struct tlb_near, addend));
-	if (plain && p->index == REG_NONE)
+	if (plain && p->index == REG_NONE && g->wide)
 		return (struct xaddr){ xframe_host[p->base], HOST_R15, p->disp };
 	if (plain)
 		xmem_linear(g, p);
@@ -210,6 +227,8 @@ static struct xaddr checked(struct xgen *g, unsigned n, const struct xplace *p, 
 {
 	g->r15 = XR15_NONE;
 	xgen_flags_lose(g);
+	if (!g->wide && segment(p))
+		check_segment(g, n, p, size);
 	if (p->known && !segment(p) && (p->lin & 0xfff) + size <= 4096)
 		return at_known(g, n, p, size, write);
 	int near = p->known ? -1 : xnear_place(g, n, size, write);
@@ -286,5 +305,5 @@ struct xaddr xmem_stack(struct xgen *g, unsigned n, int32_t disp, bool write)
 	if (g->stack && g->in[n].on_stack)
 		return checked_stack(g, disp);
 	struct xplace p = { .base = X86_RSP, .index = REG_NONE, .seg = X86_SS, .disp = disp };
-	return xmem_at(g, n, &p, 8, write, false);
+	return xmem_at(g, n, &p, g->word, write, false);
 }

@@ -22,7 +22,7 @@ void xnear_scan(struct xgen *g)
 	memset(g->near_count, 0, sizeof(g->near_count));
 	for (unsigned n = 0; n < g->count && !g->loop; n++) {
 		const struct xinsn *in = &g->in[n];
-		g->loop = (in->kind == XK_JCC || in->kind == XK_JMP) && in->rip + in->i->len + in->i->imm == g->xb->rip;
+		g->loop = (in->kind == XK_JCC || in->kind == XK_JMP) && xinsn_target(in) == g->xb->rip;
 	}
 	g->loop = g->loop && g->xb->mode & MODE_USER;
 }

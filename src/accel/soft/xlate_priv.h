@@ -186,6 +186,9 @@ void x_load(struct xtext *t, unsigned reg, size_t off);  /* 64 bits of struct so
 void x_store(struct xtext *t, unsigned reg, size_t off);
 void x_imm(struct xtext *t, unsigned reg, uint64_t v);   /* the shortest MOV */
 void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp);
+/* The same cut to 32 bits when not wide. */
+void x_lea_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, int32_t disp);
+void x_lea_index_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp);
 void x_lea_index(struct xtext *t, unsigned reg, unsigned base, unsigned index, unsigned scale, int32_t disp);
 void x_jmp(struct xtext *t, const uint8_t *to_rx);
 void x_call(struct xtext *t, const uint8_t *to_rx);
@@ -215,6 +218,7 @@ struct xinsn {
 	bool on_stack;          /* its access is covered by the block's check of the stack */
 	uint32_t regs;          /* guest registers that are operands themselves, not parts of an address */
 	enum xfollow { XFOLLOW_NONE, XFOLLOW_NEXT, XFOLLOW_TARGET } follow; /* a branch: the block goes on behind it, there */
+	uint8_t word;           /* bytes of an address and of what a push moves: 8; in 32-bit code 4 */
 	bool swap;              /* RAX is an operand that no field names, or AH is one */
 	uint64_t rip;
 	uint16_t vec_reads, vec_writes; /* vector registers */
@@ -222,8 +226,20 @@ struct xinsn {
 	uint8_t align;          /* its memory operand must be aligned so; 0: not */
 	bool x87, fip;          /* needs the x87 registers; is remembered as the last x87 instruction */
 };
+/* The instruction behind in, and where a direct branch leads. */
+static inline uint64_t xinsn_next(const struct xinsn *in)
+{
+	uint64_t rip = in->rip + in->i->len;
+	return in->word == 8 ? rip : (uint32_t)rip;
+}
+static inline uint64_t xinsn_target(const struct xinsn *in)
+{
+	uint64_t rip = in->rip + in->i->len + in->i->imm;
+	return in->word == 8 ? rip : (uint32_t)rip;
+}
 /* Fills x->known. */
 void xlate_scan_index(struct xlate *x);
+bool xlate_scan_address(const struct xinsn *in);
 /* i and its bytes -> in. */
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes,
                 struct xinsn *in);
@@ -252,6 +268,8 @@ void xvec_x87_encode(struct xtext *t, const struct xinsn *in, const struct xaddr
  * are saved, R14 and R15 are free between instructions of the guest, GS is based at struct soft_cpu. */
 extern const uint8_t xframe_host[X86_GPR_COUNT];
 enum { XFRAME_RAX = HOST_R8, XFRAME_RSP = HOST_R9 };
+/* In 32-bit code ESP stays so far from 0 and 4 GiB within a block whose stack accesses were checked at once. */
+enum { XSTACK_EDGE = 0x4000 };
 #define XFRAME_GPR(g) (offsetof(struct soft_cpu, s.gpr) + 8 * (size_t)(g))
 #define XFRAME_AT(field) offsetof(struct soft_cpu, field)
 void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);

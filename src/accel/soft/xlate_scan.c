@@ -97,10 +97,16 @@ static bool scan_reg(struct xinsn *in, const ZydisDecodedOperand *o, bool *high)
 	return true;
 }
 
+/* Is its address of the usual size, and one operand's alone? That a code segment may be read is not known. */
+bool xlate_scan_address(const struct xinsn *in)
+{
+	return in->i->asize == in->word && !in->mem && (in->word == 8 || in->i->seg != X86_CS);
+}
+
 static bool scan_mem(struct xinsn *in, const ZydisDecodedOperand *o)
 {
 	unsigned base = in->i->base, index = in->i->index;
-	if (o->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64 || in->i->asize != 8 || in->mem)
+	if ((o->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64 && in->word == 8) || !xlate_scan_address(in))
 		return false;
 	in->mem = o;
 	if (base != REG_NONE)
@@ -159,7 +165,7 @@ static bool canonical(uint64_t v)
 static bool scan_branch(struct soft_cpu *c, struct xinsn *in)
 {
 	const struct insn *i = in->i;
-	if (in->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || i->width != 8)
+	if (in->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || i->width != in->word)
 		return false;
 	in->reads = in->writes = 0;
 	if (in->kind == XK_RET) {
@@ -169,11 +175,11 @@ static bool scan_branch(struct soft_cpu *c, struct xinsn *in)
 		return true;
 	}
 	bool rel = in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-	if (rel && !canonical(insn_next_rip(c, i) + i->imm))
+	if (rel && in->word == 8 && !canonical(insn_next_rip(c, i) + i->imm))
 		return false;
 	if (!rel) {
 		in->kind = in->kind == XK_CALL ? XK_CALL_RM : XK_JMP_RM;
-		if (i->rm == REG_NONE && (!in->mem || i->asize != 8))
+		if (i->rm == REG_NONE && !in->mem)
 			return false;
 		if (i->rm != REG_NONE)
 			in->reads |= 1u << i->rm;
@@ -194,16 +200,16 @@ static bool scan_stack(struct xinsn *in)
 	const struct insn *i = in->i;
 	bool push = in->kind == XK_PUSH;
 	if (in->kind == XK_LEAVE) {
-		if (i->width != 8)
+		if (i->width != in->word)
 			return false;
 		in->reads = 1u << X86_RBP;
 		in->writes = 1u << X86_RBP | 1u << X86_RSP;
 		in->loads = true;
 		return true;
 	}
-	if (i->width != 8)
+	if (i->width != in->word)
 		return false;
-	if (push && in->mem && in->mem->size == 64) {
+	if (push && in->mem && in->mem->size == 8 * in->word) {
 		in->reads |= 1u << X86_RSP;
 		in->writes |= 1u << X86_RSP;
 		in->stores = true;
@@ -212,7 +218,8 @@ static bool scan_stack(struct xinsn *in)
 	if (in->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 		return false;
 	bool reg = in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER;
-	if (reg && (i->rm > 15 || ZydisRegisterGetClass(in->op[0].reg.value) != ZYDIS_REGCLASS_GPR64))
+	ZydisRegisterClass class = in->word == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32;
+	if (reg && (i->rm > 15 || ZydisRegisterGetClass(in->op[0].reg.value) != class))
 		return false;
 	if (!push && (!reg || i->rm == X86_RSP))
 		return false;
@@ -276,7 +283,7 @@ static bool accumulator(const struct xinsn *in)
 {
 	unsigned op = in->zi.opcode;
 	return in->kind == XK_COPY && in->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
-	       ((op < 0x40 && (op & 6) == 4) || (op & 0xfe) == 0xa8 || (op & 0xf8) == 0x90 ||
+	       ((op < 0x40 && (op & 6) == 4) || (op & 0xfe) == 0xa8 || (op & 0xf8) == 0x90 || (op & 0xfc) == 0xa0 ||
 	        in->zi.mnemonic == ZYDIS_MNEMONIC_CDQE || in->zi.mnemonic == ZYDIS_MNEMONIC_CWDE);
 }
 
@@ -308,7 +315,9 @@ static bool frame_fits(struct xinsn *in)
 
 void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i, const uint8_t *bytes, struct xinsn *in)
 {
+	bool code64 = cpu_code64(c);
 	in->i = i;
+	in->word = code64 ? 8 : 4;
 	in->bytes = bytes;
 	in->mem = NULL;
 	in->reads = in->writes = 0;
@@ -317,7 +326,7 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->group = 0;
 	in->follow = XFOLLOW_NONE;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
-	const ZydisDecoder *d = &c->sv->decoder[3];
+	const ZydisDecoder *d = &c->sv->decoder[code64 ? 3 : 2];
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
 	    (scan_known(c, x, in) || xvec_scan(c, in)) && frame_fits(in))
 		return;

@@ -16,9 +16,9 @@ static bool place(const struct xinsn *in, int32_t *disp, unsigned *size)
 	switch (in->kind) {
 	case XK_PUSH:
 	case XK_CALL:
-	case XK_CALL_RM: *disp = -8; *size = 8; return !in->mem;
+	case XK_CALL_RM: *disp = -in->word; *size = in->word; return !in->mem;
 	case XK_POP:
-	case XK_RET: *disp = 0; *size = 8; return true;
+	case XK_RET: *disp = 0; *size = in->word; return true;
 	case XK_COPY:
 	case XK_VEC:
 		if (!in->mem || in->align || i->base != X86_RSP || i->index != REG_NONE || i->seg == X86_FS || i->seg == X86_GS)
@@ -34,14 +34,14 @@ static bool place(const struct xinsn *in, int32_t *disp, unsigned *size)
 static bool step(const struct xinsn *in, int64_t *at)
 {
 	const struct insn *i = in->i;
-	bool imm = in->zi.operand_count > 1 && in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && in->op[0].size == 64;
+	bool imm = in->zi.operand_count > 1 && in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && in->op[0].size == 8 * in->word;
 	if (!(in->writes >> X86_RSP & 1))
 		return true;
 	if (in->kind == XK_PUSH || in->kind == XK_CALL)
-		*at -= 8;
+		*at -= in->word;
 	else if (in->kind == XK_POP)
-		*at += 8;
-	else if (in->kind == XK_LEA && i->base == X86_RSP && i->index == REG_NONE && in->op[0].size == 64)
+		*at += in->word;
+	else if (in->kind == XK_LEA && i->base == X86_RSP && i->index == REG_NONE && in->op[0].size == 8 * in->word)
 		*at += i->disp;
 	else if (in->zi.mnemonic == ZYDIS_MNEMONIC_ADD && imm)
 		*at += (int64_t)i->imm;

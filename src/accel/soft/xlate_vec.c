@@ -112,7 +112,7 @@ void xvec_load_stub(struct soft_cpu *c, struct xtext *t)
 }
 
 /* ---- what is carried ---- */
-static bool left_to_handlers(const ZydisDecodedInstruction *zi)
+static bool left_to_handlers(const ZydisDecodedInstruction *zi, bool code64)
 {
 	switch (zi->mnemonic) {
 	case ZYDIS_MNEMONIC_LDMXCSR: case ZYDIS_MNEMONIC_VLDMXCSR:
@@ -125,6 +125,7 @@ static bool left_to_handlers(const ZydisDecodedInstruction *zi)
 	case ZYDIS_MNEMONIC_VPGATHERQD: case ZYDIS_MNEMONIC_VGATHERQPS:
 	case ZYDIS_MNEMONIC_VPGATHERQQ: case ZYDIS_MNEMONIC_VGATHERQPD:
 	case ZYDIS_MNEMONIC_RDRAND: case ZYDIS_MNEMONIC_RDSEED: return true;
+	case ZYDIS_MNEMONIC_VZEROUPPER: case ZYDIS_MNEMONIC_VZEROALL: return !code64; /* else eight registers' alone */
 	default: return false;
 	}
 }
@@ -198,7 +199,7 @@ static bool scan_memory(struct xinsn *in, const ZydisDecodedOperand *o)
 {
 	const struct insn *i = in->i;
 	if (o->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT || o->encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM ||
-	    i->asize != 8 || in->mem || !o->size || o->size > 256)
+	    !xlate_scan_address(in) || !o->size || o->size > 256)
 		return false;
 	in->mem = o;
 	in->reads |= (i->base != REG_NONE ? 1u << i->base : 0) | (i->index != REG_NONE ? 1u << i->index : 0);
@@ -247,7 +248,7 @@ bool xvec_scan(struct soft_cpu *c, struct xinsn *in)
 	if (is_prefetch(&in->zi))
 		return true;
 	in->kind = XK_VEC;
-	if (left_to_handlers(&in->zi))
+	if (left_to_handlers(&in->zi, in->word == 8))
 		return false;
 	if (thunk_is_x87(&in->zi)) {
 		in->flags = flags_of(&in->zi);
@@ -273,7 +274,7 @@ struct form {
 	unsigned reg, rm, vvvv;
 	unsigned base, index; /* high bits of the address's registers, 0 without one: REX.B (or of rm) and REX.X */
 	const struct xaddr *a;
-	bool rex8;
+	bool rex8, gpr;
 };
 
 static bool is_gpr(ZydisRegister r)
@@ -293,6 +294,7 @@ static struct form form_of(const struct xinsn *in, const uint8_t *host, const st
 		bool gpr = is_gpr(o->reg.value);
 		unsigned r = gpr ? host[decode_reg_number(o->reg.value)] : ZydisRegisterGetId(o->reg.value) & 15u;
 		f.rex8 |= gpr && o->size == 8 && r >= 4;
+		f.gpr |= gpr;
 		switch (o->encoding) {
 		case ZYDIS_OPERAND_ENCODING_MODRM_REG: f.reg = r; break;
 		case ZYDIS_OPERAND_ENCODING_MODRM_RM: f.rm = r; break;
@@ -317,8 +319,13 @@ static void put_operands(struct xtext *t, const struct xinsn *in, const struct f
 	else
 		x_byte(t, 0xc0 | (f->reg & 7) << 3 | (f->rm & 7));
 	unsigned at = zi->raw.modrm.offset + 1u + (zi->attributes & ZYDIS_ATTRIB_HAS_SIB ? 1 : 0) + zi->raw.disp.size / 8u;
+	/* Outside 64-bit code bit 7 of a register number in an immediate is ignored. */
+	unsigned mask = 0xff;
+	for (unsigned n = 0; n < zi->operand_count && in->word != 8; n++)
+		if (in->op[n].encoding == ZYDIS_OPERAND_ENCODING_IS4)
+			mask = 0x7f;
 	for (; at < zi->length; at++)
-		x_byte(t, in->bytes[at]);
+		x_byte(t, in->bytes[at] & mask);
 }
 
 static void put_legacy(struct xtext *t, const struct xinsn *in, const struct form *f)
@@ -350,6 +357,8 @@ static void put_vex(struct xtext *t, const struct xinsn *in, const struct form *
 	const uint8_t *v = in->bytes + in->zi.raw.vex.offset;
 	bool three = v[0] == 0xc4, escape = true;
 	unsigned map = three ? v[1] & 0x1fu : 1, w = three ? v[2] & 0x80u : 0, lpp = v[three ? 2 : 1] & 7u;
+	if (in->word != 8 && thunk_w_is_operand_size(&in->zi, f->gpr))
+		w = 0;
 	PUT(t, 0xc4, (f->reg & 8 ? 0 : 0x80) | (f->index ? 0 : 0x40) | (f->base ? 0 : 0x20) | map, w | (~f->vvvv & 15) << 3 | lpp,
 	    thunk_plain_opcode(&in->zi, &escape));
 	put_operands(t, in, f);

@@ -37,7 +37,7 @@ static bool is_control(ZydisMnemonic m)
 static bool scan_memory(struct xinsn *in, const ZydisDecodedOperand *o)
 {
 	const struct insn *i = in->i;
-	if (i->asize != 8 || in->mem || !o->size || o->size > 80)
+	if (!xlate_scan_address(in) || !o->size || o->size > 80)
 		return false;
 	in->mem = o;
 	in->reads |= (i->base != REG_NONE ? 1u << i->base : 0) | (i->index != REG_NONE ? 1u << i->index : 0);

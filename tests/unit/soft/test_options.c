@@ -27,7 +27,8 @@ static void test_options(void **unused)
 	assert_int_equal(o.hot, 0);
 	assert_int_equal(soft_options_parse(&o, "translate=on", &e), 0);
 	assert_int_equal(o.hot, XLATE_HOT);
-	assert_int_equal(soft_options_parse(&o, "translate,hot=1,cache=256K,chain=off,perf-map,gdb-jit=on", &e), 0);
+	assert_int_equal(soft_options_parse(&o, "hot=1,cache=256K,chain=off,perf-map,gdb-jit=on,rewrites=7", &e), 0);
+	assert_int_equal(o.rewrites, 7);
 	assert_true(o.hot == 1 && o.cache == 256 << 10 && o.each_block && o.perf && o.gdb);
 	assert_int_equal(soft_options_parse(&o, "translate,interrupt=0xfd,interrupt-every=7", &e), 0);
 	assert_true(o.inject == 0xfd && o.inject_every == 7 && o.each_block);
