@@ -327,7 +327,9 @@ static void fn_clac_stac(struct soft_cpu *c, const struct insn *i)
 {
 	if (!(c->cr4_allowed & X86_CR4_SMAP) || c->cpl)
 		cpu_ud(c);
-	flags_load(c, i->sub ? X86_FLAG_AC : 0, X86_FLAG_AC);
+	/* At CPL 0 the flag decides which TLB tables data accesses look into, and nothing of how code runs. */
+	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_AC) | (i->sub ? X86_FLAG_AC : 0);
+	mmu_update_who(c);
 }
 
 /* ---- time and identity ---- */

@@ -318,10 +318,12 @@ static void move_component(struct soft_cpu *c, const struct component *m, uint8_
 
 static bool is_zero(const uint8_t *p, unsigned len)
 {
-	for (unsigned n = 0; n < len; n++)
-		if (p[n])
-			return false;
-	return true;
+	uint64_t any = 0;
+	for (; len >= 8; p += 8, len -= 8)
+		any |= load_le64(p);
+	while (len--)
+		any |= *p++;
+	return !any;
 }
 
 uint64_t fpstate_in_use(struct soft_cpu *c)

@@ -85,13 +85,22 @@ void page_code_written(void *opaque, uint64_t gpa, uint64_t len)
 	}
 }
 
-bool page_take_writer(struct soft_vm *sv, struct soft_ram *r, uint64_t off)
+static void note_writer(struct code_page *p, uint32_t slot)
+{
+	uint32_t was = atomic_load_explicit(&p->writers, memory_order_relaxed);
+	if (was == slot + 1 || was == PAGE_MANY)
+		return;
+	if (was || !atomic_compare_exchange_strong(&p->writers, &was, slot + 1))
+		atomic_store(&p->writers, PAGE_MANY);
+}
+
+bool page_take_writer(struct soft_vm *sv, struct soft_ram *r, uint64_t off, uint64_t lin)
 {
 	if (atomic_load(&sv->dirty_log))
 		return false;
 	struct code_page *p = &r->pages[off >> 12];
-	if (!atomic_load_explicit(&p->writers, memory_order_relaxed) && !sv->foreign)
-		atomic_store(&p->writers, 1); /* before the flag is read: page_watch_code does it the other way round */
+	if (!sv->foreign)
+		note_writer(p, tlb_slot(lin)); /* before the flag is read: page_watch_code does it the other way round */
 	return !(atomic_load(&r->flags[off >> 12]) & (GMEM_FLAG_CODE | GMEM_FLAG_CLEAN));
 }
 
@@ -127,8 +136,10 @@ bool page_watch_code(struct soft_cpu *c, struct soft_ram *r, uint64_t off, unsig
 		atomic_fetch_or(&r->flags[off >> 12], GMEM_FLAG_CODE);
 	if (~atomic_load(&p->lines) & mask)
 		atomic_fetch_or(&p->lines, mask);
-	if (atomic_load(&p->writers)) {
-		mmu_drop_writers_of(c, r->host + (off & ~UINT64_C(4095)));
+	uint32_t writers = atomic_load(&p->writers);
+	if (writers) {
+		/* Who changes it meanwhile is another vCPU, which sees the flag or is called below. */
+		mmu_drop_writers_of(c, r->host + (off & ~UINT64_C(4095)), writers == PAGE_MANY ? TLB_SIZE : writers - 1);
 		atomic_store(&p->writers, 0);
 		if (c->vm && c->vm->vcpu_count > 1)
 			atomic_store(&p->epoch, page_shoot(c));

@@ -21,9 +21,10 @@
 
 struct vcpu_debug;
 
+enum { PAGE_MANY = INT32_MAX };
 struct code_page {
 	_Atomic uint32_t gen;     /* advances when decoded bytes of the page were stored to */
-	_Atomic uint32_t writers; /* a vCPU may hold a write translation */
+	_Atomic uint32_t writers; /* vCPUs may hold write translations: 0, none; their place in the TLB + 1; or PAGE_MANY */
 	_Atomic uint64_t lines;   /* 64-byte lines that were decoded */
 	_Atomic uint64_t epoch;   /* of the last call for write translations of this page */
 };
@@ -161,8 +162,8 @@ struct soft_ram *ram_find(struct soft_vm *sv, uint64_t gpa);
 struct soft_ram *ram_of_host(struct soft_vm *sv, const uint8_t *host);
 /* To be called after a store to RAM that did not go through a cached write translation. c may be NULL. */
 void page_written(struct soft_vm *sv, struct soft_cpu *c, struct soft_ram *r, uint64_t off, uint64_t len);
-/* May a write translation of this page be cached now? Notes that one is. */
-bool page_take_writer(struct soft_vm *sv, struct soft_ram *r, uint64_t off);
+/* May a write translation of this page be cached now, for lin? Notes that one is. */
+bool page_take_writer(struct soft_vm *sv, struct soft_ram *r, uint64_t off, uint64_t lin);
 /* Marks [off, off + len), within a page, as decoded. False: other vCPUs may still write there unseen. */
 bool page_watch_code(struct soft_cpu *c, struct soft_ram *r, uint64_t off, unsigned len);
 /* Drops this vCPU's write translations and says so. */
@@ -178,7 +179,8 @@ const uint8_t *mmu_fetch(struct soft_cpu *c, uint64_t lin, uint64_t *gpa);
  * tell from a walk: the access faults, is not to RAM, or must be seen. */
 bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write);
 void mmu_drop_writers(struct soft_cpu *c); /* all write translations */
-void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page);
+/* Those of this page, which are at `slot`; TLB_SIZE: anywhere. */
+void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page, unsigned slot);
 void mmu_rmw_done(struct soft_cpu *c);
 
 /* ---- cpu.c ---- */

@@ -149,9 +149,15 @@ void mmu_drop_writers(struct soft_cpu *c)
 			clear_chunks(c->tlb.entry[who][TLB_WRITE], word, used_word(c, who, TLB_WRITE, word));
 }
 
-void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page)
+void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page, unsigned slot)
 {
+	uint64_t want = (uint64_t)(uintptr_t)host_page >> 12;
 	tlb_forget_near(&c->tlb);
-	for (unsigned who = 0; who < TLB_WHOS; who++)
-		drop_matching(c, who, TLB_WRITE, 0, TLB_CHUNKS, true, (uint64_t)(uintptr_t)host_page >> 12, 12);
+	for (unsigned who = 0; who < TLB_WHOS; who++) {
+		struct tlb_entry *e = &c->tlb.entry[who][TLB_WRITE][slot % TLB_SIZE];
+		if (slot == TLB_SIZE)
+			drop_matching(c, who, TLB_WRITE, 0, TLB_CHUNKS, true, want, 12);
+		else if ((e->tag + e->addend) >> 12 == want)
+			e->tag = tlb_empty(slot);
+	}
 }

@@ -242,7 +242,7 @@ bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
 		}
 	}
 	struct soft_ram *r = ram_find(c->sv, w.gpa);
-	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa))))
+	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa, lin))))
 		return false;
 	c->tlb.misses++;
 	tlb_fill(c, lin, kind, who, &w, r->host + (w.gpa - r->gpa));

@@ -352,7 +352,6 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	c->x_x87 = 0;
 	xframe_stack(c);
 	uint32_t exit = x->enter(c, xb->code);
-	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
 	c->cur = NULL;
 	unsigned number = exit >> 8;
 	xb = c->x_cur;

@@ -76,20 +76,16 @@ __attribute__((target("general-regs-only"))) static uint32_t refill(struct soft_
 	return (lin & 0xfff) + size <= 4096 && mmu_refill(c, lin, what & XREFILL_WRITE);
 }
 
-void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb)
+void xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip)
 {
-	unsigned n = xb->parts - 1u;
-	c->s.rflags = (c->s.rflags & ~(uint64_t)X86_FLAG_OF) | (uint64_t)c->x_of << 11;
+	const struct insn *i = (const struct insn *)(what & ~(uintptr_t)XHELP_SYSTEM);
 	c->xlate->stats.helps++;
-	while (n && (i < xb->part[n].b->insn || i >= xb->part[n].b->insn + xb->part[n].b->count))
-		n--;
-	const struct block *b = xb->part[n].b;
-	c->block_rip = xb->rip + (uint64_t)(b->host - xb->host);
-	c->next_rip = (b->len + c->block_rip) & c->rip_mask;
+	c->block_rip = block_rip;
+	c->next_rip = (block_rip + i->off + i->len) & c->rip_mask;
 	c->cur = i;
 	i->fn(c, i);
 	/* What a block of the next address needs its entry checks, so a system block's end is no reason to leave by itself. */
-	if (b->system && i == &b->insn[b->count - 1])
+	if (what & XHELP_SYSTEM)
 		c->end_block = run_events_due(c);
 	c->x_of = c->s.rflags >> 11 & 1;
 	xframe_stack(c);
@@ -103,12 +99,17 @@ static void moves(struct xtext *t, unsigned op)
 			x_gs(t, true, op, xframe_host[g], XFRAME_GPR(g));
 }
 
-/* Guest registers and flags to struct soft_cpu. */
+/* Guest registers and flags to struct soft_cpu. The flags go there as one word: C reads it at once, and what it reads of
+ * pieces just stored waits until these have left the host's store buffer. RAX and RCX are lost. */
 static void store_all(struct xtext *t)
 {
 	moves(t, 0x89);
-	x_gs(t, false, 0x88, 4 /* ah */, AT(s.rflags));
-	x_gs(t, false, 0x88, 0 /* al */, AT(x_of));
+	x_load(t, HOST_RCX, AT(s.rflags));
+	X_PUT(t, 0x88, 0xe1);                          /* mov cl, ah */
+	X_PUT(t, 0x0f, 0xb6, 0xc0, 0xc1, 0xe0, 11);    /* movzx eax, al; shl eax, 11 */
+	X_PUT(t, 0x80, 0xe5, (uint8_t)~(X86_FLAG_OF >> 8)); /* and ch */
+	x_rr(t, false, 0x09, HOST_RAX, HOST_RCX);
+	x_store(t, HOST_RCX, AT(s.rflags));
 }
 
 static void load_all(struct xtext *t)
@@ -166,7 +167,7 @@ static void stub_leave(struct xlate *x, struct xtext *t, const uint8_t *save)
 	X_PUT(t, 0x44, 0x89, 0xf8, 0x48, 0x83, 0xc4, 8, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3);
 }
 
-/* To be called; R14: struct insn, R15: struct xblock. */
+/* To be called; R14 and R15: as xlate_help. */
 static void stub_help(struct soft_cpu *c, struct xlate *x, struct xtext *t, const uint8_t *save)
 {
 	x->help = x_rx(t);

@@ -231,13 +231,22 @@ static void vec_check(struct xgen *g, unsigned n)
 }
 
 /* ---- handlers ---- */
+static bool ends_system(const struct xgen *g, unsigned n)
+{
+	unsigned part = g->xb->parts - 1u;
+	while (g->xb->part[part].first > n)
+		part--;
+	const struct block *b = g->xb->part[part].b;
+	return b->system && g->in[n].i == &b->insn[b->count - 1];
+}
+
 static void gen_helper(struct xgen *g, unsigned n)
 {
 	struct xtext *t = g->t;
 	xgen_flags_lose(g);
 	xgen_fip(g);
-	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)g->in[n].i);
-	x_imm(t, HOST_R15, (uint64_t)(uintptr_t)g->xb);
+	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)g->in[n].i | (ends_system(g, n) ? XHELP_SYSTEM : 0));
+	x_imm(t, HOST_R15, g->in[n].rip - g->in[n].i->off);
 	x_call(t, g->x->help);
 	x_gs(t, false, 0x80, 7, AT(end_block)); /* cmp byte gs:[end_block], 0 */
 	x_byte(t, 0);

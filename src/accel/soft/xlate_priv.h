@@ -275,8 +275,10 @@ enum { XSTACK_EDGE = 0x4000 };
 void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
 /* The stack's page as the block's checks find it: looked up anew. */
 void xframe_stack(struct soft_cpu *c);
-/* What generated code calls for an instruction that the interpreter executes. */
-void xlate_help(struct soft_cpu *c, const struct insn *i, const struct xblock *xb);
+/* What generated code calls for an instruction that the interpreter executes: its address, and XHELP_SYSTEM where it ends a
+ * block for which the run loop looks at events. */
+enum { XHELP_SYSTEM = 1 };
+void xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip);
 
 /* ---- xlate_near.c ---- */
 /* What the stub near_refill calls: as refill, and tlb.near has it then. */

@@ -89,8 +89,13 @@ static void test_page(void **state)
 	assert_int_equal(found(c, 0x40200000), TLB_WHOS * TLB_KINDS);
 	mmu_flush_page(c, 0x40200000);
 	assert_int_equal(found(c, 0x40200000), 0);
-	mmu_drop_writers_of(c, HOST + 0x40201000);
+	mmu_drop_writers_of(c, HOST + 0x40201000, TLB_SIZE);
 	assert_int_equal(found(c, 0x40201000), TLB_WHOS * (TLB_KINDS - 1));
+	mmu_drop_writers_of(c, HOST + 0x40203000, tlb_slot(0x40204000)); /* of another page */
+	assert_int_equal(found(c, 0x40203000) + found(c, 0x40204000), 2 * TLB_WHOS * TLB_KINDS);
+	mmu_drop_writers_of(c, HOST + 0x40202000, tlb_slot(0x40202000));
+	assert_int_equal(found(c, 0x40202000), TLB_WHOS * (TLB_KINDS - 1));
+	fill(c, 0x40202000, true, 4096);
 	assert_int_equal(found(c, 0x40202000), TLB_WHOS * TLB_KINDS);
 	mmu_drop_writers(c);
 	for (unsigned n = 514; n < 2048; n++)
