@@ -8,6 +8,7 @@ static const char *const state_name[] = {
 	[VM_RUNNING] = "running",
 	[VM_PAUSED] = "paused",
 	[VM_ENDED] = "shutdown",
+	[VM_SLEEPING] = "suspended",
 };
 
 static bool ended(struct command_call *call, struct err *e)
@@ -56,6 +57,11 @@ json_t *cmd_system_powerdown(struct command_call *call, struct err *e)
 	if (call->control)
 		control_event_named(call->control, "POWERDOWN");
 	return json_object();
+}
+
+json_t *cmd_system_wakeup(struct command_call *call, struct err *e)
+{
+	return ended(call, e) || vm_wake(call->target->vm, e) < 0 ? NULL : json_object();
 }
 
 json_t *cmd_system_reset(struct command_call *call, struct err *e)

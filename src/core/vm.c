@@ -20,6 +20,7 @@ struct vm_priv {
 	int request_fd; /* eventfd: vm->requests has something for the main loop */
 	struct loop_fd *request_watch;
 	bool accel_created;
+	bool asleep; /* run_state is SLEEPING, or PAUSED over it */
 };
 
 static void requests_come(void *opaque, int fd, unsigned events);
@@ -103,6 +104,7 @@ static void destroy_devices(struct vm *vm)
 }
 
 static void stop_running(struct vm *vm);
+static bool goes(const struct vm *vm);
 
 void vm_destroy(struct vm *vm)
 {
@@ -110,7 +112,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	struct vm_priv *p = vm->priv;
 
-	if (atomic_load(&vm->run_state) == VM_RUNNING)
+	if (goes(vm))
 		stop_running(vm);
 	/* The threads end first: they use the devices. The vCPUs themselves stay until the devices are gone. */
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
@@ -175,13 +177,31 @@ static void clock_run(struct vm *vm, bool run)
 		vm->accel->clock_changed(vm, run);
 }
 
-/* No events here: a reset stops and goes on without anybody's hearing of it. */
-static void stop_running(struct vm *vm)
+bool vm_asleep(const struct vm *vm)
+{
+	return ((const struct vm_priv *)vm->priv)->asleep;
+}
+
+/* Clock and devices go, if not vCPUs. */
+static bool goes(const struct vm *vm)
+{
+	int state = atomic_load(&vm->run_state);
+
+	return state == VM_RUNNING || state == VM_SLEEPING;
+}
+
+static void park_vcpus(struct vm *vm)
 {
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
 		vcpu_park(vm->vcpu[n]);
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
 		vcpu_wait_parked(vm->vcpu[n]);
+}
+
+/* No events here: a reset stops and goes on without anybody's hearing of it. */
+static void stop_running(struct vm *vm)
+{
+	park_vcpus(vm);
 	clock_run(vm, false);
 	devices_run_state(vm, false);
 	atomic_store(&vm->run_state, VM_PAUSED);
@@ -189,17 +209,19 @@ static void stop_running(struct vm *vm)
 
 static void go_on(struct vm *vm)
 {
-	atomic_store(&vm->run_state, VM_RUNNING);
+	bool asleep = vm_asleep(vm);
+
+	atomic_store(&vm->run_state, asleep ? VM_SLEEPING : VM_RUNNING);
 	clock_run(vm, true);
 	devices_run_state(vm, true);
 	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		if (!vm->vcpu[n]->held)
+		if (!asleep && !vm->vcpu[n]->held)
 			vcpu_unpark(vm->vcpu[n]);
 }
 
 void vm_pause(struct vm *vm)
 {
-	if (atomic_load(&vm->run_state) != VM_RUNNING)
+	if (!goes(vm))
 		return;
 	stop_running(vm);
 	emit(vm, VM_EVENT_STOP, VM_REQUEST_COUNT);
@@ -248,23 +270,40 @@ int vm_start(struct vm *vm, bool paused, struct err *e)
 	return 0;
 }
 
-int vm_reset(struct vm *vm, enum vm_request why, struct err *e)
+static int restart_as(struct vm *vm, enum vm_event ev, enum vm_request why, struct err *e)
 {
-	int state = atomic_load(&vm->run_state), ret;
+	struct vm_priv *p = vm->priv;
+	bool went = goes(vm);
+	int ret;
 
-	if (state != VM_RUNNING && state != VM_PAUSED)
-		return err_set(e, -EINVAL, "the machine does not run");
-	if (state == VM_RUNNING)
+	if (went)
 		stop_running(vm);
 	/* What the guest asked for before is void, a second reset among it. */
 	atomic_store(&vm->requests, 0);
+	p->asleep = false;
+	vm->waking = ev == VM_EVENT_WAKEUP;
 	ret = to_power_on(vm, e);
+	vm->waking = false;
 	if (ret < 0)
 		return ret;
-	emit(vm, VM_EVENT_RESET, why);
-	if (state == VM_RUNNING)
+	emit(vm, ev, why);
+	if (went)
 		go_on(vm);
 	return 0;
+}
+
+int vm_reset(struct vm *vm, enum vm_request why, struct err *e)
+{
+	if (!goes(vm) && atomic_load(&vm->run_state) != VM_PAUSED)
+		return err_set(e, -EINVAL, "the machine does not run");
+	return restart_as(vm, VM_EVENT_RESET, why, e);
+}
+
+int vm_wake(struct vm *vm, struct err *e)
+{
+	if (!vm_asleep(vm) || atomic_load(&vm->run_state) == VM_ENDED)
+		return err_set(e, -EINVAL, "the guest does not sleep");
+	return restart_as(vm, VM_EVENT_WAKEUP, VM_REQUEST_WAKE, e);
 }
 
 void vm_end(struct vm *vm, enum vm_request why)
@@ -273,7 +312,7 @@ void vm_end(struct vm *vm, enum vm_request why)
 
 	if (state == VM_ENDED)
 		return;
-	if (state == VM_RUNNING)
+	if (goes(vm))
 		stop_running(vm);
 	vm->end_reason = why;
 	atomic_store(&vm->run_state, VM_ENDED);
@@ -283,10 +322,11 @@ void vm_end(struct vm *vm, enum vm_request why)
 /* ---- requests of the guest ---- */
 
 enum { REQUEST_PANIC_BIT = 1 << VM_REQUEST_PANIC, REQUEST_DEBUG_BIT = 1 << VM_REQUEST_DEBUG };
-enum { REQUEST_WATCHDOG_BIT = 1 << VM_REQUEST_WATCHDOG };
-enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT | REQUEST_WATCHDOG_BIT };
+enum { REQUEST_WATCHDOG_BIT = 1 << VM_REQUEST_WATCHDOG, REQUEST_WAKE_BIT = 1 << VM_REQUEST_WAKE };
+enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT | REQUEST_WATCHDOG_BIT | REQUEST_WAKE_BIT };
 
-/* Of those that end or restart the run the first wins; a panic and a debugger's stop are beside them. */
+/* Of those that end, restart or suspend the run the first wins; a panic, a debugger's stop and what wakes are beside
+ * them. */
 void vm_request(struct vm *vm, enum vm_request what)
 {
 	const struct vm_priv *p = vm->priv;
@@ -350,6 +390,29 @@ static void watchdog(struct vm *vm)
 	}
 }
 
+static void fall_asleep(struct vm *vm)
+{
+	struct vm_priv *p = vm->priv;
+
+	/* Paused a moment ago: it sleeps when it goes on. */
+	if (goes(vm)) {
+		park_vcpus(vm);
+		atomic_store(&vm->run_state, VM_SLEEPING);
+	}
+	p->asleep = true;
+	emit(vm, VM_EVENT_SUSPEND, VM_REQUEST_SLEEP);
+}
+
+static void wake(struct vm *vm)
+{
+	struct err e;
+
+	if (vm_asleep(vm) && vm_wake(vm, &e) < 0) {
+		vm->fault = e;
+		vm_end(vm, VM_REQUEST_ERROR);
+	}
+}
+
 static void handle(struct vm *vm, enum vm_request what)
 {
 	switch (what) {
@@ -358,6 +421,8 @@ static void handle(struct vm *vm, enum vm_request what)
 	case VM_REQUEST_POWEROFF: shut_down(vm, what); break;
 	case VM_REQUEST_PANIC: panicked(vm); break;
 	case VM_REQUEST_DEBUG: vm_pause(vm); break;
+	case VM_REQUEST_SLEEP: fall_asleep(vm); break;
+	case VM_REQUEST_WAKE: wake(vm); break;
 	/* A PC restarts after a triple fault. Here it ends the run: it is nearly always a kernel that cannot boot, and
 	 * restarting it for ever would hide that. */
 	case VM_REQUEST_TRIPLE_FAULT:
@@ -382,7 +447,10 @@ static void requests_come(void *opaque, int fd, unsigned events)
 		handle(vm, VM_REQUEST_DEBUG);
 	if ((asked & REQUEST_WATCHDOG_BIT) && atomic_load(&vm->run_state) != VM_ENDED)
 		handle(vm, VM_REQUEST_WATCHDOG);
+	bool wakes = asked & REQUEST_WAKE_BIT;
 	asked &= ~(unsigned)REQUEST_BESIDE;
 	if (asked && atomic_load(&vm->run_state) != VM_ENDED)
 		handle(vm, (enum vm_request)__builtin_ctz(asked));
+	if (wakes && atomic_load(&vm->run_state) != VM_ENDED)
+		handle(vm, VM_REQUEST_WAKE);
 }

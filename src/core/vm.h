@@ -6,6 +6,7 @@
  * devices. Any thread may call vm_request. Two machines can live in one process.
  *
  *   CREATED --vm_start--> RUNNING <--vm_pause/vm_resume--> PAUSED --> ENDED
+ *   RUNNING --the guest sleeps--> SLEEPING --vm_wake--> RUNNING; paused and resumed, it sleeps on
  */
 #ifndef PANAL_CORE_VM_H
 #define PANAL_CORE_VM_H
@@ -23,7 +24,8 @@ struct vcpu;
 
 enum { VCPU_MAX = 64 };
 
-enum vm_run_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
+/* SLEEPING (ACPI S3): no vCPU runs, RAM is kept, clock and devices go on: one of them may wake the machine. */
+enum vm_run_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED, VM_SLEEPING };
 
 /* Why a machine ends or restarts: what the guest asks for, then what is asked for from outside. */
 enum vm_request {
@@ -34,6 +36,8 @@ enum vm_request {
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
 	VM_REQUEST_DEBUG,      /* a vCPU came to something that its debugger waits for: the machine pauses */
 	VM_REQUEST_WATCHDOG,   /* the guest's watchdog timer ran out: what policy.watchdog says */
+	VM_REQUEST_SLEEP,      /* the guest sleeps to RAM (ACPI S3) */
+	VM_REQUEST_WAKE,       /* something wakes it; nothing happens when it does not sleep */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
 	VM_REQUEST_HOST_QUIT,   /* the control protocol's quit */
 	VM_REQUEST_HOST_RESET,  /* its system_reset */
@@ -42,7 +46,7 @@ enum vm_request {
 };
 
 enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED,
-		VM_EVENT_WATCHDOG };
+		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_WAKEUP };
 
 enum vm_watchdog { VM_WATCHDOG_RESET, VM_WATCHDOG_POWEROFF, VM_WATCHDOG_PAUSE, VM_WATCHDOG_NMI, VM_WATCHDOG_NONE };
 
@@ -73,6 +77,7 @@ struct vm {
 	_Atomic int run_state; /* enum vm_run_state */
 	/* The board's part in power-on and reset, after the devices' part: CPU state, boot data. */
 	int (*board_reset)(void *opaque, struct err *e);
+	bool waking; /* for board_reset: out of sleep, so that RAM stays as it is */
 	void *board;
 	void (*on_event)(void *opaque, enum vm_event ev, enum vm_request why);
 	void *on_event_opaque;
@@ -107,12 +112,16 @@ void vm_pause(struct vm *vm); /* returns when no vCPU runs guest code and device
 void vm_resume(struct vm *vm);
 /* why: for the event RESET. */
 int vm_reset(struct vm *vm, enum vm_request why, struct err *e);
+/* Out of sleep: what a reset does to vCPUs and devices, but RAM stays. A paused machine stays paused, awake.
+ * -EINVAL: it does not sleep. */
+int vm_wake(struct vm *vm, struct err *e) ATTR_MUST_USE;
+bool vm_asleep(const struct vm *vm);
 /* Ends the run: vCPUs stop for good, run_state = VM_ENDED, on_event SHUTDOWN. */
 void vm_end(struct vm *vm, enum vm_request why);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
  * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:
- * ends it), PANIC is an event, DEBUG pauses, and all others end the run. */
+ * ends it), PANIC is an event, DEBUG pauses, SLEEP and WAKE do what they say, and all others end the run. */
 void vm_request(struct vm *vm, enum vm_request what);
 
 #endif

@@ -92,6 +92,8 @@ void cpu_update_mode(struct soft_cpu *c)
 	c->mode = m;
 	c->code_width = 2 << (m & MODE_CODE_MASK);
 	c->stack_width = (m & MODE_CODE_MASK) == MODE_CODE64 ? 8 : m & MODE_SS32 ? 4 : 2;
-	c->rip_mask = (m & MODE_CODE_MASK) == MODE_CODE64 ? UINT64_MAX : (m & MODE_CODE_MASK) ? 0xffffffff : 0xffff;
+	/* EIP is 32 bits wide in a 16-bit segment too: OVMF runs code of one far above 64K when it wakes out of S3. What
+	 * goes past the limit faults (SDM 3A 5.3). */
+	c->rip_mask = (m & MODE_CODE_MASK) == MODE_CODE64 ? UINT64_MAX : 0xffffffff;
 	mmu_update_who(c);
 }

@@ -54,7 +54,7 @@ struct soft_cpu {
 	uint8_t cpl;
 	uint8_t code_width;  /* 2, 4, 8 */
 	uint8_t stack_width; /* 2, 4, 8 */
-	uint64_t rip_mask;   /* 0xffff, 0xffffffff or all ones */
+	uint64_t rip_mask;   /* 0xffffffff or all ones */
 
 	/* the instruction under way */
 	const struct insn *cur;

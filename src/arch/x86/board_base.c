@@ -182,13 +182,13 @@ int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e
 	struct rtc_config rc = {
 		.timers = b->vm->timers,
 		.irq = gsi_legacy(&b->gsi, IRQ_RTC),
+		.alarm = pm_alarm(b->pm),
 		.mem_below_4g = b->layout.low_top,
 		.mem_above_4g = cfg->memory - b->layout.low_top,
 		.cpus = cfg->cpus,
 	};
-	struct rtc *rtc;
 
-	return rtc_create(b->vm, rc, &rtc, e);
+	return rtc_create(b->vm, rc, &b->rtc, e);
 }
 
 /* ---- life ---- */

@@ -28,6 +28,7 @@ struct board {
 	struct display *display;
 	struct msi_sink msi;
 	struct pm *pm;
+	struct rtc *rtc;
 	struct board_serial serial;
 	struct board_virtio virtio;
 	struct pci_windows windows;
@@ -39,7 +40,7 @@ struct board {
 int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* RAM from 0 to low, the rest from 4 GiB on; sets layout.low_top. -EINVAL: a size that no board has. */
 int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e) ATTR_MUST_USE;
-/* The clock, whose CMOS tells firmware of memory and processors. The RAM is there. */
+/* The clock, whose CMOS tells firmware of memory and processors. The RAM is there; b->pm hears of its alarms. */
 int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* Local APICs, IOAPIC, PICs and PIT: the accelerator's, or ours. Fills b->gsi and b->msi. The vCPUs exist. */

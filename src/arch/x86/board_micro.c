@@ -72,10 +72,10 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 				.s5_type = S5_TYPE,
 				.sci = gsi_isa(&b->gsi, IRQ_SCI),
 				.reset_port = cfg->transport == BOARD_PCI ? 0 : PORT_RESET };
-	int ret = board_add_rtc(b, cfg, e);
+	int ret = pm_create(vm, pc, &b->pm, e);
 
 	if (ret == 0)
-		ret = pm_create(vm, pc, &b->pm, e);
+		ret = board_add_rtc(b, cfg, e);
 	if (ret == 0)
 		ret = i8042_create(vm, (struct i8042_config){ .irq = gsi_isa(&b->gsi, 1) }, e);
 	if (ret == 0)

@@ -13,6 +13,7 @@
 #include "arch/x86/pm.h"
 #include "arch/x86/port92.h"
 #include "arch/x86/pvpanic.h"
+#include "arch/x86/rtc.h"
 #include "arch/x86/smbios.h"
 #include "base/bytes.h"
 #include "core/accel.h"
@@ -58,7 +59,9 @@ enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
 enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12, IRQ_SERIAL = 4, IRQ_SCI = 9 };
 enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
-       S5_TYPE = 0 /* OVMF has it built in */ };
+       S3_TYPE = 1, S5_TYPE = 0 /* OVMF has it built in */ };
+/* What CMOS holds when the processor starts out of S3, for firmware to go on instead of beginning anew. */
+enum { CMOS_SHUTDOWN = 0x0f, SHUTDOWN_S3 = 0xfe };
 /* The host bridge says with its subsystem that fw_cfg and the debug port are there. */
 enum { SUBSYSTEM_VENDOR = 0x1af4, SUBSYSTEM = 0x1100 };
 enum { E820_ENTRY = 20 };
@@ -121,13 +124,14 @@ static int add_variables(struct board_pc *pc, const struct board_config *cfg, st
 	return pflash_create(pc->board.vm, &fc, e);
 }
 
-static int install_firmware(struct board_pc *pc, struct err *e)
+/* Out of sleep, what the firmware left below 1 MiB is what it goes on with. */
+static int install_firmware(struct board_pc *pc, bool waking, struct err *e)
 {
 	const struct image *im = &pc->firmware;
 	struct gmem *mem = pc->board.vm->mem;
 	int ret = gmem_load_rom(mem, GIB4 - im->size, im->data, im->size);
 
-	if (ret == 0)
+	if (ret == 0 && !waking)
 		ret = gmem_write(mem, SHADOW_AT, im->data + im->size - SHADOW_SIZE, SHADOW_SIZE);
 	image_release(im);
 	return ret < 0 ? err_set(e, ret, "the firmware does not fit into memory") : 0;
@@ -197,6 +201,14 @@ static int add_kernel(struct board_pc *pc, struct err *e)
 	return ret;
 }
 
+/* The sleeping states S0 to S5 for firmware: bit 7 there is such a state, below it its SLP_TYP. */
+static int add_sleep_states(struct board_pc *pc, struct err *e)
+{
+	static const uint8_t states[6] = { [0] = 0x80, [3] = 0x80 | S3_TYPE, [5] = 0x80 | S5_TYPE };
+
+	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", states, sizeof(states), e);
+}
+
 static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struct err *e)
 {
 	int ret = fw_cfg_create(pc->board.vm, &pc->fw_cfg, e);
@@ -205,6 +217,8 @@ static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struc
 		ret = add_numbers(pc, cfg, e);
 	if (ret == 0)
 		ret = add_e820(pc, e);
+	if (ret == 0)
+		ret = add_sleep_states(pc, e);
 	/* SeaBIOS shows its screen on the serial port and takes keys from it. */
 	if (ret == 0 && cfg->serial)
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", PORT_SERIAL, 2, e);
@@ -264,6 +278,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.reset_port = 0xcf9,
 		.reset_value = PM_RESET_VALUE,
 		.s5_type = S5_TYPE,
+		.s3_type = S3_TYPE,
 		.sci = IRQ_SCI,
 		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,
@@ -515,20 +530,20 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	struct vm *vm = b->vm;
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
 	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
-				.s5_type = S5_TYPE };
+				.s5_type = S5_TYPE, .s3_type = S3_TYPE };
 	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
 				   .input = b->input };
 	struct hpet_config hc = { .timers = vm->timers, .gsi = &b->gsi, .msi = b->msi, .opaque = &b->gsi };
-	int ret = board_add_rtc(b, cfg, e);
+	int ret = pm_create(vm, pm, &b->pm, e);
 
 	/* A PIT in the kernel cannot be cut off. */
 	if (!vm_accel_caps(vm)->kernel_pit)
 		hc.legacy = gsi_cut;
 	if (ret == 0)
-		ret = hpet_create(vm, hc, e);
-
+		ret = board_add_rtc(b, cfg, e);
 	if (ret == 0)
-		ret = pm_create(vm, pm, &b->pm, e);
+		ret = hpet_create(vm, hc, e);
+	kc.wake = pm_waker(b->pm);
 	if (ret == 0)
 		ret = i8042_create(vm, kc, e);
 	if (ret == 0)
@@ -551,7 +566,12 @@ static int reset(void *opaque, struct err *e)
 	struct board *b = opaque;
 	struct vm *vm = b->vm;
 	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
-	int ret = s ? install_firmware(pc_of(b), e) : err_set(e, -ENOMEM, "out of memory");
+	int ret = s ? install_firmware(pc_of(b), vm->waking, e) : err_set(e, -ENOMEM, "out of memory");
+
+	if (vm->waking) {
+		rtc_cmos_set(b->rtc, CMOS_SHUTDOWN, SHUTDOWN_S3);
+		pm_woken(b->pm);
+	}
 
 	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
 		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);

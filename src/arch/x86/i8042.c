@@ -219,6 +219,8 @@ static void on_event(void *opaque, const struct input_event *ev)
 	else
 		ps2_mouse_event(&k->mouse, ev);
 	pthread_mutex_unlock(&k->lock);
+	if (ev->kind == INPUT_KEY && ev->down)
+		irq_pulse(&k->cfg.wake);
 }
 
 static void on_sync(void *opaque)

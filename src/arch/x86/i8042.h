@@ -16,6 +16,7 @@ struct vm;
 struct i8042_config {
 	struct irq irq;       /* ISA interrupt 1; may be unconnected */
 	struct irq irq_mouse; /* ISA interrupt 12 */
+	struct irq wake;      /* pulsed by each key that is pressed; may be unconnected */
 	struct input *input;  /* where keys and movement come from; NULL: neither keyboard nor mouse */
 };
 

@@ -181,6 +181,9 @@ static void lpc_reset(void *impl)
 {
 	struct lpc *l = impl;
 
+	/* SeaBIOS does not set the bridge up again after S3: as if all of it had standby power. */
+	if (l->vm->waking)
+		return;
 	memset(l->chipset, 0, sizeof(l->chipset));
 	memset(l->apm_bytes, 0, sizeof(l->apm_bytes));
 	pci_dev_reset(&l->pci);

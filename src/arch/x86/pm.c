@@ -23,7 +23,10 @@ struct pm {
 	struct timer timer;
 	uint16_t status, enable, control;
 	uint16_t gpe_status, gpe_enable;
+	bool asleep;         /* SLP_EN with the type of S3 was written */
+	uint16_t woken;      /* status bits of what woke the guest */
 	uint8_t reset;
+	_Atomic bool alarm;  /* the clock's wire is high; any thread */
 	uint64_t offset;     /* PM timer ticks at machine time 0 */
 	uint64_t seen;       /* ticks up to which the timer's carry is noted */
 	uint64_t ticks_save; /* saved state only */
@@ -85,15 +88,36 @@ void pm_reset_write(struct pm *pm, uint8_t value)
 	pthread_mutex_unlock(&pm->lock);
 }
 
+/* Events that reach a sleeping machine; the others wait for it to run. */
+enum { PM1_WAKING = PM1_POWER | PM1_RTC };
+
+static void wake_if_due(struct pm *pm)
+{
+	uint16_t why = pm->status & pm->enable & PM1_WAKING;
+
+	if (!pm->asleep || !why)
+		return;
+	pm->woken |= why;
+	vm_request(pm->vm, VM_REQUEST_WAKE);
+}
+
 static void control_write(struct pm *pm, unsigned byte, uint8_t value)
 {
 	unsigned shift = byte * 8;
 	uint16_t v = (pm->control & ~(0xff << shift)) | value << shift;
 	bool sleep = v & CNT_SLEEP;
 	pm->control = (v & (CNT_BM_RLD | 7 << CNT_TYPE_SHIFT)) | CNT_SCI_EN;
-	/* S5 is the only sleeping state that \_Sx names. */
-	if (sleep && ((v >> CNT_TYPE_SHIFT) & 7) == pm->cfg.s5_type)
+	if (!sleep)
+		return;
+	unsigned type = (v >> CNT_TYPE_SHIFT) & 7;
+	if (type == pm->cfg.s5_type) {
 		vm_request(pm->vm, VM_REQUEST_POWEROFF);
+	} else if (pm->cfg.s3_type && type == pm->cfg.s3_type) {
+		pm->asleep = true;
+		pm->woken = 0;
+		vm_request(pm->vm, VM_REQUEST_SLEEP);
+		wake_if_due(pm); /* an event that came before it slept */
+	}
 }
 
 static uint8_t byte_of(uint64_t v, unsigned n) { return v >> (n * 8); }
@@ -167,10 +191,53 @@ static const struct region_ops reset_ops = {
 	.read = reset_port_read, .write = reset_port_write, .width_min = 1, .width_max = 1,
 };
 
-void pm_power_button(struct pm *pm)
+static void event(struct pm *pm, uint16_t bit)
 {
 	pthread_mutex_lock(&pm->lock);
-	pm->status |= PM1_POWER;
+	pm->status |= bit;
+	update_sci(pm);
+	wake_if_due(pm);
+	pthread_mutex_unlock(&pm->lock);
+}
+
+void pm_power_button(struct pm *pm)
+{
+	event(pm, PM1_POWER);
+}
+
+static void alarm_set(void *opaque, int n, bool level)
+{
+	struct pm *pm = opaque;
+
+	if (atomic_exchange(&pm->alarm, level) != level && level)
+		event(pm, PM1_RTC);
+}
+
+struct irq pm_alarm(struct pm *pm)
+{
+	return (struct irq){ .set = alarm_set, .opaque = pm };
+}
+
+static void waker_set(void *opaque, int n, bool level)
+{
+	struct pm *pm = opaque;
+
+	pthread_mutex_lock(&pm->lock);
+	if (level && pm->asleep)
+		vm_request(pm->vm, VM_REQUEST_WAKE);
+	pthread_mutex_unlock(&pm->lock);
+}
+
+struct irq pm_waker(struct pm *pm)
+{
+	return (struct irq){ .set = waker_set, .opaque = pm };
+}
+
+void pm_woken(struct pm *pm)
+{
+	pthread_mutex_lock(&pm->lock);
+	pm->status = PM1_WAKE | pm->woken;
+	pm->woken = 0;
 	update_sci(pm);
 	pthread_mutex_unlock(&pm->lock);
 }
@@ -205,6 +272,7 @@ static void pm_reset(void *impl)
 	pm->status = pm->enable = pm->gpe_status = pm->gpe_enable = 0;
 	pm->control = CNT_SCI_EN;
 	pm->reset = 0;
+	pm->asleep = false;
 	pm->seen = ticks(pm);
 	update_sci(pm);
 	rearm(pm);
@@ -223,6 +291,8 @@ static int pm_after_load(void *obj, uint16_t version, struct err *e)
 	struct pm *pm = obj;
 	pm->enable &= PM1_EVENTS;
 	pm->status &= PM1_EVENTS | PM1_WAKE;
+	pm->woken &= PM1_WAKING;
+	pm->asleep = pm->asleep && pm->cfg.s3_type;
 	pm->control = (pm->control & (CNT_BM_RLD | 7 << CNT_TYPE_SHIFT)) | CNT_SCI_EN;
 	pm->reset &= ~RESET_CPU;
 	pm->offset += pm->ticks_save - ticks(pm);
@@ -236,11 +306,14 @@ static const struct state_field pm_fields[] = {
 	STATE_FIELD(struct pm, status, STATE_U16), STATE_FIELD(struct pm, enable, STATE_U16),
 	STATE_FIELD(struct pm, control, STATE_U16), STATE_FIELD(struct pm, gpe_status, STATE_U16),
 	STATE_FIELD(struct pm, gpe_enable, STATE_U16), STATE_FIELD(struct pm, reset, STATE_U8),
-	STATE_FIELD(struct pm, ticks_save, STATE_U64), STATE_END,
+	STATE_FIELD(struct pm, ticks_save, STATE_U64),
+	{ .name = "asleep", .kind = STATE_BOOL, .since = 2, .offset = offsetof(struct pm, asleep), .count = 1 },
+	{ .name = "woken", .kind = STATE_U16, .since = 2, .offset = offsetof(struct pm, woken), .count = 1 },
+	STATE_END,
 };
 
 static const struct state_desc pm_state = {
-	.name = "pm", .version = 1, .fields = pm_fields, .before_save = pm_before_save, .after_load = pm_after_load,
+	.name = "pm", .version = 2, .fields = pm_fields, .before_save = pm_before_save, .after_load = pm_after_load,
 };
 
 static void pm_destroy(void *impl)

@@ -25,6 +25,7 @@ struct pm_config {
 	struct timerq *timers; /* on the machine clock */
 	struct irq sci;        /* active while an enabled event is up */
 	uint8_t s5_type;       /* SLP_TYP that switches off: what \_S5 says, and firmware has built in */
+	uint8_t s3_type;       /* that sleeps to RAM, as \_S3 says; 0: the board cannot */
 	uint16_t base;         /* 0: PM_DEFAULT_BASE; PM_NOWHERE: where pm_move says */
 	/* A second reset register, 0xcf9 as on PCs; 0: none. Where a PCI host owns 0xcf8-0xcff it passes writes of
 	 * 0xcf9 to pm_reset_write instead. */
@@ -38,6 +39,12 @@ void pm_move(struct pm *pm, uint16_t base);
 void pm_power_button(struct pm *pm);
 /* Raises general-purpose event n (0-15). Any thread. */
 void pm_gpe_raise(struct pm *pm, unsigned n);
+/* The clock's alarm interrupt: its rise is an event, and wakes the guest where that has it enabled. Any thread. */
+struct irq pm_alarm(struct pm *pm);
+/* A key or the like: its rise wakes a sleeping guest, and is nothing to one that is awake. Any thread. */
+struct irq pm_waker(struct pm *pm);
+/* After the reset that ends a sleep: the guest reads that it was woken, and by what. Main loop. */
+void pm_woken(struct pm *pm);
 /* A write to the reset control register. Any thread. */
 void pm_reset_write(struct pm *pm, uint8_t value);
 

@@ -187,6 +187,7 @@ static void update_irq(struct rtc *r)
 	bool on = r->cmos[R_C] & r->cmos[R_B] & C_SOURCES;
 	r->cmos[R_C] = (r->cmos[R_C] & C_SOURCES) | (on ? C_IRQF : 0);
 	irq_set(&r->cfg.irq, on);
+	irq_set(&r->cfg.alarm, r->cmos[R_C] & r->cmos[R_B] & C_AF);
 }
 
 /* A host timer for the next event that would interrupt; a flag that is up already cannot. */

@@ -15,6 +15,7 @@ enum { RTC_CMOS_SIZE = 128 };
 struct rtc_config {
 	struct timerq *timers; /* on the machine clock */
 	struct irq irq;        /* ISA interrupt 8 */
+	struct irq alarm;      /* high while an enabled alarm is up: may be unconnected */
 	/* Nanoseconds since 1970 (UTC) now; NULL: the host's CLOCK_REALTIME. */
 	int64_t (*utc_ns)(void *opaque);
 	void *utc_opaque;

@@ -139,6 +139,74 @@ static void pauses_and_resumes(void **state)
 	finish(vm);
 }
 
+/* Runs the main loop until the machine is in that state. */
+static void until(struct vm *vm, int state)
+{
+	for (unsigned n = 0; atomic_load(&vm->run_state) != state; n++) {
+		assert_true(n < 1000);
+		loop_once(vm->loop, 10);
+	}
+}
+
+static int note_waking(void *opaque, struct err *e)
+{
+	struct vm *vm = opaque;
+
+	vm->debug_exit = vm->waking;
+	return 0;
+}
+
+static void sleeps_and_wakes(void **state)
+{
+	struct seen seen;
+	struct vm *vm = make(&seen, 2);
+	_Atomic unsigned *count;
+	unsigned before;
+	struct err e;
+
+	vm->board = vm;
+	vm->board_reset = note_waking;
+	assert_int_equal(vm_start(vm, false, &e), 0);
+	assert_int_equal(vm_wake(vm, &e), -22); /* it is awake */
+	vm_request(vm, VM_REQUEST_WAKE);
+	loop_once(vm->loop, 10);
+	assert_int_equal(atomic_load(&vm->run_state), VM_RUNNING);
+	vm_request(vm, VM_REQUEST_SLEEP);
+	until(vm, VM_SLEEPING);
+	assert_int_equal(seen.events[VM_EVENT_SUSPEND], 1);
+	count = vm->vcpu[1]->accel_data;
+	before = atomic_load(count);
+	int64_t then = clock_now(vm->clock);
+	usleep(2000);
+	assert_int_equal(atomic_load(count), before);
+	assert_true(clock_now(vm->clock) > then);
+	vm_pause(vm); /* and sleeps on after that */
+	assert_int_equal(atomic_load(&vm->run_state), VM_PAUSED);
+	vm_resume(vm);
+	assert_int_equal(atomic_load(&vm->run_state), VM_SLEEPING);
+	assert_int_equal(vm_wake(vm, &e), 0);
+	assert_int_equal(atomic_load(&vm->run_state), VM_RUNNING);
+	assert_int_equal(vm->debug_exit, 1);
+	assert_int_equal(seen.events[VM_EVENT_WAKEUP], 1);
+	assert_int_equal(seen.events[VM_EVENT_RESET], 0);
+	/* Asked for both at once: it sleeps and wakes. */
+	vm_request(vm, VM_REQUEST_WAKE);
+	vm_request(vm, VM_REQUEST_SLEEP);
+	for (unsigned n = 0; n < 100 && seen.events[VM_EVENT_WAKEUP] < 2; n++)
+		loop_once(vm->loop, 10);
+	assert_int_equal(seen.events[VM_EVENT_SUSPEND], 2);
+	assert_int_equal(atomic_load(&vm->run_state), VM_RUNNING);
+	/* A reset out of sleep is a reset. */
+	vm_request(vm, VM_REQUEST_SLEEP);
+	until(vm, VM_SLEEPING);
+	assert_int_equal(vm_reset(vm, VM_REQUEST_HOST_RESET, &e), 0);
+	assert_int_equal(vm->debug_exit, 0);
+	assert_int_equal(atomic_load(&vm->run_state), VM_RUNNING);
+	vm_request(vm, VM_REQUEST_SLEEP);
+	until(vm, VM_SLEEPING);
+	finish(vm);
+}
+
 static void fire(void *opaque)
 {
 	vm_request(opaque, VM_REQUEST_POWEROFF);
@@ -222,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pauses_and_resumes),
+		cmocka_unit_test(sleeps_and_wakes),
 		cmocka_unit_test(timers_follow_the_machine_clock),
 		cmocka_unit_test(regions_split_and_refuse_overlap),
 		cmocka_unit_test(memory_is_checked),

@@ -22,7 +22,7 @@ static int up(void **state)
 	f = (struct fix){0};
 	rig_up(&f.r, 0);
 	struct pm_config cfg = {.timers = f.r.timers, .sci = rig_wire(&f.sci), .reset_port = 0xcf9,
-				.s5_type = 5};
+				.s5_type = 5, .s3_type = 1};
 	assert_int_equal(pm_create(f.r.vm, cfg, &f.pm, NULL), 0);
 	assert_int_equal(i8042_create(f.r.vm, (struct i8042_config){.irq = rig_wire(&f.kbd)}, NULL), 0);
 	assert_int_equal(pvpanic_create(f.r.vm, (struct pvpanic_config){0}, NULL), 0);
@@ -65,6 +65,51 @@ static void sleep_s5_powers_off(void **state)
 	assert_false(rig_requested(&f->r, VM_REQUEST_POWEROFF));
 	rig_out(&f->r, 0x604, 2, 5 << 10 | 1 << 13);
 	assert_true(rig_requested(&f->r, VM_REQUEST_POWEROFF));
+}
+
+static void sleep_s3_and_what_wakes(void **state)
+{
+	struct fix *f = *state;
+	struct irq alarm = pm_alarm(f->pm), key = pm_waker(f->pm);
+
+	irq_pulse(&key); /* awake: nothing */
+	assert_false(rig_requested(&f->r, VM_REQUEST_WAKE));
+	rig_out(&f->r, 0x602, 2, 0x0400); /* RTC_EN, no PWRBTN_EN */
+	rig_out(&f->r, 0x604, 2, 1 << 10 | 1 << 13);
+	assert_true(rig_requested(&f->r, VM_REQUEST_SLEEP));
+	atomic_store(&f->r.vm->requests, 0);
+	pm_power_button(f->pm); /* not enabled */
+	assert_false(rig_requested(&f->r, VM_REQUEST_WAKE));
+	rig_state_round_trip(&f->r, "pm0");
+	irq_set(&alarm, true);
+	assert_true(rig_requested(&f->r, VM_REQUEST_WAKE));
+	rig_reset(&f->r, "pm0");
+	assert_int_equal(rig_in(&f->r, 0x600, 2), 0);
+	pm_woken(f->pm);
+	assert_int_equal(rig_in(&f->r, 0x600, 2), 0x8400); /* WAK_STS, RTC_STS */
+	rig_out(&f->r, 0x600, 2, 0x8400);
+	irq_set(&alarm, true); /* still up: no new event */
+	assert_int_equal(rig_in(&f->r, 0x600, 2), 0);
+	atomic_store(&f->r.vm->requests, 0);
+	irq_pulse(&key);
+	assert_false(rig_requested(&f->r, VM_REQUEST_WAKE));
+}
+
+static void an_event_before_the_sleep_ends_it(void **state)
+{
+	struct fix *f = *state;
+	struct irq key = pm_waker(f->pm);
+
+	rig_out(&f->r, 0x602, 2, 0x0100);
+	pm_power_button(f->pm);
+	rig_out(&f->r, 0x604, 2, 1 << 10 | 1 << 13);
+	assert_true(rig_requested(&f->r, VM_REQUEST_SLEEP));
+	assert_true(rig_requested(&f->r, VM_REQUEST_WAKE));
+	rig_reset(&f->r, "pm0");
+	rig_out(&f->r, 0x604, 2, 1 << 10 | 1 << 13);
+	atomic_store(&f->r.vm->requests, 0);
+	irq_pulse(&key);
+	assert_true(rig_requested(&f->r, VM_REQUEST_WAKE));
 }
 
 static void timer_runs_at_its_rate(void **state)
@@ -163,7 +208,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
-		T(power_button_raises_the_sci), T(sleep_s5_powers_off), T(timer_runs_at_its_rate),
+		T(power_button_raises_the_sci), T(sleep_s5_powers_off), T(sleep_s3_and_what_wakes),
+		T(an_event_before_the_sleep_ends_it), T(timer_runs_at_its_rate),
 		T(general_purpose_events),
 		T(resets), T(pm_saved_state), T(keyboard_controller_answers), T(panic_is_reported),
 		T(debug_exit_takes_the_value),

@@ -187,7 +187,7 @@ static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 	aml_byte(&ar->out, c->rtc ? 0x32 : 0); /* century */
 	put16(ar, boot_flags(c));
 	aml_byte(&ar->out, 0);
-	put32(ar, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_TIMER_32 |
+	put32(ar, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 | (c->s3_type ? 0 : FADT_NO_RTC_WAKE) |
 	      (c->reset_port ? FADT_RESET : 0));
 	gas_io(ar, c->reset_port, 1);
 	aml_byte(&ar->out, c->reset_value);

@@ -225,15 +225,22 @@ static void processor(struct aml *a, unsigned n)
 	aml_end(a);
 }
 
-void dsdt_write(struct aml *a, const struct acpi_config *cfg)
+static void sleep_state(struct aml *a, const char *name, uint8_t type)
 {
-	aml_name(a, "_S5");
+	aml_name(a, name);
 	aml_package(a, 4);
-	aml_int(a, cfg->s5_type);
-	aml_int(a, cfg->s5_type);
+	aml_int(a, type);
+	aml_int(a, type);
 	aml_int(a, 0);
 	aml_int(a, 0);
 	aml_end(a);
+}
+
+void dsdt_write(struct aml *a, const struct acpi_config *cfg)
+{
+	if (cfg->s3_type)
+		sleep_state(a, "_S3", cfg->s3_type);
+	sleep_state(a, "_S5", cfg->s5_type);
 	aml_scope(a, "_SB");
 	for (unsigned n = 0; n < cfg->cpus; n++)
 		processor(a, n);
