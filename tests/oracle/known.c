@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { INSN_MAX = 15 /* bytes */ };
+
 struct known {
 	const char *why;
 	uint32_t groups;      /* one of the case's instructions is of these, or */
@@ -27,11 +29,51 @@ static void excuse_invalid(const struct ora_case *c, const struct ora_result *na
 {
 	bool longer = soft->vector == X86_UD && (native->vector == X86_GP || native->vector == X86_PF);
 	bool shorter = native->vector == X86_UD && soft->vector == X86_PF && soft->code & X86_PF_I;
-	if (!longer && !shorter)
+	/* The limit of CS comes where a page's end would. */
+	shorter |= native->vector == X86_UD && soft->vector == X86_GP && ora_ldt_of(c->in.sel[X86_CS]) &&
+		   soft->out.rip + INSN_MAX > ora_ldt_of(c->in.sel[X86_CS])->limit;
+	/* Where a jump led into the middle of something, the bytes themselves are all there is to judge by. */
+	bool fetching = longer && native->vector == X86_PF && native->code & X86_PF_I &&
+			native->cr2 - soft->out.rip - ora_seg_base(soft->out.sel[X86_CS]) < INSN_MAX;
+	if (c->groups & 1u << ORA_INVALID ? !longer && !shorter : !fetching)
 		return;
 	soft->vector = native->vector;
 	soft->code = native->code;
 	soft->cr2 = native->cr2;
+}
+
+/* What the case has at a linear address of its code. */
+static uint8_t code_byte(const struct ora_case *c, const struct ora_result *soft, uint64_t lin)
+{
+	uint64_t at = lin - ora_window(c);
+	if (at >= ORA_CODE_SIZE)
+		return ORA_END_BYTE;
+	if (c->smc)
+		return soft->smc[at];
+	return at - c->code_off < c->code_len ? c->code[at - c->code_off] : ORA_END_BYTE;
+}
+
+static bool is_prefix(uint8_t b, bool mode32)
+{
+	return b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || (b >= 0x64 && b <= 0x67) || b == 0xf0 || b == 0xf2 ||
+	       b == 0xf3 || (!mode32 && (b & 0xf0) == 0x40);
+}
+
+/* Linux emulates SGDT, SIDT, SLDT, STR and SMSW of user code where UMIP forbids them: with values of its own, and page
+ * faults as these instructions have them. A jump, or a store into code, finds them among other instructions' bytes. */
+static void excuse_umip(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	uint64_t lin = soft->out.rip + ora_seg_base(soft->out.sel[X86_CS]);
+	unsigned n = 0;
+	if (soft->vector != X86_GP || soft->code)
+		return;
+	while (n < INSN_MAX && is_prefix(code_byte(c, soft, lin + n), c->mode32))
+		n++;
+	if (code_byte(c, soft, lin + n) != 0x0f)
+		return;
+	uint8_t group = code_byte(c, soft, lin + n + 1), reg = code_byte(c, soft, lin + n + 2) >> 3 & 7;
+	if ((group == 0 && reg < 2) || (group == 1 && (reg < 2 || reg == 4)))
+		*soft = *native;
 }
 
 /* The mantissa is in memory when the exponent's page faults. */
@@ -181,7 +223,7 @@ static void excuse_short_stack(const struct ora_case *c, const struct ora_result
 	if (soft->disturbed && (short_stack(c->in.sel[X86_SS]) || short_stack(native->out.sel[X86_SS]) ||
 				(native->out.gpr[X86_RSP] & 0xffff) == (soft->out.gpr[X86_RSP] & 0xffff)))
 		soft->out.gpr[X86_RSP] = native->out.gpr[X86_RSP];
-	if (soft->disturbed && short_stack(c->in.sel[X86_SS]))
+	if (soft->disturbed && (short_stack(c->in.sel[X86_SS]) || short_stack(native->out.sel[X86_SS])))
 		*soft = *native; /* what was computed from it is not judged either */
 }
 
@@ -228,7 +270,7 @@ static const struct known known[] = {
 	 {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_MNEMONIC_VMASKMOVPD},
 	 excuse_address},
 	{"an opcode that does not exist: the length, and so the bytes that are fetched, are the processor's",
-	 1u << ORA_INVALID,
+	 UINT32_MAX,
 	 {0},
 	 excuse_invalid},
 	{"a gather that faults midway while single-stepping traps first",
@@ -241,13 +283,17 @@ static const struct known known[] = {
 	 0,
 	 {ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP},
 	 excuse_half_store},
-	{"an 80-bit store over a segment's limit is done in two parts", 0, {ZYDIS_MNEMONIC_FSTP}, excuse_half_limit},
+	{"an 80-bit store over a segment's limit is done in two parts",
+	 0,
+	 {ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP},
+	 excuse_half_limit},
 	{"LSL of the per-CPU descriptor shows the processor's number", 0, {ZYDIS_MNEMONIC_LSL}, excuse_cpu_number},
 	{"a repeated string instruction that overwrites itself",
 	 0,
 	 {ZYDIS_MNEMONIC_MOVSB, ZYDIS_MNEMONIC_MOVSW, ZYDIS_MNEMONIC_MOVSD, ZYDIS_MNEMONIC_MOVSQ, ZYDIS_MNEMONIC_STOSB,
 	  ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD, ZYDIS_MNEMONIC_STOSQ},
 	 excuse_self_store},
+	{"what the host's kernel emulates under UMIP", UINT32_MAX, {0}, excuse_umip},
 	{"software interrupts are not the oracle's", UINT32_MAX, {0}, excuse_interrupt},
 	{"an MMX store that faults has changed the x87 state already", 1u << ORA_MMX, {0}, excuse_mmx_store},
 	{"an x87 store that does not happen", 1u << ORA_X87, {0}, excuse_x87_store},
