@@ -68,10 +68,11 @@ struct xcell {
 };
 
 struct xhash {
-	uint64_t rip; /* in an empty place 0, which belongs to place 0 only; there XHASH_EMPTY, no canonical address */
+	uint64_t rip; /* in an empty place 0, which belongs to place 0 only; there XHASH_EMPTY, which does not */
 	const uint8_t *code;
 };
-#define XHASH_EMPTY (UINT64_C(1) << 63)
+/* Whatever a guest jumps to, no place that it looks into may hold the same without code. This belongs to place 1. */
+#define XHASH_EMPTY (UINT64_C(1) << 63 | 1)
 enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS, XLATE_EXIT_MAX = 1 << 20, XLATE_PAGE_BITS = 14,
        XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS, XLATE_CELL_BITS = 15, XLATE_CELL_MAX = 1 << XLATE_CELL_BITS,
        XEXITS_OF_BLOCK = 1024 /* more than those of one block */ };

@@ -73,7 +73,7 @@ static int setup_with(void **state, const char *options)
 	*state = f;
 	return 0;
 }
-static int setup(void **state) { return setup_with(state, "translate=on,hot=2"); }
+static int setup(void **state) { return setup_with(state, "translate=on,hot=2,rewrites=1000000000"); }
 static int setup_interpreted(void **state) { return setup_with(state, NULL); }
 
 static int teardown(void **state)
