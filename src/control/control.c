@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -330,6 +331,14 @@ void control_event_tray(struct control *c, const char *id, bool open)
 void control_event_channel(struct control *c, const char *name, bool open)
 {
 	broadcast(c, "VSERPORT_CHANGE", json_pack("{s:s, s:b}", "id", name, "open", (int)open));
+}
+
+void control_event_device(struct control *c, const char *name, const char *id)
+{
+	char path[CONTROL_ID_MAX + 32];
+
+	snprintf(path, sizeof(path), "/machine/peripheral/%s", id);
+	broadcast(c, name, json_pack("{s:s, s:s}", "device", id, "path", path));
 }
 
 static const char *const reasons[VM_REQUEST_COUNT] = {

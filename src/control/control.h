@@ -54,6 +54,24 @@ struct control_medium {
 	bool force;       /* against the guest's lock */
 };
 
+/* A device that is to come. */
+struct control_plug {
+	const char *driver;  /* "disk", "net", "usb", "rng", "balloon" */
+	const char *options; /* the text of the option; NULL: none */
+	const char *id;      /* NULL: one is made */
+	unsigned port;       /* root port, from 1 on; 0: any */
+	/* What add-fd brought under a name: the descriptor, borrowed; -1: it is no such name; -ENOENT. */
+	int (*file)(void *opaque, const char *name, struct err *e);
+	void *opaque;
+};
+
+/* A slot for devices that come and go. */
+struct control_slot {
+	unsigned port;
+	const char *id; /* NULL: empty, or what is in it has no name */
+	bool filled, asked;
+};
+
 /* What the commands act on. */
 struct control_target {
 	struct vm *vm;
@@ -70,6 +88,10 @@ struct control_target {
 	bool (*nic)(void *opaque, unsigned n, struct control_nic *out);
 	/* -EBUSY: the guest has locked the tray. NULL: not possible. */
 	int (*change_medium)(void *opaque, const struct control_medium *want, struct err *e);
+	/* NULL: not possible. unplug: -ENODEV: there is none of that name. */
+	int (*plug)(void *opaque, const struct control_plug *want, char id[CONTROL_ID_MAX], struct err *e);
+	int (*unplug)(void *opaque, const char *id, bool force, struct err *e);
+	bool (*slot)(void *opaque, unsigned n, struct control_slot *out);
 	void *opaque;
 };
 
@@ -86,6 +108,8 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why);
 void control_event_tray(struct control *c, const char *id, bool open);
 /* A program of the guest opened a channel or closed it: VSERPORT_CHANGE. */
 void control_event_channel(struct control *c, const char *name, bool open);
+/* DEVICE_DELETED, DEVICE_UNPLUG_GUEST_ERROR. */
+void control_event_device(struct control *c, const char *name, const char *id);
 /* The POWERDOWN event of system_powerdown. */
 void control_event_named(struct control *c, const char *name);
 

@@ -64,7 +64,7 @@ json_t *command_version(void);
 int control_status_fd(const struct control *c);
 
 /* control_meta.c, control_machine.c, control_cpu.c, control_balloon.c, control_input.c,
- * control_display.c, control_media.c */
+ * control_display.c, control_media.c, control_plug.c */
 json_t *cmd_qmp_capabilities(struct command_call *call, struct err *e);
 json_t *cmd_query_version(struct command_call *call, struct err *e);
 json_t *cmd_query_commands(struct command_call *call, struct err *e);
@@ -82,6 +82,9 @@ json_t *cmd_block_resize(struct command_call *call, struct err *e);
 json_t *cmd_blockdev_change_medium(struct command_call *call, struct err *e);
 json_t *cmd_eject(struct command_call *call, struct err *e);
 json_t *cmd_set_link(struct command_call *call, struct err *e);
+json_t *cmd_device_add(struct command_call *call, struct err *e);
+json_t *cmd_device_del(struct command_call *call, struct err *e);
+json_t *cmd_query_slots(struct command_call *call, struct err *e);
 json_t *cmd_query_channels(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);

@@ -142,9 +142,23 @@ static void run_posts(void *opaque, int fd, unsigned events)
 		return;
 	while (!end && (p = take_post(l))) {
 		end = &p->node == last;
-		p->fn(p->opaque);
+		if (p->fn)
+			p->fn(p->opaque);
 		free(p);
 	}
+}
+
+/* They stay in the list, which run_posts may be in the middle of. */
+void loop_unpost(struct loop *l, const void *opaque)
+{
+	pthread_mutex_lock(&l->post_lock);
+	list_each(it, &l->posts) {
+		struct post *p = list_entry(it, struct post, node);
+
+		if (p->opaque == opaque)
+			p->fn = NULL;
+	}
+	pthread_mutex_unlock(&l->post_lock);
 }
 
 /* ---- watches ---- */

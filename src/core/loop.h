@@ -33,6 +33,9 @@ struct timerq *loop_timers(struct loop *l);
 /* Has fn run on the loop's thread, in order of posting. Any thread. -ENOMEM is the only failure. */
 int loop_post(struct loop *l, void (*fn)(void *opaque), void *opaque) ATTR_MUST_USE;
 
+/* Forgets what was posted with this opaque and has not run: its owner goes. Owner thread. */
+void loop_unpost(struct loop *l, const void *opaque);
+
 /* Has fn run on the loop's thread and waits for it. Runs it here when this is that thread, or when the loop belongs to
  * no loop_thread (then the caller is its owner). Not while holding a lock that the loop's callbacks take. -ENOMEM is
  * the only failure. */

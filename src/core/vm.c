@@ -91,16 +91,18 @@ int vm_create(struct vm **out, const struct vm_config *cfg, struct err *e)
 	return 0;
 }
 
+static void destroy_device(struct dev *d)
+{
+	list_remove(&d->node);
+	if (d->type->destroy)
+		d->type->destroy(d->impl);
+	free(d);
+}
+
 static void destroy_devices(struct vm *vm)
 {
-	while (!list_empty(&vm->devs)) {
-		struct dev *d = list_entry(vm->devs.prev, struct dev, node);
-
-		list_remove(&d->node);
-		if (d->type->destroy)
-			d->type->destroy(d->impl);
-		free(d);
-	}
+	while (!list_empty(&vm->devs))
+		destroy_device(list_entry(vm->devs.prev, struct dev, node));
 }
 
 static void stop_running(struct vm *vm);
@@ -165,6 +167,42 @@ static void devices_run_state(struct vm *vm, bool running)
 		if (d->type->run_state)
 			d->type->run_state(d->impl, running);
 	}
+}
+
+/* ---- devices that come and go ---- */
+
+void vm_hold(struct vm *vm)
+{
+	if (atomic_load(&vm->run_state) != VM_RUNNING)
+		return;
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		vcpu_park(vm->vcpu[n]);
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		vcpu_wait_parked(vm->vcpu[n]);
+}
+
+void vm_release(struct vm *vm)
+{
+	if (atomic_load(&vm->run_state) != VM_RUNNING)
+		return;
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		if (!vm->vcpu[n]->held)
+			vcpu_unpark(vm->vcpu[n]);
+}
+
+void vm_dev_begin(struct vm *vm, struct dev *d)
+{
+	if (d->type->reset)
+		d->type->reset(d->impl);
+	if (d->type->run_state && atomic_load(&vm->run_state) == VM_RUNNING)
+		d->type->run_state(d->impl, true);
+}
+
+void vm_dev_remove(struct vm *vm, struct dev *d)
+{
+	if (d->type->run_state)
+		d->type->run_state(d->impl, false);
+	destroy_device(d);
 }
 
 static void clock_run(struct vm *vm, bool run)

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 struct accel_ops;
+struct dev;
 struct gmem;
 struct loop;
 struct region_map;
@@ -118,6 +119,17 @@ int vm_wake(struct vm *vm, struct err *e) ATTR_MUST_USE;
 bool vm_asleep(const struct vm *vm);
 /* Ends the run: vCPUs stop for good, run_state = VM_ENDED, on_event SHUTDOWN. */
 void vm_end(struct vm *vm, enum vm_request why);
+
+/*
+ * Devices that come and go while the machine is started. Between hold and release no vCPU runs guest code or is in a
+ * device's function, so that what they reach may be attached and destroyed; time goes on. Main loop; they do not nest.
+ */
+void vm_hold(struct vm *vm);
+void vm_release(struct vm *vm);
+/* Held: a device that was just made begins as after power-on, and runs if the machine does. */
+void vm_dev_begin(struct vm *vm, struct dev *d);
+/* Held: it stops, leaves nothing under way, and is destroyed. */
+void vm_dev_remove(struct vm *vm, struct dev *d);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
  * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:

@@ -13,7 +13,7 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 }
 
 static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "romfile", "forward", "dns", "restrict",
-					 "tftp", "bootfile", NULL };
+					 "tftp", "bootfile", "helper", NULL };
 static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "romfile", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
@@ -33,6 +33,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "romfile", .kind = OPT_STRING, .help = "its option ROM, or none" },
 	{ .key = "tftp", .kind = OPT_STRING, .help = "folder that the guest reads by TFTP" },
 	{ .key = "bootfile", .kind = OPT_STRING, .help = "what DHCP names for booting" },
+	{ .key = "helper", .kind = OPT_STRING, .help = "fd:N: the socket of a panal-net-user that runs already" },
 	{ .key = "forward", .kind = OPT_STRING, .repeat = true, .help = "tcp|udp:[HOSTADDR:]HOSTPORT:GUESTPORT" },
 	{ .key = "dns", .kind = OPT_BOOL, .help = "off: no name server in the guest's network" },
 	{ .key = "restrict", .kind = OPT_BOOL, .help = "on: the guest reaches nothing outside" },

@@ -6,6 +6,8 @@
  */
 #include "net/net_priv.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,7 +32,8 @@ static void user_close(struct net *net)
 	struct net_user *u = container_of(net, struct net_user, base.net);
 
 	net_fd_stop(&u->base); /* the helper reads end-of-file and ends */
-	waitpid(u->pid, NULL, 0);
+	if (u->pid > 0)
+		waitpid(u->pid, NULL, 0);
 	free(u);
 }
 
@@ -167,6 +170,22 @@ static int start(struct net_user *u, const struct opts *o, const struct net_help
 	return ret;
 }
 
+/* "fd:N": whoever commands the machine started the helper, and sees to its end. */
+static int take_over(const char *text, int *frames, struct err *e)
+{
+	socklen_t len = sizeof(int);
+	int type = 0;
+	uint64_t v;
+
+	if (strncmp(text, "fd:", 3) || parse_number(text + 3, &v, e) < 0 || v > INT_MAX)
+		return err_set(e, -EINVAL, "helper=%.40s is not fd:NUMBER", text);
+	if (getsockopt((int)v, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return err_set(e, -EINVAL, "descriptor %d is no socket of a network helper", (int)v);
+	*frames = (int)v;
+	return fcntl(*frames, F_SETFD, FD_CLOEXEC) < 0 || fd_set_nonblock(*frames, true) < 0 ?
+		       err_set(e, -EBADF, "cannot use descriptor %d", *frames) : 0;
+}
+
 int net_user_open(struct net **out, const struct opts *o, struct loop *loop,
 		  const struct net_helper *helper, struct err *e)
 {
@@ -176,12 +195,14 @@ int net_user_open(struct net **out, const struct opts *o, struct loop *loop,
 	if (!u)
 		return err_set(e, -ENOMEM, "out of memory");
 	u->base.net.ops = &user_ops;
-	ret = start(u, o, helper, &fd, e);
+	ret = opts_string(o, "helper", NULL) ? take_over(opts_string(o, "helper", NULL), &fd, e) :
+					       start(u, o, helper, &fd, e);
 	if (ret == 0) {
 		ret = net_fd_start(&u->base, fd, 0, loop, "the network helper", e);
 		if (ret < 0) {
 			close(fd);
-			waitpid(u->pid, NULL, 0);
+			if (u->pid > 0)
+				waitpid(u->pid, NULL, 0);
 		}
 	}
 	if (ret < 0) {

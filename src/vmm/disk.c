@@ -77,11 +77,29 @@ int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struc
 	return strcmp(path, "none") ? blk_open(&out->blk, &o, e) : 0;
 }
 
-int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e)
+static int set_place(struct disk *d, const struct opts *k, struct err *e)
+{
+	const char *port = opts_string(k, "port", NULL);
+	uint64_t boot = opts_number(k, "bootindex", UINT64_MAX);
+	int ret = set_bus(d, opts_string(k, "bus", opts_bool(k, "cdrom", false) ? "sata" : "virtio"), e);
+
+	if (ret == 0 && port)
+		ret = d->bus != BOARD_USB ? err_set(e, -EINVAL, "port= is of bus=usb") :
+					    usb_parse_port(port, &d->port, e);
+	if (ret == 0 && boot != UINT64_MAX)
+		ret = order_place(&d->boot, boot, e);
+	if (ret == 0)
+		ret = set_name(d, k, e);
+	if (ret == 0 && d->cdrom && d->bus != BOARD_SATA && d->bus != BOARD_IDE && d->bus != BOARD_SCSI)
+		ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata, ide and scsi");
+	return ret;
+}
+
+int disk_open(struct disk *out, const char *text, struct loop *loop, const struct disk_files *files, struct err *e)
 {
 	struct blk_open o = { .loop = loop };
 	struct opts k;
-	int ret = opts_parse(&k, keys, text, e);
+	int ret = opts_parse(&k, keys, text, e), file = -1;
 
 	*out = (struct disk){ 0 };
 	if (ret < 0)
@@ -89,26 +107,20 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, struct err 
 	o.path = opts_string(&k, "path", NULL);
 	o.format = opts_string(&k, "format", "raw");
 	o.snapshot = opts_string(&k, "snapshot", NULL);
-	o.read_only = opts_bool(&k, "readonly", false);
 	o.engine = opts_string(&k, "engine", NULL);
 	if (!o.path)
 		ret = err_set(e, -EINVAL, "no path given: PATH[,format=raw|qcow2][,readonly]");
 	if (ret == 0)
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
-		ret = set_bus(out, opts_string(&k, "bus", opts_bool(&k, "cdrom", false) ? "sata" : "virtio"), e);
-	if (ret == 0 && opts_string(&k, "port", NULL))
-		ret = out->bus != BOARD_USB ? err_set(e, -EINVAL, "port= is of bus=usb") :
-				  usb_parse_port(opts_string(&k, "port", NULL), &out->port, e);
-	if (ret == 0 && opts_number(&k, "bootindex", UINT64_MAX) != UINT64_MAX)
-		ret = order_place(&out->boot, opts_number(&k, "bootindex", 0), e);
-	if (ret == 0)
-		ret = set_name(out, &k, e);
-	if (ret == 0 && out->cdrom) {
-		if (out->bus != BOARD_SATA && out->bus != BOARD_IDE && out->bus != BOARD_SCSI)
-			ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata, ide and scsi");
-		o.read_only = true;
-	}
+		ret = set_place(out, &k, e);
+	o.read_only = opts_bool(&k, "readonly", false) || out->cdrom;
+	if (ret == 0 && files)
+		file = files->named(files->opaque, o.path, e);
+	if (file < -1)
+		ret = file;
+	if (file >= 0)
+		o.file = &file;
 	if (ret == 0 && !(out->cdrom && !strcmp(o.path, "none")))
 		ret = blk_open(&out->blk, &o, e);
 	opts_free(&k);

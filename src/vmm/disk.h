@@ -18,7 +18,16 @@ struct disk {
 	unsigned boot; /* bootindex=; 0: none */
 };
 
-int disk_open(struct disk *out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;
+/* Files that are open already, by names like /dev/fdset/16. */
+struct disk_files {
+	/* The descriptor, borrowed; -1: it is no such name; -ENOENT: there is none. */
+	int (*named)(void *opaque, const char *name, struct err *e);
+	void *opaque;
+};
+
+/* files: NULL, or where the path is looked for first. */
+int disk_open(struct disk *out, const char *text, struct loop *loop, const struct disk_files *files,
+	      struct err *e) ATTR_MUST_USE;
 /* --cdrom PATH|none: a drive on SATA with this image. */
 int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e) ATTR_MUST_USE;
 

@@ -16,6 +16,7 @@
 #include "sandbox/sandbox.h"
 #include "vmm/disk.h"
 #include "vmm/firmware.h"
+#include "vmm/hotplug.h"
 #include "vmm/media.h"
 #include "vmm/nics.h"
 #include "vmm/options.h"
@@ -44,6 +45,7 @@ struct vmm {
 	struct boot_disk *boot_disk;
 	struct board *board;
 	struct media media;
+	struct hotplug hotplug;
 	struct control *control;
 	struct gdb *gdb;
 	struct vm *vm;
@@ -70,6 +72,8 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 		control_event(m->control, ev, why);
 	if (m->gdb)
 		gdb_event(m->gdb, ev, why);
+	if (ev == VM_EVENT_RESET)
+		hotplug_reset(&m->hotplug);
 	if (ev == VM_EVENT_SHUTDOWN)
 		loop_stop(m->loop);
 }
@@ -109,6 +113,21 @@ static int change_medium(void *opaque, const struct control_medium *want, struct
 	struct vmm *m = opaque;
 
 	return media_change(&m->media, m->loop, want, e);
+}
+
+static int plug(void *opaque, const struct control_plug *want, char id[CONTROL_ID_MAX], struct err *e)
+{
+	return hotplug_add(&((struct vmm *)opaque)->hotplug, want, id, e);
+}
+
+static int unplug(void *opaque, const char *id, bool force, struct err *e)
+{
+	return hotplug_remove(&((struct vmm *)opaque)->hotplug, id, force, e);
+}
+
+static bool slot_at(void *opaque, unsigned n, struct control_slot *out)
+{
+	return hotplug_slot_at(&((struct vmm *)opaque)->hotplug, n, out);
 }
 
 static void quit(void *opaque)
@@ -169,7 +188,7 @@ static int open_disks(struct vmm *m, struct err *e)
 		struct disk d;
 
 		ret = m->opt.disk_cdrom[n] ? disk_open_cdrom(&d, m->opt.disk[n], m->loop, e) :
-					     disk_open(&d, m->opt.disk[n], m->loop, e);
+					     disk_open(&d, m->opt.disk[n], m->loop, NULL, e);
 		bc->disk[n] = d.blk;
 		bc->disk_bus[n] = d.bus;
 		bc->disk_port[n] = d.port;
@@ -321,10 +340,20 @@ static int open_control(struct vmm *m, struct err *e)
 		.nic = nic_at,
 		.channel = channel_of,
 		.change_medium = change_medium,
+		.plug = plug,
+		.unplug = unplug,
+		.slot = slot_at,
 		.opaque = m,
 	};
 
 	media_drives(&m->media, &m->board_config, &m->control);
+	m->hotplug = (struct hotplug){ .vm = m->vm, .board = m->board, .media = &m->media, .control = &m->control,
+				       .helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox },
+				       .firmware = m->opt.board_pc };
+	if (m->boot_disk) /* the machine reads it again at each reset */
+		m->board_config.disk_place[0] = (struct board_seat){ 0 };
+	if (hotplug_start(&m->hotplug, &m->board_config, e) < 0)
+		return -ENFILE;
 	return m->opt.control && !m->opt.dry_run ? control_create(&m->control, m->opt.control, m->loop, &target, e) : 0;
 }
 
@@ -423,6 +452,7 @@ static void tear_down(struct vmm *m)
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
 	vm_destroy(m->vm);
+	hotplug_stop(&m->hotplug);
 	boot_disk_close(m->boot_disk);
 	boot_source_drop(&m->opt.boot);
 	boot_source_drop(&m->board_config.boot);

@@ -63,6 +63,34 @@ int media_add_nic(struct media *m, unsigned n, const char *id, struct net *net, 
 	return ret;
 }
 
+unsigned media_free_disk(const struct media *m)
+{
+	unsigned n = 0;
+
+	while (n < BOARD_DISK_MAX && m->disk[n].id[0])
+		n++;
+	return n;
+}
+
+unsigned media_free_nic(const struct media *m)
+{
+	unsigned n = 0;
+
+	while (n < BOARD_NET_MAX && m->nic[n].id[0])
+		n++;
+	return n;
+}
+
+void media_remove(struct media *m, const char *id)
+{
+	for (unsigned n = 0; n < BOARD_DISK_MAX; n++)
+		if (m->disk[n].id[0] && !strcmp(m->disk[n].id, id))
+			m->disk[n] = (struct media_disk){ 0 };
+	for (unsigned n = 0; n < BOARD_NET_MAX; n++)
+		if (m->nic[n].id[0] && !strcmp(m->nic[n].id, id))
+			m->nic[n] = (struct media_nic){ 0 };
+}
+
 /* ---- CD-ROM drives ---- */
 
 static void tray_moved(void *opaque, bool open)

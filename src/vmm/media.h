@@ -30,6 +30,12 @@ int media_add_disk(struct media *m, unsigned n, const char *id, struct blk *blk,
 int media_add_nic(struct media *m, unsigned n, const char *id, struct net *net, const uint8_t mac[6], struct err *e)
 	ATTR_MUST_USE;
 
+/* Where another can go; BOARD_DISK_MAX, BOARD_NET_MAX: nowhere. */
+unsigned media_free_disk(const struct media *m);
+unsigned media_free_nic(const struct media *m);
+/* The disk or card of that name goes. */
+void media_remove(struct media *m, const char *id);
+
 /* The board is made: its CD-ROM drives, and who is to be told of their trays. */
 void media_drives(struct media *m, const struct board_config *bc, struct control **control);
 /* For struct control_target. */

@@ -45,7 +45,7 @@ static int choose_nic(enum board_nic *nic, const char *spec, struct err *e)
 }
 
 /* The firmware runs it; without firmware it is of no use. A default that is not installed is not missed. */
-static int choose_rom(struct board_config *bc, unsigned at, const char *spec, bool firmware, struct err *e)
+static int choose_rom(struct nic_option *out, const char *spec, bool firmware, struct err *e)
 {
 	char file[PATH_MAX] = "";
 	struct err none;
@@ -54,38 +54,59 @@ static int choose_rom(struct board_config *bc, unsigned at, const char *spec, bo
 	if (named < 0 || (named && !strcmp(file, "none")))
 		return named < 0 ? named : 0;
 	if (named)
-		return firmware_file_rom(file, &bc->nic_rom[at], &bc->nic_rom_size[at], e);
-	if (firmware && firmware_net_rom(models[bc->nic[at]], &bc->nic_rom[at], &bc->nic_rom_size[at], &none) < 0)
-		bc->nic_rom[at] = NULL;
+		return firmware_file_rom(file, &out->rom, &out->rom_size, e);
+	if (firmware && firmware_net_rom(models[out->model], &out->rom, &out->rom_size, &none) < 0)
+		out->rom = NULL;
 	return 0;
 }
 
-static int open_nic(struct board_config *bc, const struct options *o, unsigned n, struct loop *loop,
-		    const struct net_helper *helper, struct media *media, struct err *e)
+int nic_open(struct nic_option *out, const char *spec, unsigned n, bool firmware, struct loop *loop,
+	     const struct net_helper *helper, struct err *e)
 {
-	const char *spec = o->net[n];
-	unsigned at = bc->net_count;
-	char id[CONTROL_ID_MAX] = "";
 	uint64_t index = 0;
 	int ret;
 
-	make_mac(bc->mac[at], spec, n);
-	ret = net_spec_mac(bc->mac[at], spec, e);
+	*out = (struct nic_option){ 0 };
+	make_mac(out->mac, spec, n);
+	ret = net_spec_mac(out->mac, spec, e);
 	if (ret >= 0)
-		ret = net_spec_id(id, sizeof(id), spec, e);
+		ret = net_spec_id(out->id, sizeof(out->id), spec, e);
 	if (ret >= 0)
-		ret = choose_nic(&bc->nic[at], spec, e);
+		ret = choose_nic(&out->model, spec, e);
 	if (ret >= 0)
 		ret = net_spec_boot(spec, &index, e);
 	if (ret > 0)
-		ret = order_place(&bc->net_boot[at], index, e);
+		ret = order_place(&out->boot, index, e);
 	if (ret >= 0)
-		ret = net_open(&bc->net[at], spec, loop, helper, e);
-	if (ret < 0 || !bc->net[at])
+		ret = choose_rom(out, spec, firmware, e);
+	if (ret >= 0)
+		ret = net_open(&out->net, spec, loop, helper, e);
+	if (ret < 0)
+		free(out->rom);
+	return ret < 0 ? ret : 0;
+}
+
+static int open_one(struct board_config *bc, const struct options *o, unsigned n, struct loop *loop,
+		    const struct net_helper *helper, struct media *media, struct err *e)
+{
+	unsigned at = bc->net_count;
+	struct nic_option nic;
+	int ret = nic_open(&nic, o->net[n], n, o->board_pc, loop, helper, e);
+
+	if (ret < 0)
 		return ret;
+	if (!nic.net) { /* none: no card */
+		free(nic.rom);
+		return 0;
+	}
+	bc->nic_rom[at] = nic.rom;
+	bc->nic_rom_size[at] = nic.rom_size;
+	memcpy(bc->mac[at], nic.mac, sizeof(nic.mac));
+	bc->nic[at] = nic.model;
+	bc->net_boot[at] = nic.boot;
+	bc->net[at] = nic.net;
 	bc->net_count++;
-	ret = choose_rom(bc, at, spec, o->board_pc, e);
-	return ret < 0 ? ret : media_add_nic(media, at, id, bc->net[at], bc->mac[at], e);
+	return media_add_nic(media, at, nic.id, nic.net, nic.mac, e);
 }
 
 int nics_open(struct board_config *bc, const struct options *o, struct loop *loop, const char *helper_dir,
@@ -95,7 +116,7 @@ int nics_open(struct board_config *bc, const struct options *o, struct loop *loo
 	int ret = 0;
 
 	for (unsigned n = 0; ret >= 0 && n < o->net_count; n++)
-		ret = open_nic(bc, o, n, loop, &helper, media, e);
+		ret = open_one(bc, o, n, loop, &helper, media, e);
 	return ret < 0 ? err_wrap(e, "--net") : 0;
 }
 

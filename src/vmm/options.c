@@ -387,7 +387,7 @@ static const struct option table[] = {
 	  .help = "USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated" },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = "how virtio devices are attached (pci)" },
 	{ "--root-ports", "N", .set = set_root_ports,
-	  .help = "PCI Express root ports of a pc, a hot-plug slot each (0)" },
+	  .help = "PCI Express root ports, a slot each for devices that come and go while the machine runs (0)" },
 	{ "--pci-bridges", "N", .set = set_bridges, .help = "a chain of PCI bridges behind the last root port (0)" },
 	{ "--pci-slots", "N|portN|bridgeN.SLOT,...", .set = set_slots,
 	  .help = "PCI slots of disks, cards, console, channels, rng, balloon, vsock, input, in order (from 1)" },
@@ -497,8 +497,10 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--boot-order: only the firmware of --board pc looks for what to boot");
 	if (!o->board_pc && o->watchdog)
 		return err_set(e, -EINVAL, "--watchdog: the timer needs --board pc");
-	if (!o->board_pc && (o->root_ports || o->pci_bridges))
-		return err_set(e, -EINVAL, "--root-ports, --pci-bridges: PCI bridges need --board pc");
+	if (!o->board_pc && o->pci_bridges)
+		return err_set(e, -EINVAL, "--pci-bridges: PCI bridges need --board pc");
+	if (o->root_ports && o->transport == BOARD_MMIO)
+		return err_set(e, -EINVAL, "--root-ports: there is no PCI with --virtio mmio");
 	if (!o->board_pc && o->video != BOARD_VIDEO_NONE)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)

@@ -17,6 +17,7 @@ struct cpu_spec;
 struct blk;
 struct board;
 struct chardev;
+struct dev;
 struct display;
 struct input;
 struct loop;
@@ -64,6 +65,11 @@ struct board_config {
 	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
 	struct scsi_cd *disk_cd[BOARD_DISK_MAX]; /* set by the board: what changes a CD-ROM drive's medium */
 	unsigned disk_count;
+	/* Set by the board: those that can be unplugged while the machine runs. */
+	struct board_seat {
+		struct dev *dev; /* NULL: it stays for ever */
+		unsigned port;   /* its root port, from 1 on; 0: it is on USB */
+	} disk_place[BOARD_DISK_MAX], net_place[BOARD_NET_MAX];
 	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
 	struct net *net[BOARD_NET_MAX];
 	enum board_nic nic[BOARD_NET_MAX]; /* others than virtio need PCI */

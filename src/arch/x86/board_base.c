@@ -226,6 +226,11 @@ int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, 
 	return ret;
 }
 
+struct dev *board_last_dev(const struct board *b)
+{
+	return list_entry(b->vm->devs.prev, struct dev, node);
+}
+
 void board_power_button(struct board *b)
 {
 	pm_power_button(b->pm);

@@ -5,6 +5,7 @@
 
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/board.h"
+#include "arch/x86/board_plug.h"
 #include "arch/x86/board_serial.h"
 #include "arch/x86/board_virtio.h"
 #include "arch/x86/gsi.h"
@@ -31,11 +32,15 @@ struct board {
 	struct rtc *rtc;
 	struct board_serial serial;
 	struct board_virtio virtio;
+	struct xhci *xhci; /* NULL: no USB */
+	struct board_plug_ops plug;
 	struct pci_windows windows;
 	unsigned phys_bits; /* cpuid_config's */
 	void (*destroy)(struct board *b); /* the board's own part; may be NULL */
 };
 
+/* The device that was made last. */
+struct dev *board_last_dev(const struct board *b);
 /* Opens the kernel, if one is given, and makes the zeroed board a device of the machine; on failure b is gone. */
 int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* RAM from 0 to low, the rest from 4 GiB on; sets layout.low_top. -EINVAL: a size that no board has. */

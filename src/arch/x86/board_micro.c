@@ -112,6 +112,8 @@ static int add_virtio(struct board *b, struct board_config *cfg, struct err *e)
 {
 	int ret = cfg->transport == BOARD_PCI ? add_pci(b, cfg, e) : 0;
 
+	if (ret == 0 && b->virtio.bus)
+		ret = board_bridges_add(&b->virtio.bridges, b->vm, b->virtio.bus, cfg, &b->virtio.slots_used, e);
 	if (ret == 0)
 		ret = board_usb_add(b, cfg, e);
 	b->virtio.vm = b->vm;

@@ -79,8 +79,10 @@ static int add_disk(struct board *b, struct xhci *x, struct board_config *cfg, u
 
 	if (ret == 0)
 		ret = usb_storage_create(b->vm, &c, e);
-	if (ret == 0)
+	if (ret == 0) {
 		cfg->disk[n] = NULL;
+		cfg->disk_place[n].dev = board_last_dev(b);
+	}
 	return ret;
 }
 
@@ -119,6 +121,32 @@ int board_usb_add(struct board *b, struct board_config *cfg, struct err *e)
 	b->virtio.slots_used |= 1u << xc.slot;
 	ret = xhci_create(b->vm, &xc, &x, e);
 	if (ret == 0)
+		b->xhci = x;
+	if (ret == 0)
 		ret = add_some(b, x, cfg, true, e);
 	return ret == 0 ? add_some(b, x, cfg, false, e) : ret;
+}
+
+/* ---- while the machine runs ---- */
+
+static int no_controller(struct err *e)
+{
+	return err_set(e, -ENODEV, "there is no USB controller in this machine (--usb controller)");
+}
+
+int board_usb_plug(struct board *b, const struct board_usb *u, struct err *e)
+{
+	if (!b->xhci)
+		return no_controller(e);
+	if (u->kind == BOARD_USB_HUB)
+		return err_set(e, -ENOTSUP, "a USB hub cannot come while the machine runs");
+	return add_one(b, b->xhci, u, e);
+}
+
+int board_usb_plug_disk(struct board *b, struct blk *blk, uint32_t port, struct err *e)
+{
+	struct usb_storage_config c = { .blk = blk };
+	int ret = b->xhci ? find_port(b->xhci, port, true, &c.port, e) : no_controller(e);
+
+	return ret < 0 ? ret : usb_storage_create(b->vm, &c, e);
 }

@@ -8,5 +8,8 @@
 /* Where nothing asks for it there is no controller. The bus is there, the virtio devices not yet: they get other slots.
  * Takes back ends out of cfg, see board.h. */
 int board_usb_add(struct board *b, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
+/* The machine is started: another device at the controller. -ENODEV: there is none; -ENOSPC, -ENOENT: no such port. */
+int board_usb_plug(struct board *b, const struct board_usb *u, struct err *e) ATTR_MUST_USE;
+int board_usb_plug_disk(struct board *b, struct blk *blk, uint32_t port, struct err *e) ATTR_MUST_USE;
 
 #endif

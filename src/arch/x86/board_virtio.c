@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "arch/x86/board_virtio.h"
 
+#include "core/dev.h"
 #include "core/vm.h"
 #include "devices/net/e1000.h"
 #include "devices/net/rtl8139.h"
@@ -73,17 +74,29 @@ static void ATTR_PRINTF(3, 0) add_order(struct board_virtio *bv, unsigned boot, 
 	boot_order_add(&bv->order, bv->path[0] ? boot : 0, "%s/%s", bv->path, node);
 }
 
-static int add_disk(struct board_virtio *bv, struct blk **blk, unsigned boot, struct err *e)
+/* What is behind a root port can be unplugged. */
+static void take_seat(struct board_virtio *bv, struct board_seat *seat)
 {
-	struct virtio_blk_config c = { .blk = *blk, .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
+	unsigned slot = next_slot(bv, bv->next - 1);
+
+	if (!bv->bus || !(slot & BOARD_BEHIND_PORT) || slot & BOARD_BEHIND_BRIDGE)
+		return;
+	seat->port = (slot & ~(unsigned)BOARD_BEHIND_PORT) + 1;
+	seat->dev = list_entry(bv->vm->devs.prev, struct dev, node);
+}
+
+static int add_disk(struct board_virtio *bv, struct board_config *cfg, unsigned n, struct err *e)
+{
+	struct virtio_blk_config c = { .blk = cfg->disk[n], .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
 	int ret = next_place(bv, &c.place, e);
 
 	if (ret == 0)
 		ret = virtio_blk_create(bv->vm, &c, e);
 	if (ret < 0)
 		return ret;
-	*blk = NULL;
-	add_order(bv, boot, "scsi@%x/disk@0,0", c.place.slot);
+	cfg->disk[n] = NULL;
+	take_seat(bv, &cfg->disk_place[n]);
+	add_order(bv, cfg->disk_boot[n], "scsi@%x/disk@0,0", c.place.slot);
 	return 0;
 }
 
@@ -108,6 +121,7 @@ static int add_card(struct board_virtio *bv, struct board_config *cfg, unsigned 
 	if (ret < 0)
 		return ret;
 	cfg->net[n] = NULL;
+	take_seat(bv, &cfg->net_place[n]);
 	add_order(bv, cfg->net_boot[n], "ethernet@%x/ethernet-phy@0", c.slot);
 	return 0;
 }
@@ -125,6 +139,7 @@ static int add_net(struct board_virtio *bv, struct board_config *cfg, unsigned n
 	if (ret < 0)
 		return ret;
 	cfg->net[n] = NULL;
+	take_seat(bv, &cfg->net_place[n]);
 	add_order(bv, cfg->net_boot[n], "ethernet@%x/ethernet-phy@0", c.place.slot);
 	return 0;
 }
@@ -201,7 +216,7 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 			bv->slots_used |= 1u << cfg->slot[n];
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		if (cfg->disk_bus[n] == BOARD_VIRTIO)
-			ret = add_disk(bv, &cfg->disk[n], cfg->disk_boot[n], e);
+			ret = add_disk(bv, cfg, n, e);
 	for (unsigned n = 0; ret == 0 && n < cfg->net_count; n++)
 		ret = cfg->nic[n] == BOARD_NIC_VIRTIO ? add_net(bv, cfg, n, e) :
 							add_card(bv, cfg, n, e);

@@ -16,10 +16,13 @@ enum { HEADER_BRIDGE = 1, IO_32 = 0x01, PREFETCH_64 = 0x01, CONTROL_BUS_RESET = 
 
 int pci_bridge_init(struct pci_dev *d, struct pci_bus **bus, struct err *e)
 {
-	const uint8_t io[2] = {IO_32, IO_32}, prefetch[4] = {PREFETCH_64, 0, PREFETCH_64, 0};
+	/* Bases above limits: windows that let nothing through, where there is no firmware to set them. */
+	const uint8_t io[2] = {0xf0 | IO_32, IO_32}, memory[4] = {0xf0, 0xff, 0, 0};
+	const uint8_t prefetch[4] = {0xf0 | PREFETCH_64, 0xff, PREFETCH_64, 0};
 	uint8_t type = d->config[PCI_HEADER_TYPE] | HEADER_BRIDGE;
 	pci_config_init(d, PCI_HEADER_TYPE, &type, 1);
 	pci_config_init(d, BRIDGE_IO, io, sizeof(io));
+	pci_config_init(d, BRIDGE_MEMORY, memory, sizeof(memory));
 	pci_config_init(d, BRIDGE_PREFETCH, prefetch, sizeof(prefetch));
 	memset(&d->write_mask[BRIDGE_PRIMARY], 0xff, 4);
 	memset(&d->write_mask[BRIDGE_IO], 0xf0, 2);

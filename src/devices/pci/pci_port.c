@@ -29,6 +29,7 @@ struct pci_port {
 	struct msix msix;
 	unsigned express; /* offset of the capability */
 	void (*ejected)(void *opaque, struct pci_port *p);
+	void (*refused)(void *opaque, struct pci_port *p);
 	void *opaque;
 	/* the host's lock */
 	uint16_t control_seen;
@@ -66,6 +67,17 @@ static void set_events(struct pci_port *p, uint16_t events)
 	store_le16(reg(p, EXPRESS_SLOT_STATUS), load_le16(reg(p, EXPRESS_SLOT_STATUS)) | events);
 }
 
+static unsigned power_led(uint16_t control)
+{
+	return control >> CONTROL_POWER_LED_SHIFT & LED_MASK;
+}
+
+/* The guest is done with the slot: it switched the power off, and then, having waited, the light. */
+static bool let_go(uint16_t control)
+{
+	return (control & CONTROL_POWER_OFF) && power_led(control) == PCI_INDICATOR_OFF;
+}
+
 /* Presence and link follow what is in the slot and its power. */
 static void follow(struct pci_port *p, bool tell)
 {
@@ -75,6 +87,10 @@ static void follow(struct pci_port *p, bool tell)
 	uint16_t events = 0;
 	if (present != !!(status & STATUS_PRESENT))
 		events |= EVENT_PRESENCE;
+	/* Who put a card into a slot without power presses the button too: drivers of a slot with one need not look at
+	 * presence (6.7.1.3). One that is still busy with a card that was pulled looks again by itself. */
+	if (present && (events & EVENT_PRESENCE) && let_go(load_le16(reg(p, EXPRESS_SLOT_CONTROL))))
+		events |= EVENT_BUTTON;
 	if (active != !!(link & EXPRESS_LINK_ACTIVE))
 		events |= EVENT_LINK;
 	status = (status & ~STATUS_PRESENT) | (present ? STATUS_PRESENT : 0);
@@ -87,14 +103,30 @@ static void follow(struct pci_port *p, bool tell)
 		p->asked = false;
 }
 
+/* A function that lost its power has forgotten all. */
+static void power_lost(struct pci_port *p)
+{
+	for (unsigned n = 0; n < PCI_FUNCTIONS; n++)
+		if (pci_bus_dev(p->behind, (uint8_t)n))
+			pci_dev_reset(pci_bus_dev(p->behind, (uint8_t)n));
+}
+
 static void control_written(struct pci_port *p)
 {
-	uint16_t now = load_le16(reg(p, EXPRESS_SLOT_CONTROL)), changed = now ^ p->control_seen;
+	uint16_t now = load_le16(reg(p, EXPRESS_SLOT_CONTROL)), before = p->control_seen;
 	p->control_seen = now;
-	if (!(changed & CONTROL_POWER_OFF))
-		return;
-	follow(p, true);
-	if ((now & CONTROL_POWER_OFF) && p->asked && p->ejected) {
+	if (p->asked && power_led(before) == PCI_INDICATOR_BLINK && power_led(now) == PCI_INDICATOR_ON &&
+	    !(now & CONTROL_POWER_OFF)) {
+		p->asked = false;
+		if (p->refused)
+			p->refused(p->opaque, p);
+	}
+	if ((now ^ before) & CONTROL_POWER_OFF) {
+		if (now & CONTROL_POWER_OFF)
+			power_lost(p);
+		follow(p, true);
+	}
+	if (p->asked && let_go(now) && p->ejected) {
 		p->asked = false;
 		p->ejected(p->opaque, p);
 	}
@@ -131,6 +163,16 @@ void pci_port_on_eject(struct pci_port *p, void (*ejected)(void *opaque, struct 
 {
 	p->ejected = ejected;
 	p->opaque = opaque;
+}
+
+void pci_port_on_refusal(struct pci_port *p, void (*refused)(void *opaque, struct pci_port *p))
+{
+	p->refused = refused;
+}
+
+bool pci_port_filled(const struct pci_port *p)
+{
+	return filled(p);
 }
 
 static pthread_mutex_t *lock_of(struct pci_port *p)
@@ -170,7 +212,7 @@ bool pci_port_powered(struct pci_port *p)
 enum pci_indicator pci_port_power_led(struct pci_port *p)
 {
 	pthread_mutex_lock(lock_of(p));
-	unsigned led = load_le16(reg(p, EXPRESS_SLOT_CONTROL)) >> CONTROL_POWER_LED_SHIFT & LED_MASK;
+	unsigned led = power_led(load_le16(reg(p, EXPRESS_SLOT_CONTROL)));
 	pthread_mutex_unlock(lock_of(p));
 	return led ? (enum pci_indicator)led : PCI_INDICATOR_OFF;
 }

@@ -5,9 +5,11 @@
  * Command Completed Support"), since commands take no time.
  *
  * Plugging: attach a function to slot 0 of pci_port_bus(), then pci_port_changed(). Unplugging: pci_port_push() presses
- * the attention button; when the guest has switched the slot's power off, `ejected` is called, on a vCPU's thread with
- * the host's lock held, so it does no more than post; the function is then detached on the main loop, and
- * pci_port_changed() says so. A guest without a driver never answers.
+ * the attention button; when the guest has switched the slot's power and its light off, `ejected` is called, on a
+ * vCPU's thread with the host's lock held, so it does no more than post; the function is then detached on the main
+ * loop, and pci_port_changed() says so. A guest without a driver never answers; one that says no lights the power
+ * indicator again without having switched the power off, and `refused` is called likewise. Pulling without asking is
+ * allowed too (surprise removal).
  */
 #ifndef PANAL_DEVICES_PCI_PCI_PORT_H
 #define PANAL_DEVICES_PCI_PCI_PORT_H
@@ -30,6 +32,9 @@ int pci_port_create(struct vm *vm, const struct pci_port_config *cfg, struct pci
 		    struct err *e) ATTR_MUST_USE;
 struct pci_bus *pci_port_bus(struct pci_port *p);
 void pci_port_on_eject(struct pci_port *p, void (*ejected)(void *opaque, struct pci_port *p), void *opaque);
+void pci_port_on_refusal(struct pci_port *p, void (*refused)(void *opaque, struct pci_port *p));
+/* Whether something is in the slot. Main loop. */
+bool pci_port_filled(const struct pci_port *p);
 /* The slot was filled or emptied: the guest hears of it. Main loop. */
 void pci_port_changed(struct pci_port *p);
 /* The attention button: the guest is asked to give the function up. -ENOENT: the slot is empty. Any thread. */

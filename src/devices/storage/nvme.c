@@ -220,6 +220,7 @@ static void nvme_destroy(void *impl)
 	struct nvme *n = impl;
 
 	nvme_run_state(n, false);
+	loop_unpost(n->loop, n);
 	pci_dev_detach(&n->pci);
 	msix_destroy(&n->msix);
 	while (n->free) {

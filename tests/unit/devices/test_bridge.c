@@ -24,7 +24,7 @@ struct fix {
 	struct pci_bus *bus, *bridge[2];
 	struct pci_port *port[2];
 	struct pci_dev dev, deep;
-	unsigned ejected;
+	unsigned ejected, refused;
 };
 
 static struct fix f;
@@ -38,6 +38,11 @@ static void message(void *opaque, uint64_t addr, uint32_t data)
 static void ejected(void *opaque, struct pci_port *p)
 {
 	f.ejected++;
+}
+
+static void refused(void *opaque, struct pci_port *p)
+{
+	f.refused++;
 }
 
 static uint32_t address(unsigned bus, unsigned slot, unsigned fn, unsigned off)
@@ -102,6 +107,7 @@ static int up(void **state)
 	assert_int_equal(pci_bridge_create(f.r.vm, &bc, &f.bridge[1], NULL), 0);
 	plug(&f.deep, f.bridge[1], 3);
 	pci_port_on_eject(f.port[0], ejected, NULL);
+	pci_port_on_refusal(f.port[0], refused);
 	rig_reset(&f.r, "port1");
 	rig_reset(&f.r, "port2");
 	numbers();
@@ -168,9 +174,9 @@ static void plugging_and_unplugging(void **state)
 	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x17e9 & ~0x40); /* all events, power off */
 	plug(&f.dev, pci_port_bus(f.port[0]), 0);
 	pci_port_changed(f.port[0]);
-	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x48); /* present, changed */
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x49); /* present, changed, and the button */
 	assert_true(f.line[0].level);
-	put(0, PORT_SLOT, 0, at + STATUS, 2, 0x8);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0x9);
 	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x40);
 	assert_false(f.line[0].level);
 	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9); /* power on, its light too */
@@ -189,6 +195,57 @@ static void plugging_and_unplugging(void **state)
 	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9);
 	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x17e9);
 	assert_int_equal(f.ejected, 1); /* nobody asked */
+}
+
+static void a_guest_may_take_its_time_or_refuse(void **state)
+{
+	unsigned at = cap(0, CAP_EXPRESS);
+
+	plug(&f.dev, pci_port_bus(f.port[0]), 0);
+	pci_port_changed(f.port[0]);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9); /* on */
+	put(1, 0, 0, PCI_COMMAND, 2, 7);
+	assert_int_equal(pci_port_push(f.port[0], NULL), 0);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x12e9); /* its light blinks */
+	assert_int_equal(f.refused, 0);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9);
+	assert_int_equal(f.refused, 1);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x12e9);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9);
+	assert_int_equal(f.refused, 1); /* nobody asked again */
+	assert_int_equal(pci_port_push(f.port[0], NULL), 0);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x12e9);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x16e9); /* no power: the function forgets */
+	assert_int_equal(get(1, 0, 0, PCI_COMMAND, 2), 0);
+	assert_int_equal(f.ejected, 0);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x17e9); /* and no light */
+	assert_int_equal(f.ejected, 1);
+	assert_int_equal(f.refused, 1);
+}
+
+static void a_function_that_is_pulled_takes_the_link_down(void **state)
+{
+	unsigned at = cap(0, CAP_EXPRESS);
+
+	plug(&f.dev, pci_port_bus(f.port[0]), 0);
+	pci_port_changed(f.port[0]);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0xffff);
+	pci_dev_detach(&f.dev);
+	pci_port_changed(f.port[0]);
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x108);
+	assert_false(get(0, PORT_SLOT, 0, at + LINK, 2) & 0x2000);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0xffff);
+	plug(&f.dev, pci_port_bus(f.port[0]), 0); /* the power is still on: no button */
+	pci_port_changed(f.port[0]);
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x148);
+	pci_dev_detach(&f.dev);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x16e9); /* the guest is still busy with that */
+	pci_port_changed(f.port[0]);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0xffff);
+	plug(&f.dev, pci_port_bus(f.port[0]), 0);
+	pci_port_changed(f.port[0]);
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x48);
 }
 
 static void events_come_as_messages(void **state)
@@ -225,7 +282,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_tree_is_found_by_bus_numbers), TEST(a_line_turns_at_each_bridge),
 		TEST(a_reset_of_the_bus_behind_resets_the_functions), TEST(slots_know_what_is_in_them),
-		TEST(plugging_and_unplugging), TEST(events_come_as_messages), TEST(states_survive),
+		TEST(plugging_and_unplugging), TEST(a_guest_may_take_its_time_or_refuse),
+		TEST(a_function_that_is_pulled_takes_the_link_down), TEST(events_come_as_messages),
+		TEST(states_survive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
