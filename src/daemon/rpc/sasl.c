@@ -14,6 +14,7 @@ enum {
 	STRENGTH_MIN = 56, /* bits; the clients' own limit for what goes over open networks */
 	STRENGTH_MAX = 100000,
 	LAYER_BYTES = 64 << 10,
+	READS_MAX = 16, /* without a byte to show for it: then others have their turn */
 	ADDRESS_MAX = NI_MAXHOST + NI_MAXSERV + 2,
 };
 
@@ -154,13 +155,15 @@ static struct sasl_wire *wire_of(struct wire *w)
 	return container_of(w, struct sasl_wire, wire);
 }
 
-/* 1: something is decoded; 0: the end. */
+/* 1: something is decoded; 0: the end. A peer may send pieces that hold nothing for ever. */
 static ssize_t fetch(struct sasl_wire *w)
 {
 	char raw[8192];
 	ssize_t got;
 
-	while (!w->in_len) {
+	for (unsigned n = 0; !w->in_len; n++) {
+		if (n == READS_MAX)
+			return -EAGAIN;
 		got = recv(w->fd, raw, sizeof(raw), MSG_DONTWAIT);
 		if (got < 0 && errno == EINTR)
 			continue;
