@@ -13,6 +13,7 @@
 #include "daemon/sockets.h"
 #include "daemon/storage/secret.h"
 #include "daemon/storage/storage.h"
+#include "daemon/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,6 +240,7 @@ static int make_places(struct program *p, struct err *e)
 	/* A record lock is this process's alone: a child that has not come to its exec yet does not keep it. */
 	if (fcntl(p->lock_fd, F_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET }) < 0)
 		return err_set(e, -EBUSY, "another panald runs on %s", d->run_dir);
+	store_clean(d->run_dir);
 	return 0;
 }
 

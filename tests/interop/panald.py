@@ -88,12 +88,20 @@ class Panald:
     def start(self):
         with open(self.path("panald.log"), "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "panald"), "--config", self.path("config"), "--run", self.path("run"),
+                [*self.before(), os.path.join(BUILD, "panald"), "--config", self.path("config"), "--run", self.path("run"),
                  "--log", self.path("log"), "--sockets", self.path("sockets"), "--images",
                  self.path("images"), *self.arguments(), *self.options],
-                stdout=log, stderr=log, env={**os.environ, **self.env})
+                stdout=log, stderr=log, env={**os.environ, **self.env}, **self.more())
         wait_for("socket", lambda: self.process.poll() is not None or self.answers(), 20)
         expect(self.process.poll() is None, f"panald ended: {self.log()}")
+
+    def before(self):
+        """What the daemon is run by."""
+        return []
+
+    def more(self):
+        """More for Popen."""
+        return {}
 
     def arguments(self):
         return []

@@ -23,34 +23,28 @@ static void file_name(const struct domain *d, const char *suffix, char out[64])
 
 /* ---- writing ---- */
 
-static int write_definition(const struct domain *d, const struct domdef *def, struct fault *f)
+/* xml: the text that the user gave, for the day when the document knows more; NULL: another change, it stays. */
+static int write_definition(const struct domain *d, const struct domdef *def, const char *xml, struct fault *f)
 {
-	char *text = domdef_format(def, DOMDEF_FORMAT_INACTIVE | DOMDEF_FORMAT_SECURE), name[64];
+	char *text = domdef_format(def, DOMDEF_FORMAT_INACTIVE | DOMDEF_FORMAT_SECURE), name[64], given[64];
 	struct err e = { 0 };
 	int ret;
 
 	if (!text)
 		return fault_set(f, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
 	file_name(d, ".xml", name);
-	ret = store_write(d->all->config_dir, name, text, strlen(text), true, &e);
+	file_name(d, ".given", given);
+	if (xml)
+		ret = store_write_both(d->all->config_dir, name, text, strlen(text), given, xml, strlen(xml), true, &e);
+	else
+		ret = store_write(d->all->config_dir, name, text, strlen(text), true, &e);
 	free(text);
 	return ret < 0 ? fault_from_err(f, FAULT_SYSTEM, FROM_DOMAIN, &e) : 0;
 }
 
-/* For the day when the document knows more: it is no failure when this one cannot be written. */
-static void write_given(const struct domain *d, const char *xml)
-{
-	struct err e = { 0 };
-	char name[64];
-
-	file_name(d, ".given", name);
-	if (store_write(d->all->config_dir, name, xml, strlen(xml), false, &e) < 0)
-		log_line(LOG_WARNING, "%s", e.text);
-}
-
 int domain_save(struct domain *d, struct fault *f)
 {
-	return d->persistent ? write_definition(d, domain_config(d), f) : 0;
+	return d->persistent ? write_definition(d, domain_config(d), NULL, f) : 0;
 }
 
 static int remove_files(const struct domain *d, struct fault *f)
@@ -118,7 +112,7 @@ static int find_same(struct domains *ds, const struct domdef *def, struct domain
 /* ---- define ---- */
 
 /* Takes def over, also when it fails. */
-static int define_new(struct domains *ds, struct domdef *def, struct domain **out, struct fault *f)
+static int define_new(struct domains *ds, struct domdef *def, const char *xml, struct domain **out, struct fault *f)
 {
 	struct domain *d = domain_new(ds, def);
 
@@ -126,7 +120,7 @@ static int define_new(struct domains *ds, struct domdef *def, struct domain **ou
 		domdef_free(def);
 		return fault_set(f, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the domain");
 	}
-	if (write_definition(d, def, f) < 0) {
+	if (write_definition(d, def, xml, f) < 0) {
 		domain_free(d);
 		return -1;
 	}
@@ -136,9 +130,9 @@ static int define_new(struct domains *ds, struct domdef *def, struct domain **ou
 }
 
 /* Of a domain that runs the definition is that of the next start. */
-static int define_again(struct domain *d, struct domdef *def, struct fault *f)
+static int define_again(struct domain *d, struct domdef *def, const char *xml, struct fault *f)
 {
-	if (write_definition(d, def, f) < 0) {
+	if (write_definition(d, def, xml, f) < 0) {
 		domdef_free(def);
 		return -1;
 	}
@@ -166,10 +160,9 @@ int domain_define(struct domains *ds, const char *xml, bool validate, struct dom
 		return -1;
 	}
 	known = *out && (*out)->persistent;
-	ret = *out ? define_again(*out, def, f) : define_new(ds, def, out, f);
+	ret = *out ? define_again(*out, def, xml, f) : define_new(ds, def, xml, out, f);
 	if (ret < 0)
 		return -1;
-	write_given(*out, xml);
 	domain_lifecycle(*out, EVENT_DEFINED, known ? DEFINED_UPDATED : DEFINED_ADDED);
 	return 0;
 }

@@ -210,6 +210,8 @@ const struct domain_nic_sample *domain_nic_sample(const struct domain *d, const 
 /* The file of the firmware's variables: of the document, or ours. Removed, the next start makes a fresh one. */
 bool domain_nvram_exists(const struct domain *d);
 int domain_nvram_remove(const struct domain *d, struct fault *f);
+/* domain_undefine, and the firmware's variables go with it: both or neither, whenever the daemon is killed. */
+int domain_undefine_all(struct domain *d, struct fault *f);
 
 /* ---- waiting ---- */
 

@@ -41,6 +41,8 @@ void note_dir(const struct domains *ds, const char *uuid, char out[PATH_MAX]);
 
 /* nvram.c: whether the machine has variables of a firmware and its document names no file for them */
 bool domain_nvram_wanted(const struct domdef *def);
+/* At the start: what a daemon left that was killed in domain_undefine_all. The definitions are loaded. */
+void domain_nvrams_settle(struct domains *ds);
 /* Our file for them; its directory is there afterwards. */
 int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *e) ATTR_MUST_USE;
 

@@ -52,6 +52,7 @@ void domains_destroy(struct domains *ds)
 int domains_load(struct domains *ds, struct err *e)
 {
 	definitions_load(ds);
+	domain_nvrams_settle(ds);
 	notes_load(ds);
 	definitions_autostart(ds);
 	return 0;

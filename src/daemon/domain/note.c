@@ -143,6 +143,7 @@ static void load_one(struct domains *ds, const char *uuid)
 	int ret;
 
 	note_dir(ds, uuid, dir);
+	store_clean(dir);
 	ret = store_read(dir, "note", &text, &len, &e);
 	if (ret == 0)
 		note = json_loadb(text, len, 0, NULL);

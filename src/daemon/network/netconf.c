@@ -24,29 +24,23 @@ static void file_name(const struct network *n, const char *suffix, char out[64])
 
 /* ---- writing ---- */
 
-static int write_definition(const struct network *n, const struct netdef *def, struct fault *f)
+/* xml: the text that the user gave, for the day when the document knows more; NULL: another change, it stays. */
+static int write_definition(const struct network *n, const struct netdef *def, const char *xml, struct fault *f)
 {
-	char *text = netdef_format(def, NETDEF_FORMAT_INACTIVE), name[64];
+	char *text = netdef_format(def, NETDEF_FORMAT_INACTIVE), name[64], given[64];
 	struct err e = { 0 };
 	int ret;
 
 	if (!text)
 		return fault_set(f, FAULT_NO_MEMORY, FROM_NETWORK, "no memory for the definition");
 	file_name(n, ".xml", name);
-	ret = store_write(n->all->config_dir, name, text, strlen(text), true, &e);
+	file_name(n, ".given", given);
+	if (xml)
+		ret = store_write_both(n->all->config_dir, name, text, strlen(text), given, xml, strlen(xml), true, &e);
+	else
+		ret = store_write(n->all->config_dir, name, text, strlen(text), true, &e);
 	free(text);
 	return ret < 0 ? fault_from_err(f, FAULT_SYSTEM, FROM_NETWORK, &e) : 0;
-}
-
-/* For the day when the document knows more: it is no failure when this one cannot be written. */
-static void write_given(const struct network *n, const char *xml)
-{
-	struct err e = { 0 };
-	char name[64];
-
-	file_name(n, ".given", name);
-	if (store_write(n->all->config_dir, name, xml, strlen(xml), false, &e) < 0)
-		log_line(LOG_WARNING, "%s", e.text);
 }
 
 static int remove_files(const struct network *n, struct fault *f)
@@ -179,7 +173,7 @@ static struct netdef *parse(struct networks *ns, const char *xml, bool validate,
 /* ---- define ---- */
 
 /* Takes def over, also when it fails. */
-static int define_new(struct networks *ns, struct netdef *def, struct network **out, struct fault *f)
+static int define_new(struct networks *ns, struct netdef *def, const char *xml, struct network **out, struct fault *f)
 {
 	struct network *n = network_new(ns, def);
 
@@ -187,7 +181,7 @@ static int define_new(struct networks *ns, struct netdef *def, struct network **
 		netdef_free(def);
 		return fault_set(f, FAULT_NO_MEMORY, FROM_NETWORK, "no memory for the network");
 	}
-	if (write_definition(n, def, f) < 0) {
+	if (write_definition(n, def, xml, f) < 0) {
 		network_free(n);
 		return -1;
 	}
@@ -204,9 +198,9 @@ static void take_config(struct network *n, struct netdef *def)
 	*place = def;
 }
 
-static int define_again(struct network *n, struct netdef *def, struct fault *f)
+static int define_again(struct network *n, struct netdef *def, const char *xml, struct fault *f)
 {
-	if (write_definition(n, def, f) < 0) {
+	if (write_definition(n, def, xml, f) < 0) {
 		netdef_free(def);
 		return -1;
 	}
@@ -219,9 +213,8 @@ int network_define(struct networks *ns, const char *xml, bool validate, struct n
 {
 	struct netdef *def = parse(ns, xml, validate, out, f);
 
-	if (!def || (*out ? define_again(*out, def, f) : define_new(ns, def, out, f)) < 0)
+	if (!def || (*out ? define_again(*out, def, xml, f) : define_new(ns, def, xml, out, f)) < 0)
 		return -1;
-	write_given(*out, xml);
 	network_tell(*out, NETWORK_DEFINED);
 	return 0;
 }
@@ -296,7 +289,7 @@ int network_set_autostart(struct network *n, bool on, struct fault *f)
 /* The changed copy is on disk before it takes the definition's place. */
 static int save_config(struct network *n, struct netdef *fresh, struct fault *f)
 {
-	if (check(fresh, f) < 0 || write_definition(n, fresh, f) < 0) {
+	if (check(fresh, f) < 0 || write_definition(n, fresh, NULL, f) < 0) {
 		netdef_free(fresh);
 		return -1;
 	}

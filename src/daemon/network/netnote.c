@@ -153,6 +153,7 @@ void netnotes_load(struct networks *ns)
 	for (int n = 0; n < count; n++) {
 		if (xuuid_parse(uuid, list[n]->d_name) == 0) {
 			netnote_dir(ns, uuid, dir);
+			store_clean(dir);
 			if (restore(ns, dir, &e) < 0) {
 				log_line(LOG_WARNING, "the network %s runs no more: %s", list[n]->d_name, e.text);
 				remove_dir(dir);

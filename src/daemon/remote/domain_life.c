@@ -55,8 +55,7 @@ static int undefine_flags(struct call *c)
 		if (!(flags & UNDEFINE_NVRAM))
 			return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
 					 "cannot undefine domain with nvram");
-		if (domain_nvram_remove(d, &c->fault) < 0)
-			return CALL_FAILED;
+		return domain_undefine_all(d, &c->fault);
 	}
 	return domain_undefine(d, &c->fault);
 }

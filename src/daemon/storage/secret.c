@@ -213,7 +213,7 @@ static int redefine(struct secret *s, struct secretdef *def, struct fault *f)
 	int ret = 0;
 
 	if (ephemeral && !secret_ephemeral(s))
-		ret = remove_file(s, ".value", f) < 0 ? -1 : remove_file(s, ".xml", f);
+		ret = remove_file(s, ".xml", f) < 0 ? -1 : remove_file(s, ".value", f);
 	else if (!ephemeral && secret_ephemeral(s) && s->value)
 		ret = write_value(s, f);
 	if (ret == 0 && !ephemeral)
@@ -252,10 +252,10 @@ int secret_define(struct secrets *all, const char *xml, bool validate, struct se
 	return 0;
 }
 
-/* The value goes first: a definition without a value is something, a value without one is a leak. */
+/* The definition goes first: whoever is killed between leaves a value that the next start removes (store_each). */
 int secret_undefine(struct secret *s, struct fault *f)
 {
-	if (remove_file(s, ".value", f) < 0 || remove_file(s, ".xml", f) < 0)
+	if (remove_file(s, ".xml", f) < 0 || remove_file(s, ".value", f) < 0)
 		return -1;
 	s->all->watcher.lifecycle(s->all->watcher.opaque, s, SECRET_EVENT_UNDEFINED);
 	secret_free(s);

@@ -2,6 +2,7 @@
 #include "daemon/store/store.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char new_suffix[] = ".new";
+static const char new_suffix[] = ".new", pending_suffix[] = ".pending";
+enum { UUID_LENGTH = 36 };
 
 static int sync_dir(const char *dir, struct err *e)
 {
@@ -57,6 +59,35 @@ int store_write(const char *dir, const char *name, const void *data, size_t len,
 	return durable ? sync_dir(dir, e) : 0;
 }
 
+/*
+ * The first file's fresh contents are begun before the second's, and take their place before the second's do. So a
+ * second one that waits belongs to what is there, once the first one waits no more; before that, both are nothing yet.
+ */
+int store_write_both(const char *dir, const char *name, const void *data, size_t len, const char *beside,
+		     const void *beside_data, size_t beside_len, bool durable, struct err *e)
+{
+	char path[PATH_MAX], fresh[PATH_MAX + 8], second[PATH_MAX], pending[PATH_MAX + 16];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(fresh, sizeof(fresh), "%s%s", path, new_suffix);
+	snprintf(second, sizeof(second), "%s/%s", dir, beside);
+	snprintf(pending, sizeof(pending), "%s%s", second, pending_suffix);
+	ret = write_new(fresh, data, len, durable, e);
+	if (ret == 0)
+		ret = write_new(pending, beside_data, beside_len, durable, e);
+	if (ret == 0 && rename(fresh, path) < 0)
+		ret = err_errno(e, errno, "cannot replace %s", path);
+	if (ret < 0) {
+		unlink(pending);
+		unlink(fresh);
+		return ret;
+	}
+	if (rename(pending, second) < 0)
+		return err_errno(e, errno, "cannot replace %s", second);
+	return durable ? sync_dir(dir, e) : 0;
+}
+
 int store_read(const char *dir, const char *name, char **out, size_t *len, struct err *e)
 {
 	char path[PATH_MAX];
@@ -98,6 +129,73 @@ static bool ends_in(const char *name, const char *suffix, size_t *stem)
 	return true;
 }
 
+/* ---- after a crash ---- */
+
+/* The first file of a pair is UUID + suffix, or its like. */
+static void settle_pending(const char *dir, const char *name, const char *suffix)
+{
+	char fresh[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+	size_t stem = strcspn(name, "."), len = strlen(name) - strlen(pending_suffix);
+
+	snprintf(fresh, sizeof(fresh), "%.*s%s%s", (int)stem, name, suffix, new_suffix);
+	snprintf(from, sizeof(from), "%s/%s", dir, name);
+	snprintf(to, sizeof(to), "%s/%.*s", dir, (int)len, name);
+	if (store_has(dir, fresh) ? unlink(from) < 0 : rename(from, to) < 0)
+		log_line(LOG_ERROR, "cannot settle %s: %s", from, strerror(errno));
+}
+
+static bool begins_with_uuid(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef-");
+
+	return digits == UUID_LENGTH && name[8] == '-' && name[13] == '-' && name[18] == '-' && name[23] == '-' &&
+	       name[digits] == '.';
+}
+
+static void remove_orphan(const char *dir, const char *name, const char *suffix)
+{
+	char first[PATH_MAX];
+
+	if (!begins_with_uuid(name))
+		return;
+	snprintf(first, sizeof(first), "%.*s%s", UUID_LENGTH, name, suffix);
+	if (!store_has(dir, first) && store_remove(dir, name, false, NULL) < 0)
+		log_line(LOG_WARNING, "cannot remove %s/%s", dir, name);
+}
+
+/* One that cannot be removed is replaced by the next write. */
+static void remove_new(const char *dir, const char *name)
+{
+	size_t stem;
+
+	if (ends_in(name, new_suffix, &stem) && store_remove(dir, name, false, NULL) < 0)
+		log_line(LOG_WARNING, "cannot remove %s/%s", dir, name);
+}
+
+void store_clean(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		remove_new(path, entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static void settle(const char *dir, const char *suffix, struct dirent **list, int count)
+{
+	size_t stem;
+
+	for (int n = 0; n < count; n++)
+		if (ends_in(list[n]->d_name, pending_suffix, &stem))
+			settle_pending(dir, list[n]->d_name, suffix);
+	for (int n = 0; n < count; n++)
+		remove_new(dir, list[n]->d_name);
+	for (int n = 0; n < count; n++)
+		remove_orphan(dir, list[n]->d_name, suffix);
+}
+
 int store_each(const char *dir, const char *suffix, void (*f)(void *opaque, const char *name), void *opaque,
 	       struct err *e)
 {
@@ -108,11 +206,9 @@ int store_each(const char *dir, const char *suffix, void (*f)(void *opaque, cons
 
 	if (count < 0)
 		return errno == ENOENT ? 0 : err_errno(e, errno, "cannot read %s", dir);
+	settle(dir, suffix, list, count);
 	for (int n = 0; n < count; n++) {
-		if (ends_in(list[n]->d_name, new_suffix, &stem)) {
-			if (store_remove(dir, list[n]->d_name, false, NULL) < 0)
-				continue; /* it is replaced by the next write */
-		} else if (ends_in(list[n]->d_name, suffix, &stem)) {
+		if (ends_in(list[n]->d_name, suffix, &stem)) {
 			snprintf(name, sizeof(name), "%.*s", (int)stem, list[n]->d_name);
 			f(opaque, name);
 		}
