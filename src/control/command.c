@@ -16,6 +16,7 @@ const struct command commands[] = {
 	{ "system_powerdown", cmd_system_powerdown },
 	{ "system_reset", cmd_system_reset },
 	{ "system_wakeup", cmd_system_wakeup },
+	{ "inject-nmi", cmd_inject_nmi },
 	{ "query-cpus-fast", cmd_query_cpus_fast },
 	{ "query-stats", cmd_query_stats },
 	{ "query-blockstats", cmd_query_blockstats },

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/control_priv.h"
 
+#include "core/vcpu.h"
+
 #include <errno.h>
 
 static const char *const state_name[] = {
@@ -62,6 +64,18 @@ json_t *cmd_system_powerdown(struct command_call *call, struct err *e)
 json_t *cmd_system_wakeup(struct command_call *call, struct err *e)
 {
 	return ended(call, e) || vm_wake(call->target->vm, e) < 0 ? NULL : json_object();
+}
+
+/* What watchdogs and the buttons of servers do: a kernel shows what it hangs in, or panics. */
+json_t *cmd_inject_nmi(struct command_call *call, struct err *e)
+{
+	struct vm *vm = call->target->vm;
+
+	if (ended(call, e))
+		return NULL;
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		vcpu_send_nmi(vm->vcpu[n]);
+	return json_object();
 }
 
 json_t *cmd_system_reset(struct command_call *call, struct err *e)

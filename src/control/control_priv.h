@@ -74,6 +74,7 @@ json_t *cmd_cont(struct command_call *call, struct err *e);
 json_t *cmd_quit(struct command_call *call, struct err *e);
 json_t *cmd_system_powerdown(struct command_call *call, struct err *e);
 json_t *cmd_system_wakeup(struct command_call *call, struct err *e);
+json_t *cmd_inject_nmi(struct command_call *call, struct err *e);
 json_t *cmd_system_reset(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);

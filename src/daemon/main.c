@@ -160,6 +160,7 @@ static int print_procedures(struct program *p, struct err *e)
 		       *proc->ret ? "`" : "", proc->ret, *proc->ret ? "`" : "");
 	}
 	printf("\n%u of the procedures are there.\n", there);
+	printf("\nOf the program beside it that is about the hypervisor, one: virDomainQemuAgentCommand (3).\n");
 	return 0;
 }
 

@@ -12,9 +12,9 @@ static int open_none(struct net **out, const struct opts *o, struct loop *loop,
 	return 0;
 }
 
-static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "romfile", "forward", "dns", "restrict",
-					 "tftp", "bootfile", "helper", NULL };
-static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "romfile", "tap", NULL };
+static const char *const user_keys[] = { "mac", "bootindex", "id", "model", "romfile", "link", "forward", "dns",
+					 "restrict", "tftp", "bootfile", "helper", NULL };
+static const char *const tap_keys[] = { "mac", "bootindex", "id", "model", "romfile", "link", "tap", NULL };
 static const char *const no_keys[] = { NULL };
 
 static const struct net_kind kinds[] = {
@@ -31,6 +31,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "model", .kind = OPT_STRING, .help = "virtio, e1000, e1000e or rtl8139" },
 	{ .key = "bootindex", .kind = OPT_NUMBER, .help = "its place in the firmware's boot order" },
 	{ .key = "romfile", .kind = OPT_STRING, .help = "its option ROM, or none" },
+	{ .key = "link", .kind = OPT_BOOL, .help = "off: the cable is not plugged in at the start" },
 	{ .key = "tftp", .kind = OPT_STRING, .help = "folder that the guest reads by TFTP" },
 	{ .key = "bootfile", .kind = OPT_STRING, .help = "what DHCP names for booting" },
 	{ .key = "helper", .kind = OPT_STRING, .help = "fd:N: the socket of a panal-net-user that runs already" },
@@ -71,6 +72,8 @@ int net_open(struct net **out, const char *spec, struct loop *loop, const struct
 			ret = check_keys(&kinds[n], &o, e);
 			if (ret == 0)
 				ret = kinds[n].open(out, &o, loop, helper, e);
+			if (ret == 0 && *out)
+				(*out)->down = !opts_bool(&o, "link", true);
 			opts_free(&o);
 			return ret;
 		}

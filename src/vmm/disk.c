@@ -21,6 +21,8 @@ static const struct opt_desc keys[] = {
 	{ .key = "cdrom", .kind = OPT_BOOL },
 	{ .key = "id", .kind = OPT_STRING },
 	{ .key = "bootindex", .kind = OPT_NUMBER },
+	{ .key = "unit", .kind = OPT_NUMBER },
+	{ .key = "serial", .kind = OPT_STRING },
 	{ 0 },
 };
 
@@ -69,6 +71,31 @@ static int set_name(struct disk *d, const struct opts *k, struct err *e)
 	return 0;
 }
 
+/* What the guest knows the drive by. */
+static int set_identity(struct disk *d, const struct opts *k, struct err *e)
+{
+	static const unsigned units[] = { [BOARD_SATA] = BOARD_SATA_UNITS, [BOARD_IDE] = BOARD_IDE_UNITS,
+					  [BOARD_SCSI] = BOARD_SCSI_UNITS };
+	const char *serial = opts_string(k, "serial", "");
+	uint64_t unit = opts_number(k, "unit", UINT64_MAX);
+	unsigned count = d->bus < COUNT_OF(units) ? units[d->bus] : 0;
+
+	if (unit != UINT64_MAX && unit >= count)
+		return count ? err_set(e, -EINVAL, "unit=%llu is not possible; 0 to %u are", (unsigned long long)unit,
+				       count - 1) :
+			       err_set(e, -EINVAL, "unit= is of bus=sata, ide and scsi");
+	d->unit = unit == UINT64_MAX ? 0 : (uint8_t)(unit + 1);
+	if (*serial && (d->bus == BOARD_USB || d->cdrom))
+		return err_set(e, -EINVAL, "serial= is of disks on virtio, sata, ide, scsi and nvme");
+	if (strlen(serial) > BOARD_SERIAL)
+		return err_set(e, -EINVAL, "serial=%s is longer than %d characters", serial, BOARD_SERIAL);
+	for (const char *c = serial; *c; c++)
+		if (*c < ' ' || *c > '~')
+			return err_set(e, -EINVAL, "serial=%s is not printable ASCII", serial);
+	strcpy(d->serial, serial);
+	return 0;
+}
+
 int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e)
 {
 	struct blk_open o = { .loop = loop, .path = path, .format = "raw", .read_only = true };
@@ -90,6 +117,8 @@ static int set_place(struct disk *d, const struct opts *k, struct err *e)
 		ret = order_place(&d->boot, boot, e);
 	if (ret == 0)
 		ret = set_name(d, k, e);
+	if (ret == 0)
+		ret = set_identity(d, k, e);
 	if (ret == 0 && d->cdrom && d->bus != BOARD_SATA && d->bus != BOARD_IDE && d->bus != BOARD_SCSI)
 		ret = err_set(e, -EINVAL, "a CD-ROM drive (cdrom) is possible with bus=sata, ide and scsi");
 	return ret;

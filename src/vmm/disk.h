@@ -16,6 +16,8 @@ struct disk {
 	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
 	char id[32]; /* empty: none given */
 	unsigned boot; /* bootindex=; 0: none */
+	uint8_t unit;  /* unit= and 1; 0: none given */
+	char serial[BOARD_SERIAL + 1]; /* serial=; empty: none given */
 };
 
 /* Files that are open already, by names like /dev/fdset/16. */

@@ -194,6 +194,8 @@ static int open_disks(struct vmm *m, struct err *e)
 		bc->disk_port[n] = d.port;
 		bc->disk_cdrom[n] = d.cdrom;
 		bc->disk_boot[n] = d.boot;
+		bc->disk_unit[n] = d.unit;
+		memcpy(bc->disk_serial[n], d.serial, sizeof(d.serial));
 		if (ret == 0 && d.bus != BOARD_VIRTIO && d.bus != BOARD_USB && !m->opt.board_pc)
 			ret = err_set(e, -EINVAL, "%s: SATA, IDE, SCSI and NVMe drives need --board pc",
 			              m->opt.disk[n]);
@@ -299,6 +301,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->transport = m->opt.transport;
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
 	bc->slot_count = m->opt.slot_count;
+	bc->rtc_offset_ns = m->opt.rtc_offset_ns;
 	bc->watchdog = m->opt.watchdog;
 	bc->watchdog_slot = m->opt.watchdog_slot;
 	bc->root_ports = m->opt.root_ports;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MEMORY_DEFAULT_MIB = 1024 };
 
@@ -281,6 +282,30 @@ static int set_video(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+/* The host's zone at the start: a change of summer time meanwhile is the guest's to make. */
+static int set_rtc(struct options *o, const char *value, struct err *e)
+{
+	enum { DAYS_MAX = 36525, DAY_S = 86400 };
+	long long seconds = 0;
+	char *end = NULL;
+
+	if (!strcmp(value, "localtime")) {
+		time_t now = time(NULL);
+		struct tm tm;
+
+		seconds = localtime_r(&now, &tm) ? tm.tm_gmtoff : 0;
+	} else if (strcmp(value, "utc")) {
+		seconds = strtoll(value, &end, 10);
+	}
+	if ((end && (*end || end == value)) ||
+	    (*value != '+' && *value != '-' && strcmp(value, "utc") && strcmp(value, "localtime")))
+		return err_set(e, -EINVAL, "%s is not possible; utc, localtime, +SECONDS and -SECONDS are", value);
+	if (seconds > (long long)DAYS_MAX * DAY_S || seconds < -(long long)DAYS_MAX * DAY_S)
+		return err_set(e, -EINVAL, "%s is more than a hundred years", value);
+	o->rtc_offset_ns = seconds * 1000000000;
+	return 0;
+}
+
 static const struct opt_desc watchdog_keys[] = {
 	{ .key = "action", .kind = OPT_STRING, .positional = true },
 	{ .key = "slot", .kind = OPT_NUMBER },
@@ -380,6 +405,8 @@ static const struct option table[] = {
 	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
 	  .help = "what the firmware tries to boot, in this order; N: one of them (disk0 is the first)" },
 	{ "--video", "std|bochs|virtio|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
+	{ "--rtc", "utc|localtime|+SECONDS|-SECONDS", .set = set_rtc,
+	  .help = "what the guest's clock shows at the start (utc)" },
 	{ "--watchdog", "reset|poweroff|pause|inject-nmi|none[,slot=N]", .set = set_watchdog,
 	  .help = "watchdog timer of a pc (i6300esb), and what happens when it runs out" },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = "virtio input device; may be repeated" },

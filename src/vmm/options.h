@@ -34,6 +34,7 @@ struct options {
 	bool watchdog;
 	enum vm_watchdog watchdog_action;
 	uint8_t watchdog_slot;
+	int64_t rtc_offset_ns; /* what the guest's clock is ahead of UTC */
 	const char *boot_order; /* NULL: the firmware's own */
 	enum board_video video;
 	unsigned virtio_input; /* board_config's */

@@ -180,6 +180,15 @@ USB += [
     ("usb ports all taken", (GOOD, *("--usb", "tablet") * 9), ("taken", "hub")),
     ("usb without pci", (GOOD, "--usb", "tablet", "--virtio", "mmio"), ("--usb", "mmio")),
     ("usb disk on a port that is none", (GOOD, "--disk", "{}/disk,bus=usb,port=3.1"), ("3.1", "hub")),
+    ("clock by an unknown zone", (GOOD, "--rtc", "moon"), ("--rtc", "localtime")),
+    ("clock without a sign", (GOOD, "--rtc", "12"), ("--rtc", "+SECONDS")),
+    ("clock of another age", (GOOD, "--rtc", "+99999999999"), ("--rtc", "years")),
+    ("unit of a virtio disk", (GOOD, "--disk", "{}/disk,unit=1"), ("--disk", "unit=", "sata")),
+    ("unit that no controller has", (GOOD, "--disk", "{}/disk,bus=sata,unit=6"), ("unit=6", "0 to 5")),
+    ("serial that is too long", (GOOD, "--disk", "{}/disk,serial=123456789012345678901"), ("serial=", "20")),
+    ("serial of a CD", (GOOD, "--disk", "{}/disk,cdrom,serial=1"), ("serial=",)),
+    ("two drives in one place", ("--firmware", "bios", "--disk", "{}/disk,bus=ide,unit=2,readonly", "--disk",
+                                 "{}/disk,bus=ide,unit=2,readonly"), ("IDE", "number 2")),
     ("port of a virtio disk", (GOOD, "--disk", "{}/disk,port=3"), ("--disk", "bus=usb")),
 ]
 DISKS = [(f"disk {name}", (GOOD, "--disk", spec), ("--disk", *words)) for name, spec, words in (

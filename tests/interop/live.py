@@ -222,6 +222,8 @@ def agent():
         g.domain.setUserPassword("root", "secret")
         g.run("cat /tmp/said", "c2VjcmV0")
         p.virsh("guest-agent-timeout", "live", "--timeout", "1")
+        expect('{"return":1700000000123456789}' in p.virsh("qemu-agent-command", "live", '{"execute": "guest-get-time"}'), "any command")
+        expect("object" in p.virsh("qemu-agent-command", "live", "{}", status=1), "no command")
         refused("not responding", g.domain.fSTrim, None, 0)  # to which it says nothing
         p.restart()
         p.virsh("domtime", "live")

@@ -47,6 +47,7 @@ struct board_usb {
 	uint32_t port;
 };
 enum board_nic { BOARD_NIC_VIRTIO, BOARD_NIC_E1000, BOARD_NIC_E1000E, BOARD_NIC_RTL8139 };
+enum { BOARD_SERIAL = 20, BOARD_SATA_UNITS = 6, BOARD_IDE_UNITS = 4, BOARD_SCSI_UNITS = 16 };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {
@@ -71,6 +72,9 @@ struct board_config {
 		unsigned port;   /* its root port, from 1 on; 0: it is on USB */
 	} disk_place[BOARD_DISK_MAX], net_place[BOARD_NET_MAX];
 	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
+	char disk_serial[BOARD_DISK_MAX][BOARD_SERIAL + 1]; /* what the guest reads; empty: the image's. Not USB */
+	/* Its number on the controller and 1: SATA port, SCSI target, twice the IDE channel plus the drive. 0: any. */
+	uint8_t disk_unit[BOARD_DISK_MAX];
 	struct net *net[BOARD_NET_MAX];
 	enum board_nic nic[BOARD_NET_MAX]; /* others than virtio need PCI */
 	uint8_t *nic_rom[BOARD_NET_MAX];   /* option ROMs, which live longer than the machine; NULL: none */
@@ -78,6 +82,7 @@ struct board_config {
 	uint8_t mac[BOARD_NET_MAX][6];
 	unsigned net_count;
 	unsigned net_boot[BOARD_NET_MAX]; /* as disk_boot */
+	int64_t rtc_offset_ns; /* what the guest's clock is ahead of UTC */
 	bool rng, balloon;
 	struct chardev *console;  /* virtio console; NULL: none */
 	struct chardev *channel[BOARD_CHANNEL_MAX]; /* ports of virtio-serial, with their names */

@@ -186,6 +186,7 @@ int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e
 		.mem_below_4g = b->layout.low_top,
 		.mem_above_4g = cfg->memory - b->layout.low_top,
 		.cpus = cfg->cpus,
+		.offset_ns = cfg->rtc_offset_ns,
 	};
 
 	return rtc_create(b->vm, rc, &b->rtc, e);

@@ -410,29 +410,74 @@ static int add_watchdog(struct board_pc *pc, const struct board_config *cfg, str
 
 enum { AHCI_FUNCTION = 2 };
 
+/* ---- drives that have a number on their controller ---- */
+
+/* The numbers of the drives on a bus, by their places in cfg: those that are asked for, then the lowest that are free.
+ * -ENOSPC: there are more than `units`; -EEXIST: two want the same. */
+static int number_drives(const struct board_config *cfg, enum board_bus bus, const char *name, unsigned units,
+			 uint8_t unit[BOARD_DISK_MAX], struct err *e)
+{
+	uint32_t used = 0;
+	unsigned next = 0;
+
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		if (cfg->disk_bus[n] != bus || !cfg->disk_unit[n])
+			continue;
+		unit[n] = (uint8_t)(cfg->disk_unit[n] - 1);
+		if (unit[n] >= units || (used & 1u << unit[n]))
+			return err_set(e, -EEXIST, "two %s drives cannot both be number %u; numbers go to %u", name,
+				       unit[n], units - 1);
+		used |= 1u << unit[n];
+	}
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		if (cfg->disk_bus[n] != bus || cfg->disk_unit[n])
+			continue;
+		while (next < units && (used & 1u << next))
+			next++;
+		if (next == units)
+			return err_set(e, -ENOSPC, "more than %u %s drives; put some on another bus", units, name);
+		unit[n] = (uint8_t)next++;
+	}
+	return 0;
+}
+
+/* The images are the controller's. */
+static void give_away(struct board_config *cfg, enum board_bus bus)
+{
+	for (unsigned n = 0; n < cfg->disk_count; n++)
+		if (cfg->disk_bus[n] == bus)
+			cfg->disk[n] = NULL;
+}
+
+static const char *serial_of(const struct board_config *cfg, unsigned n)
+{
+	return cfg->disk_serial[n][0] ? cfg->disk_serial[n] : NULL;
+}
+
 /* The controller is there only where somebody uses it: an absent device maps no code. */
 static int add_sata(struct board_pc *pc, struct board_config *cfg, struct err *e)
 {
 	struct ahci_config ac = { .bus = pc->board.virtio.bus, .slot = LPC_SLOT, .function = AHCI_FUNCTION };
-	unsigned used = 0;
-	int ret;
+	uint8_t unit[BOARD_DISK_MAX];
+	int ret = number_drives(cfg, BOARD_SATA, "SATA", AHCI_PORTS, unit, e);
 
+	_Static_assert((int)AHCI_PORTS == BOARD_SATA_UNITS, "board.h");
+	if (ret < 0 || !has_drive_on(cfg, BOARD_SATA))
+		return ret;
 	for (unsigned n = 0; n < cfg->disk_count; n++) {
 		if (cfg->disk_bus[n] != BOARD_SATA)
 			continue;
-		if (used == AHCI_PORTS)
-			return err_set(e, -ENOSPC, "more than %d SATA drives; put some on virtio", AHCI_PORTS);
-		ac.port[used].present = true;
+		ac.port[unit[n]].present = true;
+		ac.port[unit[n]].cdrom = cfg->disk_cdrom[n];
+		ac.port[unit[n]].cd = &cfg->disk_cd[n];
+		ac.port[unit[n]].serial = serial_of(cfg, n);
+		ac.port[unit[n]].blk = cfg->disk[n];
 		boot_order_add(&pc->board.virtio.order, cfg->disk_boot[n],
-			       "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0", LPC_SLOT, AHCI_FUNCTION, used);
-		ac.port[used].cdrom = cfg->disk_cdrom[n];
-		ac.port[used].cd = &cfg->disk_cd[n];
-		ac.port[used++].blk = cfg->disk[n];
+			       "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0", LPC_SLOT, AHCI_FUNCTION, unit[n]);
 	}
-	ret = used ? ahci_create(pc->board.vm, &ac, e) : 0;
-	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
-		if (cfg->disk_bus[n] == BOARD_SATA)
-			cfg->disk[n] = NULL;
+	ret = ahci_create(pc->board.vm, &ac, e);
+	if (ret == 0)
+		give_away(cfg, BOARD_SATA);
 	return ret;
 }
 
@@ -443,28 +488,28 @@ static int add_ide(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	struct board *b = &pc->board;
 	struct ide_config ic = { .bus = b->virtio.bus, .slot = LPC_SLOT, .function = IDE_FUNCTION,
 				 .irq = { gsi_isa(&b->gsi, IRQ_IDE), gsi_isa(&b->gsi, IRQ_IDE + 1) } };
-	unsigned used = 0;
-	int ret;
+	uint8_t unit[BOARD_DISK_MAX];
+	int ret = number_drives(cfg, BOARD_IDE, "IDE", IDE_CHANNELS * IDE_DRIVES, unit, e);
 
+	_Static_assert(IDE_CHANNELS * IDE_DRIVES == BOARD_IDE_UNITS, "board.h");
+	if (ret < 0 || !has_drive_on(cfg, BOARD_IDE))
+		return ret;
 	for (unsigned n = 0; n < cfg->disk_count; n++) {
-		unsigned channel = used / IDE_DRIVES, drive = used % IDE_DRIVES;
+		unsigned channel = unit[n] / IDE_DRIVES, drive = unit[n] % IDE_DRIVES;
 
 		if (cfg->disk_bus[n] != BOARD_IDE)
 			continue;
-		if (used++ == IDE_CHANNELS * IDE_DRIVES)
-			return err_set(e, -ENOSPC, "more than %d IDE drives; put some on another bus",
-				       IDE_CHANNELS * IDE_DRIVES);
 		ic.drive[channel][drive].present = true;
 		ic.drive[channel][drive].cdrom = cfg->disk_cdrom[n];
 		ic.drive[channel][drive].cd = &cfg->disk_cd[n];
+		ic.drive[channel][drive].serial = serial_of(cfg, n);
 		ic.drive[channel][drive].blk = cfg->disk[n];
 		boot_order_add(&b->virtio.order, cfg->disk_boot[n], "/pci@i0cf8/ide@%x,%x/drive@%x/disk@%x", LPC_SLOT,
 			       IDE_FUNCTION, channel, drive);
 	}
-	ret = used ? ide_create(b->vm, &ic, e) : 0;
-	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
-		if (cfg->disk_bus[n] == BOARD_IDE)
-			cfg->disk[n] = NULL;
+	ret = ide_create(b->vm, &ic, e);
+	if (ret == 0)
+		give_away(cfg, BOARD_IDE);
 	return ret;
 }
 
@@ -473,29 +518,31 @@ static int add_scsi(struct board_pc *pc, struct board_config *cfg, struct err *e
 {
 	struct board_virtio *bv = &pc->board.virtio;
 	struct virtio_scsi_config sc = { .place = { .bus = bv->bus } };
-	int ret;
+	uint8_t unit[BOARD_DISK_MAX];
+	int ret = number_drives(cfg, BOARD_SCSI, "SCSI", VIRTIO_SCSI_TARGETS, unit, e);
 
-	if (!has_drive_on(cfg, BOARD_SCSI))
-		return 0;
+	_Static_assert((int)VIRTIO_SCSI_TARGETS == BOARD_SCSI_UNITS, "board.h");
+	if (ret < 0 || !has_drive_on(cfg, BOARD_SCSI))
+		return ret;
 	sc.place.slot = (uint8_t)board_virtio_slot(bv);
 	if (!sc.place.slot)
 		return err_set(e, -ENOSPC, "more than %d devices; leave some out", BOARD_SLOT_LAST);
 	for (unsigned n = 0; n < cfg->disk_count; n++) {
-		unsigned t = sc.target_count;
+		unsigned t = unit[n];
 
 		if (cfg->disk_bus[n] != BOARD_SCSI)
 			continue;
 		sc.target[t].cdrom = cfg->disk_cdrom[n];
 		sc.target[t].cd = &cfg->disk_cd[n];
+		sc.target[t].serial = serial_of(cfg, n);
 		sc.target[t].blk = cfg->disk[n];
-		sc.target_count++;
+		sc.target_count = sc.target_count > t ? sc.target_count : t + 1;
 		boot_order_add(&bv->order, cfg->disk_boot[n], "/pci@i0cf8/scsi@%x/channel@0/disk@%x,0",
 			       sc.place.slot, t);
 	}
 	ret = virtio_scsi_create(pc->board.vm, &sc, e);
-	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
-		if (cfg->disk_bus[n] == BOARD_SCSI)
-			cfg->disk[n] = NULL;
+	if (ret == 0)
+		give_away(cfg, BOARD_SCSI);
 	return ret;
 }
 
@@ -505,7 +552,8 @@ static int add_nvme(struct board_pc *pc, struct board_config *cfg, struct err *e
 	int ret = 0;
 
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++) {
-		struct nvme_config nc = { .bus = pc->board.virtio.bus, .blk = cfg->disk[n] };
+		struct nvme_config nc = { .bus = pc->board.virtio.bus, .blk = cfg->disk[n],
+					  .serial = serial_of(cfg, n) };
 
 		if (cfg->disk_bus[n] != BOARD_NVME)
 			continue;

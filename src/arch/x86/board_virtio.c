@@ -87,7 +87,9 @@ static void take_seat(struct board_virtio *bv, struct board_seat *seat)
 
 static int add_disk(struct board_virtio *bv, struct board_config *cfg, unsigned n, struct err *e)
 {
-	struct virtio_blk_config c = { .blk = cfg->disk[n], .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4 };
+	struct virtio_blk_config c = {.blk = cfg->disk[n],
+				      .serial = cfg->disk_serial[n][0] ? cfg->disk_serial[n] : NULL,
+				      .queues = bv->vm->vcpu_count < 4 ? bv->vm->vcpu_count : 4};
 	int ret = next_place(bv, &c.place, e);
 
 	if (ret == 0)

@@ -33,7 +33,7 @@ enum domain_state {
 	DOMAIN_CRASHED = 6
 };
 enum running_reason { RUNNING_UNKNOWN, RUNNING_BOOTED, RUNNING_UNPAUSED = 5 };
-enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_CRASHED = 10, PAUSED_STARTING = 11 };
+enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_WATCHDOG = 6, PAUSED_CRASHED = 10, PAUSED_STARTING = 11 };
 enum shutoff_reason {
 	SHUTOFF_UNKNOWN,
 	SHUTOFF_SHUTDOWN,
@@ -112,6 +112,8 @@ struct domain_watcher {
 	void (*agent)(void *opaque, const struct domain *d, bool connected);
 	/* The tray of a CD-ROM drive moved. */
 	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
+	/* The guest's watchdog timer ran out; what the engine did then is libvirt's number of an action. */
+	void (*watchdog)(void *opaque, const struct domain *d, int action);
 	void *opaque;
 };
 

@@ -466,6 +466,47 @@ static void on_tray(struct domain *d, const json_t *data)
 	}
 }
 
+static void on_watchdog(struct domain *d, const json_t *data)
+{
+	enum { SUSPENDED_WATCHDOG = 3 };
+	/* by libvirt's numbers; 4 and 5 are no actions of the engine */
+	static const char *const actions[] = { "none", "pause", "reset", "poweroff", "", "", "inject-nmi" };
+	const char *action = json_string_value(json_object_get(data, "action"));
+
+	for (int n = 0; action && n < (int)COUNT_OF(actions); n++)
+		if (!strcmp(action, actions[n]))
+			d->all->watcher.watchdog(d->all->watcher.opaque, d, n);
+	if (action && !strcmp(action, "pause") && d->job == JOB_NONE) {
+		domain_set_state(d, DOMAIN_PAUSED, PAUSED_WATCHDOG);
+		domain_note(d);
+		domain_lifecycle(d, EVENT_SUSPENDED, SUSPENDED_WATCHDOG);
+	}
+}
+
+/* A kernel said that it is at its end. Without <panic> in the document nobody asked to be told. */
+static void on_panic(struct domain *d)
+{
+	const char *command = NULL;
+	struct err e = { 0 };
+
+	d->crashed = true;
+	domain_lifecycle(d, EVENT_CRASHED, 0);
+	if (!d->def->panics.n || d->destroying)
+		return;
+	switch (d->def->on_crash) {
+	case DOM_ACTION_RESTART:
+	case DOM_ACTION_COREDUMP_RESTART: command = "system_reset"; break;
+	case DOM_ACTION_PRESERVE: command = "stop"; break;
+	default: machine_end(d->machine); return;
+	}
+	if (machine_execute(d->machine, command, NULL, NULL, NULL, &e) < 0)
+		log_line(LOG_WARNING, "%s: <on_crash>: %s", domain_name(d), e.text);
+	else if (!strcmp(command, "stop")) {
+		domain_set_state(d, DOMAIN_CRASHED, 1);
+		domain_note(d);
+	}
+}
+
 static void on_event(void *opaque, const char *name, const json_t *data)
 {
 	struct domain *d = opaque;
@@ -480,8 +521,9 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 	} else if (!strcmp(name, "RESET")) {
 		d->all->watcher.reboot(d->all->watcher.opaque, d);
 	} else if (!strcmp(name, "GUEST_PANICKED")) {
-		d->crashed = true;
-		domain_lifecycle(d, EVENT_CRASHED, 0);
+		on_panic(d);
+	} else if (!strcmp(name, "WATCHDOG")) {
+		on_watchdog(d, data);
 	}
 }
 
@@ -503,7 +545,7 @@ static void adopted_status(void *opaque, const json_t *result, const struct err 
 		return;
 	}
 	state = strcmp(status, "running") ? DOMAIN_PAUSED : DOMAIN_RUNNING;
-	if (d->state != state)
+	if (d->state != state && !(d->state == DOMAIN_CRASHED && state == DOMAIN_PAUSED))
 		domain_set_state(d, state, 0);
 	ask_vcpus(d);
 	domain_ask_channels(d);

@@ -2,6 +2,7 @@
 /* Processors compared: what a machine would find on this host, what several hosts have in common. */
 #include "daemon/remote/remote.h"
 
+#include "cpu/model.h"
 #include "daemon/xml/cpucompare.h"
 
 #include <errno.h>
@@ -53,6 +54,25 @@ static int baseline(struct call *c, const struct value *list)
 	return CALL_DONE;
 }
 
+/* The names that <cpu mode='custom'> takes. */
+static int model_names(struct call *c)
+{
+	const char *arch = call_s(c, 0);
+	unsigned count = 0;
+
+	if (call_unknown_flags(c, 2, 0))
+		return CALL_FAILED;
+	if (strcmp(arch, "x86_64") && strcmp(arch, "i686"))
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_CPU, "cannot find architecture %s", arch);
+	while (cpu_model_at(count))
+		count++;
+	xdr_u32(&c->out, call_i(c, 1) ? count : 0);
+	for (unsigned n = 0; call_i(c, 1) && n < count; n++)
+		xdr_string(&c->out, cpu_model_at(n)->name);
+	xdr_i32(&c->out, (int)count);
+	return CALL_DONE;
+}
+
 static int compare_host(struct call *c)
 {
 	return call_unknown_flags(c, 1, COMPARE_FAIL | COMPARE_VALIDATE) ? CALL_FAILED :
@@ -76,6 +96,7 @@ static int baseline_hypervisor(struct call *c)
 }
 
 const struct handler remote_cpu[] = {
+	{"CONNECT_GET_CPU_MODEL_NAMES", model_names},
 	{"CONNECT_COMPARE_CPU", compare_host},
 	{"CONNECT_COMPARE_HYPERVISOR_CPU", compare_hypervisor},
 	{"CONNECT_BASELINE_CPU", baseline_host},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Changes to definitions and to what runs: memory, vCPUs, titles and metadata. */
+#include "daemon/remote/events.h"
 #include "daemon/remote/remote_priv.h"
 
 #include <stdlib.h>
@@ -182,6 +183,7 @@ static int set_metadata(struct call *c)
 		return CALL_FAILED;
 	if ((flags & AFFECT_CONFIG) && (set_in(c, domain_config(d)) < 0 || domain_save(d, &c->fault) < 0))
 		return CALL_FAILED;
+	remote_metadata_changed(c->opaque, d, call_i(c, 1), call_i(c, 1) == METADATA_ELEMENT ? call_s(c, 4) : NULL);
 	return CALL_DONE;
 }
 

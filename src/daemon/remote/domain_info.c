@@ -297,13 +297,38 @@ static int no_snapshot(struct call *c)
 	return fault_set(&c->fault, FAULT_NO_SNAPSHOT, FROM_SNAPSHOT, "the domain has no such snapshot");
 }
 
+static const char *any_tap(void *opaque, const struct domdef_interface *i)
+{
+	return "tap";
+}
+
+static const char *any_volume(void *opaque, const struct domdef_disk *k)
+{
+	return "volume";
+}
+
+/* What the machine has not although its document names it, or why it cannot start. */
 static int get_messages(struct call *c)
 {
+	enum { DEPRECATION = 1, TAINTING = 2 };
+	const struct domdef_place place = { .tap = any_tap, .volume = any_volume, .vsock = "vsock", .nvram = "nvram" };
 	struct domain *d = remote_domain(c, 0);
+	struct domdef_args args;
+	struct err e = { 0 };
 
-	if (!d || call_unknown_flags(c, 1, 3))
+	if (!d || call_unknown_flags(c, 1, DEPRECATION | TAINTING))
 		return CALL_FAILED;
-	xdr_u32(&c->out, 0);
+	if (call_u(c, 1) == DEPRECATION) {
+		xdr_u32(&c->out, 0);
+	} else if (domdef_vmm_args(&args, d->def, &place, &e) < 0) {
+		xdr_u32(&c->out, 1);
+		xdr_string(&c->out, e.text);
+	} else {
+		xdr_u32(&c->out, args.note_count);
+		for (unsigned n = 0; n < args.note_count; n++)
+			xdr_string(&c->out, args.note[n]);
+		domdef_args_free(&args);
+	}
 	return CALL_DONE;
 }
 

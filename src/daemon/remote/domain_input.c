@@ -125,7 +125,14 @@ static int refuse_running(struct call *c, int code, const char *why)
 
 static int inject_nmi(struct call *c)
 {
-	return refuse_running(c, FAULT_OPERATION_UNSUPPORTED, "machines have no button for an NMI");
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 1, 0))
+		return CALL_FAILED;
+	return remote_started(domain_command(d, "inject-nmi", NULL, remote_done, c, &c->fault));
 }
 
 static int pm_wakeup(struct call *c)

@@ -10,7 +10,8 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_TRAY = 10, EVENT_ID_AGENT = 18 };
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_WATCHDOG = 3, EVENT_ID_TRAY = 10, EVENT_ID_AGENT = 18,
+       EVENT_ID_METADATA = 23 };
 
 /* ---- registering ---- */
 
@@ -157,10 +158,40 @@ static void tray(void *opaque, const struct domain *d, const char *alias, bool o
 	xdr_out_free(&o);
 }
 
+static void watchdog(void *opaque, const struct domain *d, int action)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_i32(&o, action);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_WATCHDOG, "DOMAIN_EVENT_CALLBACK_WATCHDOG", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
+void remote_metadata_changed(const struct daemon *daemon, const struct domain *d, int type, const char *uri)
+{
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_i32(&o, type);
+	xdr_optional_string(&o, uri);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_METADATA, "DOMAIN_EVENT_CALLBACK_METADATA_CHANGE",
+		   domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
-	return (struct domain_watcher){
-		.lifecycle = lifecycle, .reboot = reboot, .tray = tray, .agent = agent, .opaque = daemon};
+	return (struct domain_watcher){.lifecycle = lifecycle,
+				       .reboot = reboot,
+				       .tray = tray,
+				       .agent = agent,
+				       .watchdog = watchdog,
+				       .opaque = daemon};
 }
 
 /* ---- storage ---- */

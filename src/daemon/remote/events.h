@@ -12,6 +12,8 @@ struct daemon;
 
 /* daemon->server is there before the first event. */
 struct domain_watcher remote_watcher(struct daemon *daemon);
+/* type: 0 description, 1 title, 2 the element of that namespace. */
+void remote_metadata_changed(const struct daemon *daemon, const struct domain *d, int type, const char *uri);
 struct network_watcher remote_network_watcher(struct daemon *daemon);
 struct storage_watcher remote_storage_watcher(struct daemon *daemon);
 struct secret_watcher remote_secret_watcher(struct daemon *daemon);

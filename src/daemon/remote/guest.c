@@ -75,6 +75,44 @@ static struct domain *target(struct call *c, unsigned n, uint32_t flags, int *re
 	return d;
 }
 
+/* ---- whatever it can ---- */
+
+static int put_return(struct call *c, const json_t *result)
+{
+	json_t *whole = json_pack("{s:O}", "return", (json_t *)result);
+	char *line = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+
+	json_decref(whole);
+	if (!line)
+		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the answer");
+	xdr_optional_string(&c->out, line);
+	free(line);
+	return CALL_DONE;
+}
+
+/* {"execute": "guest-ping", "arguments": {}}. How long is waited is the machine's setting. */
+static int agent_command(struct call *c)
+{
+	int ret;
+	struct domain *d = target(c, 3, 0, &ret);
+	json_error_t why;
+	json_t *question, *arguments;
+	const char *command;
+
+	if (!d)
+		return ret;
+	question = json_loads(call_s(c, 1), JSON_REJECT_DUPLICATES, &why);
+	command = json_string_value(json_object_get(question, "execute"));
+	arguments = json_object_get(question, "arguments");
+	if (!command || (arguments && !json_is_object(arguments)))
+		ret = fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+				"a command is an object with \"execute\", and may have \"arguments\" (an object)");
+	else
+		ret = remote_agent(c, d, command, json_incref(arguments), false, put_return);
+	json_decref(question);
+	return ret;
+}
+
 /* ---- name, time ---- */
 
 static int put_hostname(struct call *c, const json_t *result)
@@ -514,6 +552,7 @@ static int no_agent(struct call *c)
 }
 
 const struct handler remote_guest[] = {
+	{"DOMAIN_AGENT_COMMAND", agent_command},
 	{"DOMAIN_GET_HOSTNAME", get_hostname},
 	{"DOMAIN_PM_SUSPEND_FOR_DURATION", no_agent},
 	{"DOMAIN_FSTRIM", trim},

@@ -46,8 +46,11 @@ static void call_free(struct call *call)
 
 static struct packet reply_head(const struct call *call)
 {
-	return (struct packet){ PROGRAM_REMOTE, PROGRAM_VERSION, call->proc->number, PACKET_REPLY, call->serial,
-		STATUS_OK };
+	uint16_t number = call->proc->number;
+	bool remote = number <= PROC_COUNT;
+
+	return (struct packet){ remote ? PROGRAM_REMOTE : PROGRAM_HYPERVISOR, PROGRAM_VERSION,
+		remote ? number : number - PROC_COUNT, PACKET_REPLY, call->serial, STATUS_OK };
 }
 
 /* A reply that is not of the procedure's form is a fault of ours: the client would misread it. */
@@ -174,14 +177,15 @@ static bool run_call(struct client *c, const struct packet *head, const struct p
 
 static bool take_call(struct client *c, const struct packet *p, uint8_t *body, size_t len)
 {
-	const struct proc *proc = proc_by_number(p->procedure);
+	const struct proc *proc = p->program == PROGRAM_HYPERVISOR ? proc_of_hypervisor(p->procedure) :
+								    proc_by_number(p->procedure);
 	size_t at = PACKET_HEAD - 4 + (p->type == PACKET_CALL_FDS ? 4 : 0);
 	struct fault f;
 
-	if (p->program == PROGRAM_HYPERVISOR || p->program == PROGRAM_LXC)
+	if ((p->program == PROGRAM_HYPERVISOR && !proc) || p->program == PROGRAM_LXC)
 		fault_set(&f, FAULT_NO_SUPPORT, FROM_HYPERVISOR, "procedure %u of program 0x%x", p->procedure,
 			  p->program);
-	else if (p->program != PROGRAM_REMOTE || p->version != PROGRAM_VERSION)
+	else if ((p->program != PROGRAM_REMOTE && p->program != PROGRAM_HYPERVISOR) || p->version != PROGRAM_VERSION)
 		fault_set(&f, FAULT_RPC, FROM_RPC, "Cannot find program %u version %u", p->program, p->version);
 	else if (!proc)
 		fault_set(&f, FAULT_RPC, FROM_RPC, "unknown procedure: %u", p->procedure);

@@ -500,8 +500,23 @@ const struct proc *proc_by_number(uint32_t number)
 	return number >= 1 && number <= PROC_COUNT ? &procs[number - 1] : NULL;
 }
 
+static const struct proc hypervisor_procs[] = {
+	{PROC_COUNT + 3, 3, PROC_WRITE, "DOMAIN_AGENT_COMMAND", "D s:command i:timeout u:flags", "?s:result"},
+};
+
+const struct proc *proc_of_hypervisor(uint32_t number)
+{
+	for (unsigned n = 0; n < COUNT_OF(hypervisor_procs); n++)
+		if (hypervisor_procs[n].number == (uint64_t)PROC_COUNT + number)
+			return &hypervisor_procs[n];
+	return NULL;
+}
+
 const struct proc *proc_by_name(const char *name)
 {
+	for (unsigned n = 0; n < COUNT_OF(hypervisor_procs); n++)
+		if (!strcmp(hypervisor_procs[n].name, name))
+			return &hypervisor_procs[n];
 	for (unsigned n = 0; n < PROC_COUNT; n++)
 		if (!strcmp(procs[n].name, name))
 			return &procs[n];

@@ -18,6 +18,8 @@
 #include "base/compiler.h"
 
 enum { PROC_COUNT = 453 };
+/* The program beside it that is about the hypervisor (QEMU's): its procedure N is PROC_COUNT + N here. */
+enum { PROC_HYPERVISOR_COUNT = 7, PROC_ALL = PROC_COUNT + PROC_HYPERVISOR_COUNT };
 
 enum proc_access {
 	PROC_ANY,   /* before the client is known, too */
@@ -36,6 +38,8 @@ struct proc {
 
 /* NULL: there is no such procedure. */
 const struct proc *proc_by_number(uint32_t number);
+/* Of the hypervisor program, by its number there; NULL: it is not known. */
+const struct proc *proc_of_hypervisor(uint32_t number);
 const struct proc *proc_by_name(const char *name);
 /* The name of the function in the client's library, "virDomainCreateXML", as error texts have it. */
 void proc_function(const struct proc *p, char *out, size_t size);

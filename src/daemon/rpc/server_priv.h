@@ -95,7 +95,7 @@ struct server {
 	unsigned client_count;
 	struct timer tick;
 	struct log_limit troubles;
-	int (*handler[PROC_COUNT + 1])(struct call *call);
+	int (*handler[PROC_ALL + 1])(struct call *call);
 };
 
 int64_t server_now(const struct server *s);

@@ -117,6 +117,7 @@ struct domdef_interface {
 	char *driver, *txmode, *ioeventfd, *event_idx, *rss, *rss_hash_report;
 	struct xnum queues, rx_queue_size, tx_queue_size;
 	char *link; /* "up", "down" */
+	char *rom_bar, *rom_file, *rom_enabled;
 	struct xnum mtu;
 	XLIST(struct xraw) source_parts, driver_parts, vlan, virtualport, bandwidth, ip, route, script, guest, backend,
 		filterref, tune, coalesce, teaming, port, port_forward;

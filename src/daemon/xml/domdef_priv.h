@@ -39,6 +39,9 @@ bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, co
 int domdef_assign_addresses(struct domdef *d, struct err *e) ATTR_MUST_USE;
 /* Appends ",forward=PROTO:[ADDRESS:]HOST:GUEST" for each port that the card forwards. -ENOTSUP: not possible. */
 int domdef_forwards(const struct domdef_interface *i, struct buf *out, struct err *e) ATTR_MUST_USE;
+/* Says what has no effect (domdef_left.c). */
+typedef void (*domdef_note_fn)(void *opaque, const char *text);
+void domdef_left(const struct domdef *d, domdef_note_fn note, void *opaque);
 /* The number of a disk's target: vda is 0, vdab is 27; -1: no such name. */
 int domdef_target_index(const char *target);
 

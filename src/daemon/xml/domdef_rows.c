@@ -161,6 +161,9 @@ static const struct xrow net_driver_rows[] = {
 };
 static const struct xrow link_rows[] = { XSTR(ATTR, "state", link), XEND };
 static const struct xrow mtu_rows[] = { XNUM(ATTR, "size", mtu), XEND };
+static const struct xrow rom_rows[] = {
+	XSTR(ATTR, "bar", rom_bar), XSTR(ATTR, "file", rom_file), XSTR(ATTR, "enabled", rom_enabled), XEND
+};
 static const struct xrow interface_rows[] = {
 	XENUM(ATTR, "type", type, nets, .flags = XF_REQUIRED), XSTR(ATTR, "managed", iface_managed),
 	XSTR(ATTR, "trustGuestRxFilters", trust),
@@ -177,7 +180,7 @@ static const struct xrow interface_rows[] = {
 	XRAW("bandwidth", bandwidth),
 	XGROUP("mtu", mtu_rows),
 	XRAW("coalesce", coalesce), XRAW("teaming", teaming), XRAW("port", port),
-	XRAW("rom", port), XEMBED(dev, dev_rows),
+	XGROUP("rom", rom_rows), XEMBED(dev, dev_rows),
 	XEND
 };
 static const struct xmap interface_map = { "interface", sizeof(T), DEV_EXTRA, interface_rows };

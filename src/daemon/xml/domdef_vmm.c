@@ -8,12 +8,17 @@
 #include "daemon/xml/domdef_priv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { ARGS_MAX = 512, NOTES_MAX = 128 };
+/* What panal-vmm's board has: numbers on a controller, characters of a drive's serial number. */
+enum { SATA_UNITS = 6, IDE_UNITS = 4, SCSI_UNITS = 16, SERIAL_MAX = 20 };
 
 #define NO_PORTS "there are no root ports; virtio devices are on PCI bus 0"
 #define NOT_PIIX "the chipset is a Q35's, without IDE; virtio devices are on PCI bus 0"
@@ -48,6 +53,7 @@ struct making {
 	const struct domdef_address *where[DOMDEF_SLOT_LAST]; /* of the board's devices, in its order */
 	unsigned where_count;
 	uint32_t reserved; /* slots that other devices were given, a bit each */
+	uint32_t units[DOM_BUS_XEN + 1]; /* numbers of drives that are given, by bus */
 };
 
 static bool same(const char *a, const char *b)
@@ -197,32 +203,66 @@ static void make_memory(struct making *m)
 		       "memory that is added while the machine runs (<maxMemory>, <memory model=...>) is not possible");
 }
 
-/* No firmware: the kernel is given, or found on the disk. */
+/* The kernel is given, or found on the disk: the firmware does not look for it. */
 static bool boots_kernel(const struct domdef *d)
 {
 	return d->os.kernel || d->bootloader;
 }
 
+/* The buses that only the board with firmware has. */
+static bool is_pc_bus(enum dom_bus bus)
+{
+	return bus == DOM_BUS_SATA || bus == DOM_BUS_IDE || bus == DOM_BUS_SCSI;
+}
+
+static bool pc_video(const struct domdef_video *v)
+{
+	return same(v->model, "vga") || same(v->model, "bochs") || same(v->model, "virtio");
+}
+
+/* Something that only the board with firmware has. */
+static bool wants_pc(const struct domdef *d)
+{
+	bool wants = d->os.firmware || d->os.loader || d->os.nvram;
+
+	for (unsigned n = 0; n < d->disks.n; n++)
+		wants |= is_pc_bus(d->disks.v[n]->bus);
+	for (unsigned n = 0; n < d->watchdogs.n; n++)
+		wants |= same(d->watchdogs.v[n]->model, "i6300esb");
+	return wants || (d->videos.n && pc_video(d->videos.v[0]));
+}
+
+/* The small board: a kernel is booted, and nothing needs a PC. */
+static bool on_micro(const struct domdef *d)
+{
+	return d->bootloader || !domdef_machine_find(d->os.machine)->board || (d->os.kernel && !wants_pc(d));
+}
+
+static void make_files(struct making *m, const struct domdef_os *os)
+{
+	if (os->dtb)
+		return refuse(m, "a device tree (<dtb>) is not possible on x86");
+	if (os->kernel)
+		arg(m, "--kernel=%s", os->kernel);
+	if (os->kernel && os->initrd)
+		arg(m, "--initrd=%s", os->initrd);
+	if (os->cmdline && (os->kernel || m->d->bootloader))
+		arg(m, "--append=%s", os->cmdline);
+}
+
 static void make_kernel(struct making *m, const struct domdef_os *os)
 {
 	if (os->firmware || os->loader || os->nvram)
-		return refuse(m, "firmware (<loader>, <nvram>, firmware='%s') is not possible beside <kernel>",
+		return refuse(m, "firmware (<loader>, <nvram>, firmware='%s') is not possible here",
 		              os->firmware ? os->firmware : "");
-	if (os->dtb)
-		return refuse(m, "a device tree (<dtb>) is not possible on x86");
 	arg(m, "--board=micro");
-	if (os->kernel)
-		arg(m, "--kernel=%s", os->kernel);
-	else
+	if (!os->kernel)
 		arg(m, "--boot-from-disk");
 	if (m->d->bootloader && os->kernel)
 		note(m, "bootloader: not asked, because a <kernel> is given");
 	else if (m->d->bootloader_args)
 		note(m, "bootloader_args: Panal's own reader of disks takes none");
-	if (os->kernel && os->initrd)
-		arg(m, "--initrd=%s", os->initrd);
-	if (os->cmdline)
-		arg(m, "--append=%s", os->cmdline);
+	make_files(m, os);
 	if (domdef_machine_find(os->machine)->board)
 		note(m, "machine %s: a kernel is booted without firmware and chipset", os->machine);
 }
@@ -281,7 +321,7 @@ static void make_boot(struct making *m)
 	const struct domdef_machine *machine = domdef_machine_find(os->machine);
 	char uuid[37];
 
-	if (boots_kernel(m->d)) {
+	if (boots_kernel(m->d) && on_micro(m->d)) {
 		make_kernel(m, os);
 	} else if (!machine->board) {
 		refuse(m,
@@ -293,8 +333,11 @@ static void make_boot(struct making *m)
 		arg(m, "--board=%s", machine->board);
 		arg(m, "--uuid=%s", uuid);
 		make_firmware(m, os);
-		make_boot_order(m);
-		note(m, "machine %s: %s", os->machine, machine->note);
+		make_files(m, os);
+		if (!os->kernel)
+			make_boot_order(m);
+		if (machine->pci == DOMDEF_PCI_FLAT)
+			note(m, "machine %s: %s", os->machine, machine->note);
 	}
 	if (os->acpi.n)
 		refuse(m, "ACPI tables of one's own (<acpi> in <os>) are not possible");
@@ -408,8 +451,6 @@ static bool disk_wishes(struct making *m, const struct domdef_disk *k)
 			refuse(m, "<%s> of disk '%s' is not possible yet", parts[n].name, k->target);
 			return false;
 		}
-	if (k->serial || k->wwn || k->vendor || k->product)
-		note(m, "disk %s: the guest does not see <serial>, <wwn>, <vendor>, <product>", k->target);
 	return true;
 }
 
@@ -421,15 +462,9 @@ static bool one_of(const char *value, const char *const *names)
 	return !value;
 }
 
-/* The buses that only the board with firmware has; where a kernel is booted, there is virtio only. */
-static bool is_pc_bus(enum dom_bus bus)
-{
-	return bus == DOM_BUS_SATA || bus == DOM_BUS_IDE || bus == DOM_BUS_SCSI;
-}
-
 static bool on_pc_bus(const struct making *m, const struct domdef_disk *k)
 {
-	return is_pc_bus(k->bus) && !boots_kernel(m->d);
+	return is_pc_bus(k->bus) && !on_micro(m->d);
 }
 
 /* All SCSI drives are on one virtio controller. */
@@ -458,15 +493,24 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 		return true;
 	if ((disk || k->device == DOM_DISK_CDROM) && on_pc_bus(m, k))
 		return scsi_possible(m, k);
-	if (is_pc_bus(k->bus) && boots_kernel(m->d))
-		refuse(m, "drive '%s' is on bus '%s'; with <kernel> or <bootloader> only disks on bus "
-			  "'virtio' are possible",
+	if (is_pc_bus(k->bus) && on_micro(m->d))
+		refuse(m, "drive '%s' is on bus '%s'; with <bootloader>, and on machine panal-micro, only disks on bus "
+			  "'virtio' and 'usb' are possible",
 		       k->target, buses[k->bus]);
 	else
 		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata, scsi, ide and usb, and "
 			  "CD-ROMs on sata, scsi and ide are possible",
 		       k->target, kinds[k->device], buses[k->bus]);
 	return false;
+}
+
+/* startupPolicy='optional': a machine starts without its CD. */
+static bool missing_medium(struct making *m, const struct domdef_disk *k, const char *path)
+{
+	if (!same(k->source.startup_policy, "optional") || access(path, F_OK) == 0 || errno != ENOENT)
+		return false;
+	note(m, "drive %s: %s is not there; the drive is empty", k->target, path);
+	return true;
 }
 
 static bool contents_possible(struct making *m, const struct domdef_disk *k, const char *path)
@@ -494,6 +538,51 @@ static const char *usb_port(const struct domdev *dev)
 	return a->type == DOM_ADDRESS_USB && a->port ? a->port : "";
 }
 
+/* The drive's number on its controller, which the guest sees; -1: the next that is free, for drives on controllers that
+ * are not there. A SCSI drive is its target's unit 0: the target's number is the document's target, or its unit. */
+static int unit_of(struct making *m, const struct domdef_disk *k)
+{
+	const struct domdef_address *a = &k->dev.address;
+	uint64_t unit = a->unit.v, count = SATA_UNITS;
+
+	if (!is_pc_bus(k->bus) || a->type != DOM_ADDRESS_DRIVE)
+		return -1;
+	if (k->bus == DOM_BUS_IDE) {
+		unit = a->bus.v * 2 + a->unit.v;
+		count = IDE_UNITS;
+	} else if (k->bus == DOM_BUS_SCSI) {
+		unit = a->target.v ? a->target.v : a->unit.v;
+		count = SCSI_UNITS;
+	}
+	if (!a->controller.v && unit < count && !(m->units[k->bus] & 1u << unit) &&
+	    (k->bus != DOM_BUS_SCSI || !a->target.v || !a->unit.v) && (k->bus != DOM_BUS_IDE || a->unit.v < 2)) {
+		m->units[k->bus] |= 1u << unit;
+		return (int)unit;
+	}
+	note(m, "disk %s: its address is not possible here; it is where the next drive of its bus has its place",
+	     k->target);
+	return -1;
+}
+
+/* ",unit=2,serial=ABC" and such. A serial number longer than devices have room for is cut, as QEMU does. */
+static char *identity_text(struct making *m, const struct domdef_disk *k)
+{
+	char serial[SERIAL_MAX + 1] = "", part[24] = "", *twice, *out = NULL;
+	int unit = unit_of(m, k);
+
+	if (unit >= 0)
+		snprintf(part, sizeof(part), ",unit=%d", unit);
+	if (k->serial && k->device == DOM_DISK_DISK && k->bus != DOM_BUS_USB)
+		snprintf(serial, sizeof(serial), "%s", k->serial);
+	if (*serial && strlen(k->serial) > SERIAL_MAX)
+		note(m, "disk %s: the guest sees the first %d characters of <serial>", k->target, SERIAL_MAX);
+	twice = doubled(serial);
+	if (!twice || asprintf(&out, "%s%s%s", part, *serial ? ",serial=" : "", twice) < 0)
+		out = NULL;
+	free(twice);
+	return out;
+}
+
 static void make_disk(struct making *m, const struct domdef_disk *k)
 {
 	const char *path = disk_path(m, k);
@@ -502,27 +591,32 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	static const char *const buses[] = { [DOM_BUS_SATA] = ",bus=sata", [DOM_BUS_SCSI] = ",bus=scsi",
 					     [DOM_BUS_IDE] = ",bus=ide", [DOM_BUS_USB] = ",bus=usb" };
 	const char *bus = k->bus < COUNT_OF(buses) && buses[k->bus] ? buses[k->bus] : "";
-	char *text, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
+	char *text, *identity, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 
-	if (k->device != DOM_DISK_DISK && !path) {
-		if (k->device == DOM_DISK_CDROM && on_pc_bus(m, k) && scsi_possible(m, k))
-			arg(m, "--disk=none,cdrom%s%s", bus, id_part(domdef_disk_id(k, id), id, part));
+	if (k->device != DOM_DISK_DISK && (!path || missing_medium(m, k, path))) {
+		identity = on_pc_bus(m, k) ? identity_text(m, k) : NULL;
+		if (k->device == DOM_DISK_CDROM && identity && scsi_possible(m, k))
+			arg(m, "--disk=none,cdrom%s%s%s", bus, id_part(domdef_disk_id(k, id), id, part), identity);
 		else
 			note(m, "drive %s: it is empty and left out", k->target);
+		free(identity);
 		return;
 	}
 	if (!drive_possible(m, k) || !contents_possible(m, k, path))
 		return;
 	id_part(domdef_disk_id(k, id), id, part);
 	text = doubled(path);
-	if (!text)
+	identity = identity_text(m, k);
+	if (!text || !identity)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s%s", text, k->format,
+		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s%s%s", text, k->format,
 		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", bus,
 		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "",
-		    cache ? k->cache : "", *port ? ",port=" : "", port, part, boot_part(m, &k->dev, boot));
+		    cache ? k->cache : "", *port ? ",port=" : "", port, part, boot_part(m, &k->dev, boot),
+		    identity);
 	free(text);
+	free(identity);
 	if (k->bus == DOM_BUS_VIRTIO)
 		at_place(m, &k->dev);
 }
@@ -560,6 +654,20 @@ static void make_disks(struct making *m)
 
 /* ---- networks ---- */
 
+/* The cable, and the option ROM: a file, or none. */
+static const char *rom_part(struct making *m, const struct domdef_interface *i, char out[PATH_MAX + 32])
+{
+	char *file = i->rom_file ? doubled(i->rom_file) : NULL;
+	bool none = same(i->rom_enabled, "no") || same(i->rom_bar, "off");
+
+	if (i->rom_file && (!file || strlen(file) >= PATH_MAX))
+		refuse(m, "the path of <rom> of interface %s is too long", i->mac);
+	snprintf(out, PATH_MAX + 32, "%s%s%s", same(i->link, "down") ? ",link=off" : "",
+		 none || file ? ",romfile=" : "", none ? "none" : file ? file : "");
+	free(file);
+	return out;
+}
+
 /* Of several cards with one address only the first has the name. */
 static const char *nic_part(const struct making *m, const struct domdef_interface *i, char out[DOMDEF_ID_MAX + 8])
 {
@@ -595,21 +703,22 @@ static const char *model_text(const struct domdef_interface *i)
 
 static void make_user_net(struct making *m, const struct domdef_interface *i)
 {
-	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
+	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART], rom[PATH_MAX + 32];
 	struct buf forwards;
 
 	buf_init(&forwards, 64 << 10);
 	if (m->ret == 0)
 		m->ret = domdef_forwards(i, &forwards, m->e);
-	arg(m, "--net=user,mac=%s%s%s%s%.*s", i->mac, model_text(i), boot_part(m, &i->dev, boot), nic_part(m, i, part),
-	    (int)forwards.len, forwards.data ? (const char *)forwards.data : "");
+	arg(m, "--net=user,mac=%s%s%s%s%s%.*s", i->mac, model_text(i), boot_part(m, &i->dev, boot),
+	    nic_part(m, i, part), rom_part(m, i, rom), (int)forwards.len,
+	    forwards.data ? (const char *)forwards.data : "");
 	buf_free(&forwards);
 }
 
 static void make_interface(struct making *m, const struct domdef_interface *i)
 {
 	const char *tap = NULL;
-	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
+	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART], rom[PATH_MAX + 32];
 
 	if (!card_possible(i))
 		return refuse(m, "network card model '%s' (%s) is not possible; "
@@ -624,8 +733,8 @@ static void make_interface(struct making *m, const struct domdef_interface *i)
 			return refuse(
 				m, "this type of network interface (%s) is not possible; network, bridge and user are",
 				i->mac);
-		arg(m, "--net=tap=%s,mac=%s%s%s%s", tap, i->mac, model_text(i), boot_part(m, &i->dev, boot),
-		    nic_part(m, i, part));
+		arg(m, "--net=tap=%s,mac=%s%s%s%s%s", tap, i->mac, model_text(i), boot_part(m, &i->dev, boot),
+		    nic_part(m, i, part), rom_part(m, i, rom));
 	}
 	if (i->filterref.n || i->vlan.n || i->virtualport.n)
 		refuse(m, "<filterref>, <vlan> and <virtualport> of interface %s are not possible yet", i->mac);
@@ -799,14 +908,33 @@ static void make_inputs(struct making *m)
 /* The cards that the PC board has, one of them; a guest that finds none does with its serial port. */
 static void make_video(struct making *m, const struct domdef_video *v, unsigned n)
 {
-	bool std = same(v->model, "vga"), bochs = same(v->model, "bochs"), gpu = same(v->model, "virtio");
-
 	if (same(v->model, "none"))
 		return;
-	if ((std || bochs || gpu) && n == 0 && !boots_kernel(m->d))
-		arg(m, "--video=%s", std ? "std" : gpu ? "virtio" : "bochs");
+	if (pc_video(v) && n == 0 && !on_micro(m->d))
+		arg(m, "--video=%s", same(v->model, "vga") ? "std" : v->model);
 	else
 		note(m, "video: there is no such graphics card here; '%s' is left out", v->model);
+}
+
+static void make_watchdog(struct making *m, const struct domdef_watchdog *w, unsigned n)
+{
+	static const char *const actions[] = {"reset", "poweroff", "pause", "inject-nmi", "none", NULL};
+
+	if (same(w->model, "itco")) /* part of Q35 chipsets, which documents name by habit */
+		return note(m, "watchdog: itco is left out; i6300esb is possible");
+	if (n || !same(w->model, "i6300esb") || on_micro(m->d))
+		return refuse(m, "watchdog '%s' is not possible; one of model i6300esb on machine q35 or pc is",
+			      w->model);
+	if (!one_of(w->action, actions))
+		return refuse(m,
+			      "watchdog action '%s' is not possible; reset, poweroff, pause, inject-nmi and none are",
+			      w->action);
+	if (slot_possible(&w->dev.address)) {
+		m->reserved |= 1u << w->dev.address.slot.v;
+		arg(m, "--watchdog=%s,slot=%llu", w->action, (unsigned long long)w->dev.address.slot.v);
+	} else {
+		arg(m, "--watchdog=%s", w->action);
+	}
 }
 
 static void make_small(struct making *m)
@@ -843,10 +971,7 @@ static void make_small(struct making *m)
 	for (unsigned n = 0; n < d->videos.n; n++)
 		make_video(m, d->videos.v[n], n);
 	for (unsigned n = 0; n < d->watchdogs.n; n++)
-		if (!same(d->watchdogs.v[n]->model, "itco")) /* part of Q35 chipsets, which documents name by habit */
-			refuse(m, "watchdog '%s' is not possible yet", d->watchdogs.v[n]->model);
-	if (d->watchdogs.n)
-		note(m, "watchdog: there is none");
+		make_watchdog(m, d->watchdogs.v[n], n);
 }
 
 /* Devices and settings with one answer each. count is a list's; a refusal's hint may be "". */
@@ -905,6 +1030,56 @@ static void make_tuning(struct making *m)
 		note(m, "blkiotune: the weights and limits have no effect");
 }
 
+static void add_note(void *opaque, const char *text)
+{
+	note(opaque, "%s", text);
+}
+
+/* The clock of the board; guests that keep local time in it are told so by <clock offset='localtime'/>. */
+static void make_clock(struct making *m)
+{
+	const struct domdef *d = m->d;
+	long long seconds = d->clock.adjustment ? strtoll(d->clock.adjustment, NULL, 10) : 0;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	switch (d->clock.offset) {
+	case DOM_OFFSET_TIMEZONE:
+		return refuse(m, "clock offset='timezone' is not possible; utc, localtime, variable and absolute are");
+	case DOM_OFFSET_ABSOLUTE:
+		seconds = (d->clock.start ? strtoll(d->clock.start, NULL, 10) : 0) - (long long)now;
+		break;
+	case DOM_OFFSET_LOCALTIME:
+		seconds += localtime_r(&now, &tm) ? tm.tm_gmtoff : 0;
+		break;
+	case DOM_OFFSET_VARIABLE:
+		if (same(d->clock.basis, "localtime"))
+			seconds += localtime_r(&now, &tm) ? tm.tm_gmtoff : 0;
+		break;
+	default: break;
+	}
+	if (seconds)
+		arg(m, "--rtc=%+lld", seconds);
+}
+
+static void check_ends(struct making *m)
+{
+	const struct domdef *d = m->d;
+	const struct {
+		const char *name;
+		int action;
+	} ends[] = { { "on_poweroff", d->on_poweroff }, { "on_reboot", d->on_reboot }, { "on_crash", d->on_crash } };
+
+	for (size_t n = 0; n < COUNT_OF(ends); n++) {
+		bool crash = ends[n].name[3] == 'c';
+
+		if (ends[n].action == DOM_ACTION_RENAME_RESTART || (ends[n].action == DOM_ACTION_PRESERVE && !crash))
+			refuse(m, "<%s> '%s' is not possible; destroy%s and restart are", ends[n].name,
+			       ends[n].action == DOM_ACTION_PRESERVE ? "preserve" : "rename-restart",
+			       crash ? ", preserve" : "");
+	}
+}
+
 static void make_control(struct making *m)
 {
 	if (m->place->control)
@@ -934,7 +1109,10 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 		make_interface(&m, d->interfaces.v[n]);
 	make_chrs(&m);
 	make_small(&m);
+	make_clock(&m);
+	check_ends(&m);
 	make_slots(&m);
+	domdef_left(d, add_note, &m);
 	make_control(&m);
 	if (m.ret < 0)
 		domdef_args_free(out);

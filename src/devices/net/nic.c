@@ -123,7 +123,7 @@ void nic_init(struct nic *n, struct vm *vm, const struct nic_config *cfg, const 
 	n->ops = ops;
 	n->opaque = opaque;
 	n->net = cfg->net;
-	n->up = cfg->net != NULL;
+	n->up = cfg->net && !cfg->net->down;
 	n->rx_waits = true; /* nothing is read before the card has room */
 	pthread_mutex_init(&n->lock, NULL);
 	timer_init(&n->kick, loop_timers(loop), on_kick, n);

@@ -429,7 +429,7 @@ static struct virtio_net *net_new(const struct virtio_net_config *cfg)
 	n->v.config_size = C_SIZE;
 	n->v.device_features = F_MAC | F_MRG_RXBUF | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC |
 			       (cfg->mtu ? F_MTU : 0) | (cfg->net ? cfg->net->offloads : 0);
-	store_le16(n->v.config + C_STATUS, cfg->net ? LINK_UP : 0);
+	store_le16(n->v.config + C_STATUS, cfg->net && !cfg->net->down ? LINK_UP : 0);
 	store_le16(n->v.config + C_PAIRS, 1);
 	store_le16(n->v.config + C_MTU, cfg->mtu);
 	net_reset(&n->v);

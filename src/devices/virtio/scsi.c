@@ -42,7 +42,7 @@ struct request {
 };
 
 struct target {
-	bool cdrom;
+	bool there, cdrom;
 	struct scsi_disk disk;
 	struct scsi_cd cd;
 	struct request *busy; /* of a CD-ROM drive: the one under way */
@@ -212,7 +212,7 @@ static void post(struct virtio_scsi *s)
 static struct target *find(struct virtio_scsi *s, const uint8_t lun[LUN], uint8_t *why)
 {
 	*why = S_BAD_TARGET;
-	if (lun[0] != 1 || lun[1] >= s->target_count)
+	if (lun[0] != 1 || lun[1] >= s->target_count || !s->target[lun[1]].there)
 		return NULL;
 	*why = S_INCORRECT_LUN;
 	return (lun[2] & 0x3f) || lun[3] ? NULL : &s->target[lun[1]];
@@ -494,6 +494,9 @@ static void target_init(struct target *t, const struct virtio_scsi_config *cfg, 
 	struct blk *blk = cfg->target[n].blk;
 	const char *serial = cfg->target[n].serial;
 
+	t->there = blk || cfg->target[n].cdrom;
+	if (!t->there)
+		return;
 	t->cdrom = cfg->target[n].cdrom;
 	if (t->cdrom) {
 		t->cd.blk = blk;
@@ -501,9 +504,9 @@ static void target_init(struct target *t, const struct virtio_scsi_config *cfg, 
 		return;
 	}
 	snprintf(t->serial, sizeof(t->serial), "PANALSCSI%u", n);
-	if (blk_info(blk)->serial[0])
-		snprintf(t->serial, sizeof(t->serial), "%s", blk_info(blk)->serial);
-	t->disk = (struct scsi_disk){ .blk = blk, .serial = serial ? serial : t->serial };
+	if (serial || blk_info(blk)->serial[0])
+		snprintf(t->serial, sizeof(t->serial), "%s", serial ? serial : blk_info(blk)->serial);
+	t->disk = (struct scsi_disk){ .blk = blk, .serial = t->serial };
 	scsi_disk_reset(&t->disk);
 }
 

@@ -13,7 +13,7 @@ enum { VIRTIO_SCSI_TARGETS = 16 };
 
 struct virtio_scsi_config {
 	struct virtio_place place;
-	unsigned target_count; /* their numbers are their places here */
+	unsigned target_count; /* their numbers are their places here; without image and CD-ROM drive there is none */
 	struct {
 		bool cdrom;
 		struct blk *blk;     /* the device's once it is made; a CD-ROM drive may have none. All on one loop */

@@ -46,7 +46,7 @@ static struct blk *image(struct fix *f, char *path, size_t size, bool cd)
 static int up(void **state)
 {
 	static struct fix f;
-	struct virtio_scsi_config cfg = { .target_count = 2 };
+	struct virtio_scsi_config cfg = { .target_count = 3 }; /* nothing is at 2 */
 
 	memset(&f, 0, sizeof(f));
 	vd_up(&f.d, false);

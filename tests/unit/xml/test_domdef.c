@@ -407,8 +407,8 @@ static void firmware_boots_without_a_kernel(void **state)
 	                    "--disk=/a,format=raw,id=vda "
 	                    "--net=user,mac=52:54:00:00:00:01,id=net-525400000001 --serial=none --balloon "
 	                    "--pci-slots=3,1,4 ");
-	assert_int_equal(args.note_count, 2);
-	has(args.note[1], "slots 1 to 24");
+	assert_int_equal(args.note_count, 1);
+	has(args.note[0], "slots 1 to 24");
 	domdef_args_free(&args);
 	free(all);
 }
@@ -428,9 +428,101 @@ static void drives_of_a_pc(void **state)
 
 	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
 	                    "--firmware=bios --memory=65536K --cpus=1 --accel=auto "
-	                    "--disk=/a,format=qcow2,bus=sata,id=sda "
-	                    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb --disk=none,cdrom,bus=sata,id=sdc "
+	                    "--disk=/a,format=qcow2,bus=sata,id=sda,unit=0 "
+			    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb,unit=1 "
+			    "--disk=none,cdrom,bus=sata,id=sdc,unit=2 "
 	                    "--serial=none ");
+	domdef_args_free(&args);
+	free(all);
+}
+
+#define PC(more, devices)                                                                                        \
+	"<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='q35'>hvm</type>"              \
+	more "</os><devices><memballoon model='none'/>" devices "</devices></domain>"
+#define DRIVE(target, bus, address, more)                                                                        \
+	"<disk><source file='/" target "'/><target dev='" target "' bus='" bus "'/>" more "<address type='drive' " \
+	address "/></disk>"
+
+static void drives_have_their_numbers(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments(PC("", DRIVE("sda", "sata", "controller='0' bus='0' target='0' unit='4'",
+				       "<serial>A,B</serial>")
+				 DRIVE("hda", "ide", "controller='0' bus='1' unit='1'", "")
+				 DRIVE("sdb", "scsi", "controller='0' bus='0' target='3' unit='0'",
+				       "<serial>123456789012345678901</serial>")
+				 DRIVE("sdc", "scsi", "controller='0' bus='0' target='0' unit='3'", "")
+				 "<disk><source file='/v'/><target dev='vda'/><serial>V1</serial></disk>"), &args);
+	unsigned told = 0;
+
+	has(all, "--disk=/sda,format=raw,bus=sata,id=sda,unit=4,serial=A,,B ");
+	has(all, "--disk=/hda,format=raw,bus=ide,id=hda,unit=3 ");
+	has(all, "--disk=/sdb,format=raw,bus=scsi,id=sdb,unit=3,serial=12345678901234567890 ");
+	has(all, "--disk=/sdc,format=raw,bus=scsi,id=sdc "); /* target 3 is the other's */
+	has(all, "--disk=/v,format=raw,id=vda,serial=V1 ");
+	for (unsigned n = 0; n < args.note_count; n++)
+		told += strstr(args.note[n], "sdb") || strstr(args.note[n], "sdc");
+	assert_int_equal(told, 2);
+	domdef_args_free(&args);
+	free(all);
+}
+
+static void a_kernel_beside_drives_of_a_pc(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments(PC("<kernel>/k</kernel><initrd>/i</initrd><cmdline>x=1</cmdline>",
+				 "<disk device='cdrom'><target dev='sda' bus='sata'/></disk>"), &args);
+
+	has(all, "--board=pc ");
+	has(all, "--firmware=bios --kernel=/k --initrd=/i --append=x=1 ");
+	has(all, "--disk=none,cdrom,bus=sata,id=sda,unit=0 ");
+	domdef_args_free(&args);
+	free(all);
+}
+
+static void small_wishes_are_granted(void **state)
+{
+	struct domdef_args args;
+	char *all =
+		arguments("<domain type='kvm'><name>a</name><memory>65536</memory><os><type machine='q35'>hvm</type>"
+			  "</os><clock offset='variable' adjustment='3600'/><on_crash>preserve</on_crash><devices>"
+			  "<watchdog model='i6300esb' action='poweroff'/><interface type='user'>"
+			  "<mac address='52:54:00:00:00:01'/><model type='virtio'/><link state='down'/>"
+			  "<rom enabled='no'/></interface></devices></domain>",
+			  &args);
+
+	has(all, "--rtc=+3600 ");
+	has(all, "--watchdog=poweroff");
+	has(all, ",link=off,romfile=none ");
+	domdef_args_free(&args);
+	free(all);
+}
+
+static void what_has_no_effect_is_said(void **state)
+{
+	static const char *const words[] = {"<bandwidth>", "copy_on_read", "nosharepages", "'kvmclock'",
+					    "<cache>",     "schedulers",   "autodeflate",  "useserial"};
+	struct domdef_args args;
+	char *all =
+		arguments("<domain type='kvm'><name>a</name><memory>65536</memory><memoryBacking><nosharepages/>"
+			  "</memoryBacking><cputune><vcpusched vcpus='0' scheduler='fifo' priority='1'/></cputune>"
+			  "<os><type machine='q35'>hvm</type><bios useserial='yes'/></os><features><acpi/></features>"
+			  "<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>"
+			  "<clock offset='utc'><timer name='kvmclock' present='no'/></clock><devices>"
+			  "<disk><driver name='qemu' type='raw' copy_on_read='on'/><source file='/a'/>"
+			  "<target dev='vda'/></disk><interface type='user'><mac address='52:54:00:00:00:01'/>"
+			  "<bandwidth><inbound average='100'/></bandwidth></interface>"
+			  "<memballoon model='virtio' autodeflate='on'/></devices></domain>",
+			  &args);
+
+	for (size_t w = 0; w < COUNT_OF(words); w++) {
+		bool said = false;
+
+		for (unsigned n = 0; n < args.note_count; n++)
+			said |= strstr(args.note[n], words[w]) != NULL;
+		if (!said)
+			fail_msg("nothing is said of %s", words[w]);
+	}
 	domdef_args_free(&args);
 	free(all);
 }
@@ -504,7 +596,15 @@ static void impossible_machines_are_refused(void **state)
 	static const struct {
 		const char *xml, *says;
 	} table[] = {
-		{MINIMAL("", "<disk><source file='/a'/><target dev='sda' bus='sata'/></disk>"), "drive 'sda'"},
+		{"<domain type='kvm'><name>a</name><memory>65536</memory><bootloader>/x</bootloader><os>"
+		 "<type machine='q35'>hvm</type></os><devices><disk><source file='/a'/><target dev='sda' bus='sata'/>"
+		 "</disk></devices></domain>",
+		 "drive 'sda'"},
+		{MINIMAL("<on_reboot>rename-restart</on_reboot>", ""), "<on_reboot>"},
+		{MINIMAL("<on_poweroff>preserve</on_poweroff>", ""), "<on_poweroff> 'preserve'"},
+		{MINIMAL("<clock offset='timezone' timezone='Europe/Madrid'/>", ""), "timezone"},
+		{PC("", "<watchdog model='i6300esb' action='dump'/>"), "action 'dump'"},
+		{MINIMAL("", "<watchdog model='ib700'/>"), "ib700"},
 		{MINIMAL("", "<graphics type='vnc'/>"), "graphics"},
 		{MINIMAL("", "<tpm><backend type='emulator'/></tpm>"), "tpm"},
 		{MINIMAL("<cpu><model>Hasnowell</model></cpu>", ""), "Hasnowell"},
@@ -553,6 +653,10 @@ int main(void)
 		cmocka_unit_test(a_bootloader_means_the_kernel_on_the_disk),
 		cmocka_unit_test(ports_are_forwarded),
 		cmocka_unit_test(processors_are_named),
+		cmocka_unit_test(drives_have_their_numbers),
+		cmocka_unit_test(a_kernel_beside_drives_of_a_pc),
+		cmocka_unit_test(small_wishes_are_granted),
+		cmocka_unit_test(what_has_no_effect_is_said),
 		cmocka_unit_test(impossible_machines_are_refused),
 	};
 
