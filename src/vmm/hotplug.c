@@ -185,6 +185,7 @@ static int add_disk(struct coming *c, struct err *e)
 	c->plug.kind = BOARD_PLUG_DISK;
 	c->plug.blk = d.blk;
 	c->plug.bus = d.bus;
+	memcpy(c->plug.serial, d.serial, sizeof(d.serial));
 	c->plug.usb_port = d.port;
 	return 0;
 }

@@ -59,8 +59,9 @@ static int find_port(const struct board *b, unsigned *port, struct err *e)
 
 static int make_disk(struct board *b, struct board_plug *p, const struct virtio_place *place, struct err *e)
 {
-	struct virtio_blk_config vc = { .place = *place, .blk = p->blk };
-	struct nvme_config nc = { .bus = place->bus, .blk = p->blk };
+	const char *serial = p->serial[0] ? p->serial : NULL;
+	struct virtio_blk_config vc = { .place = *place, .blk = p->blk, .serial = serial };
+	struct nvme_config nc = { .bus = place->bus, .blk = p->blk, .serial = serial };
 
 	vc.queues = b->vm->vcpu_count < QUEUES_MAX ? b->vm->vcpu_count : QUEUES_MAX;
 	return p->bus == BOARD_NVME ? nvme_create(b->vm, &nc, e) : virtio_blk_create(b->vm, &vc, e);

@@ -24,6 +24,7 @@ struct board_plug {
 	/* The device's from success on, else the caller's. */
 	struct blk *blk;
 	struct net *net;
+	char serial[BOARD_SERIAL + 1]; /* of a disk; empty: the image's */
 	enum board_bus bus; /* of a disk: BOARD_VIRTIO, BOARD_NVME, BOARD_USB */
 	enum board_nic nic;
 	uint8_t mac[6];
