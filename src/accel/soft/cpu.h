@@ -44,6 +44,7 @@ enum {
 };
 
 enum { XPLACES = 16 };          /* soft_cpu.x_place */
+enum { XPARTS = 6 };            /* decoded blocks that a translated one may be made of */
 enum { XSAVE_COMPONENTS = 19 }; /* to AMX's, the last that XCR0 has bits for */
 
 struct soft_cpu {
@@ -105,6 +106,9 @@ struct soft_cpu {
 	uint32_t debug_mode;  /* MODE_DEBUG and, with watchpoints, MODE_BREAK: what the debugger adds to mode */
 
 	uint64_t instructions; /* retired */
+	/* Of these those that translated code retired in the second, third, ... stretch of its blocks, since it was entered:
+	 * counters apart, so that additions do not wait for each other. */
+	uint64_t x_count[XPARTS];
 	uint64_t interpreted;  /* of these, by the interpreter's loop */
 	/* TSC: guest = host_tsc + tsc_machine + tsc_offset. The first offset is the machine clock's, the same for all
 	 * vCPUs and taken over at each entry (the clock stands while they are out); the second holds what the guest

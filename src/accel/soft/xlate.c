@@ -235,7 +235,7 @@ static void make_middle(struct soft_cpu *c, struct xlate *x, const struct xblock
 		return;
 	struct xblock *plain = make(c, x, &(struct xblock){ .b = b, .rip = e->target, .host = b->host, .mode = xb->mode,
 							    .gen = xb->gen, .epoch = xb->epoch, .plain = true, .middle = true,
-							    .adjust = (int16_t)(e->at - xb->count) });
+							    .adjust = (int16_t)(e->at - xblock_counted(xb, e->at)) });
 	if (plain)
 		xlink_join(x, exit, plain);
 }
@@ -319,7 +319,7 @@ static enum xlate_result bail(struct soft_cpu *c, const struct xblock *xb, unsig
 	const struct xpart *p = part_of(xb, n, &c->s.rip);
 	c->xlate->stats.bails++;
 	c->instructions += p->first;
-	c->instructions -= xb->count;
+	c->instructions -= xblock_counted(xb, n);
 	if (unlikely(p->b->gen != xb->gen)) {
 		c->s.rip += p->b->insn[n - p->first].off;
 		return XLATE_NEXT;
@@ -335,7 +335,7 @@ static enum xlate_result mid(struct soft_cpu *c, const struct xblock *xb, unsign
 	uint64_t rip;
 	const struct xpart *p = part_of(xb, n, &rip);
 	const struct insn *i = &p->b->insn[n - p->first];
-	c->instructions -= xb->count - n - 1u;
+	c->instructions -= xblock_counted(xb, n) - n - 1u;
 	rip += i->off + i->len;
 	c->s.rip = n - p->first + 1u == p->b->count ? c->next_rip : xb->mode & MODE_CODE64 ? rip : (uint32_t)rip;
 	if (run_events_due(c))
@@ -352,6 +352,10 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	c->x_x87 = 0;
 	xframe_stack(c);
 	uint32_t exit = x->enter(c, xb->code);
+	for (unsigned n = 1; n < XPARTS; n++) {
+		c->instructions += c->x_count[n];
+		c->x_count[n] = 0;
+	}
 	c->cur = NULL;
 	unsigned number = exit >> 8;
 	xb = c->x_cur;
@@ -378,7 +382,7 @@ enum xlate_result xlate_run(struct soft_cpu *c, struct xblock *xb, struct block 
 	case XEXIT_MID: return mid(c, xb, number);
 	default:
 		if (number) /* they were counted already */
-			c->instructions -= xb->count;
+			c->instructions -= xblock_counted(xb, 0);
 		c->s.rip = xb->rip;
 		return XLATE_NEXT;
 	}

@@ -294,6 +294,8 @@ void xcopy(struct xgen *g, unsigned n)
 		k.a = xmem_operand(g, n, borrows(in) || in->align);
 	if (in->align)
 		check_aligned(g, n, &k.a);
+	if (in->flags == XF_WRITE)
+		xgen_count_plain(g);
 	xgen_flags_before(g, in);
 	borrow(g, in, &k);
 	if (in->swap)

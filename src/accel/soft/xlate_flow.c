@@ -30,8 +30,9 @@ static bool again(struct xgen *g, uint64_t target)
 	if (g->flags == XFORM_HOST && !g->dead)
 		X_PUT(t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
 	xgen_fip(g);
+	xgen_count_plain(g);
 	x_gs(t, true, 0x83, 0, AT(instructions)); /* add qword gs:[instructions], imm */
-	x_byte(t, g->xb->count);
+	x_byte(t, xblock_counted(g->xb, 0));
 	xgen_attention(g);
 	x_jcc_to(t, 4, g->again);
 	struct xcold *k = xgen_cold(g, g->dead ? XCOLD_BAIL : XCOLD_LEAVE, x_jmp_forward(t), 0);
@@ -83,22 +84,11 @@ static void cold_link(struct xgen *g, const struct xcold *k, const uint8_t *leav
 	put_stub(g, k->n, XEXIT_LINK, leave);
 }
 
-/* Flags stay. */
-static void count_by(struct xgen *g, int32_t n)
-{
-	if (!n)
-		return;
-	x_load(g->t, HOST_R15, AT(instructions));
-	x_lea(g->t, HOST_R15, HOST_R15, n);
-	x_store(g->t, HOST_R15, AT(instructions));
-}
-
 static void cold_side(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 {
 	bool cross = (g->xb->rip ^ k->lin) >> 12, save = !(k->flags & XFORM_SAVED);
 	if (cross && save)
 		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
-	count_by(g, (int32_t)k->n - (k->counted ? g->xb->count : 0));
 	if (g->x->exit_count == XLATE_EXIT_MAX) {
 		g->failed = true;
 		return;
@@ -283,20 +273,40 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 }
 
 /* ---- branches ---- */
+/* A branch out of the block that needs nothing on the way is itself what is linked: one jump, and nothing behind the block. */
+static bool leaves_straight(struct xgen *g, uint64_t target, unsigned cc)
+{
+	if (g->fip || g->xb->b->second.host || (g->xb->rip ^ target) >> 12 || g->x->exit_count == XLATE_EXIT_MAX)
+		return false;
+	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, false);
+	g->x->exit[exit].jump = x_jcc(g->t, cc) - 4;
+	g->failed |= g->t->overflow;
+	xgen_cold(g, XCOLD_LINK, NULL, exit);
+	return true;
+}
+
 static void jcc(struct xgen *g, unsigned n)
 {
 	const struct xinsn *in = &g->in[n];
+	uint64_t target = xinsn_target(in);
+	xgen_count(g);
 	xgen_flags_load(g);
 	if (in->follow) {
 		bool next = in->follow == XFOLLOW_NEXT;
-		struct xcold *k = xgen_cold(g, XCOLD_SIDE, x_jcc(g->t, in->i->sub ^ (next ? 0 : 1)), n + 1);
-		k->lin = next ? xinsn_target(in) : xinsn_next(in);
+		unsigned cc = in->i->sub ^ (next ? 0 : 1);
+		target = next ? target : xinsn_next(in);
+		if (!leaves_straight(g, target, cc))
+			xgen_cold(g, XCOLD_SIDE, x_jcc(g->t, cc), n + 1)->lin = target;
+		return;
+	}
+	if (!(target == g->xb->rip && g->again) && leaves_straight(g, target, in->i->sub)) {
+		xflow_direct(g, xinsn_next(in));
 		return;
 	}
 	uint8_t *taken = x_jcc(g->t, in->i->sub);
 	xflow_direct(g, xinsn_next(in));
 	x_here(g->t, taken);
-	xflow_direct(g, xinsn_target(in));
+	xflow_direct(g, target);
 }
 
 static void push_return(struct xgen *g, unsigned n)

@@ -14,8 +14,7 @@ struct xcold *xgen_cold(struct xgen *g, enum xcold_kind kind, uint8_t *from, uns
 		g->cold_count = 0;
 	}
 	struct xcold *k = &g->cold[g->cold_count++];
-	*k = (struct xcold){ .kind = kind, .from = from, .n = n, .fip = g->fip, .flags = g->flags, .recipe = g->recipe,
-			     .counted = g->counted };
+	*k = (struct xcold){ .kind = kind, .from = from, .n = n, .fip = g->fip, .flags = g->flags, .recipe = g->recipe };
 	return k;
 }
 
@@ -65,20 +64,43 @@ void xgen_flags_after(struct xgen *g, const struct xinsn *in)
 	g->recipe = 0;
 }
 
+/* How many instructions the stretch has that the one under way is in; where they are added up. */
+static unsigned stretch(const struct xgen *g, size_t *at)
+{
+	unsigned first = 0, number = 0, now = g->now < g->count ? g->now : g->count - 1;
+	for (unsigned k = 1; k < g->xb->parts; k++)
+		if (g->xb->part[k].apart && g->xb->part[k].first <= now) {
+			first = g->xb->part[k].first;
+			number++;
+		}
+	*at = number ? AT(x_count) + number * sizeof(uint64_t) : AT(instructions);
+	return xblock_counted(g->xb, now) - first;
+}
+
+void xgen_count_plain(struct xgen *g)
+{
+	if (g->counted)
+		return;
+	size_t at;
+	unsigned n = stretch(g, &at);
+	g->counted = true;
+	x_gs(g->t, true, 0x83, 0, at); /* add qword gs:[at], imm */
+	x_byte(g->t, n);
+}
+
 void xgen_count(struct xgen *g)
 {
 	struct xtext *t = g->t;
+	if (!(g->flags & XFORM_HOST))
+		xgen_count_plain(g);
 	if (g->counted)
 		return;
+	size_t at;
+	unsigned n = stretch(g, &at);
 	g->counted = true;
-	if (!(g->flags & XFORM_HOST)) {
-		x_gs(t, true, 0x83, 0, AT(instructions)); /* add qword gs:[instructions], imm */
-		x_byte(t, g->xb->count);
-		return;
-	}
-	x_load(t, HOST_R15, AT(instructions));
-	x_lea(t, HOST_R15, HOST_R15, g->xb->count);
-	x_store(t, HOST_R15, AT(instructions));
+	x_load(t, HOST_R15, at);
+	x_lea(t, HOST_R15, HOST_R15, (int32_t)n);
+	x_store(t, HOST_R15, at);
 	g->r15 = XR15_NONE;
 }
 
@@ -268,6 +290,8 @@ static void gen_insn(struct xgen *g, unsigned n)
 	for (unsigned part = 1; part < g->xb->parts; part++)
 		if (g->xb->part[part].first == n) {
 			sp_settle(g);
+			if (g->xb->part[part].apart)
+				g->counted = false;
 			vec_check(g, n);
 		}
 	switch (in->kind) {
@@ -539,7 +563,8 @@ static bool add_part(struct xgen *g, struct block *b, uint64_t rip, uint8_t *byt
 	bytes += 15 * g->count;
 	if (!copy_bytes(b, bytes) || b->gen != xb->gen)
 		return false;
-	xb->part[xb->parts++] = (struct xpart){ b, (uint8_t)g->count };
+	bool apart = g->count && g->in[g->count - 1].kind == XK_JCC;
+	xb->part[xb->parts++] = (struct xpart){ b, (uint8_t)g->count, apart };
 	for (unsigned n = 0; n < b->count; n++) {
 		struct xinsn *in = &g->in[g->count++];
 		xlate_scan(g->c, g->x, &b->insn[n], bytes + b->insn[n].off, in);

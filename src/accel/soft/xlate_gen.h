@@ -47,7 +47,6 @@ struct xcold {
 	uint64_t lin;
 	unsigned flags;
 	unsigned recipe;
-	bool counted;
 };
 
 /* Accesses that are checked together: see xlate_group.c. */
@@ -78,7 +77,7 @@ struct xgen {
 	unsigned now;         /* the instruction under way */
 	unsigned writer;      /* the one that wrote the flags last; XINSNS: none in this block */
 	unsigned recipe;      /* number + 1 of a comparison that makes them again, when they are in no place */
-	bool counted;         /* the block's instructions are added up already */
+	bool counted;         /* the instructions of this stretch of the block are added up already */
 	bool stack;           /* this version's stack accesses are checked */
 	int32_t sp;           /* to be added to RSP */
 	unsigned r15;         /* what R15 holds: XR15_* */
@@ -110,7 +109,8 @@ void xgen_flags_load(struct xgen *g);
 void xgen_flags_lose(struct xgen *g);
 void xgen_flags_before(struct xgen *g, const struct xinsn *in);
 void xgen_flags_after(struct xgen *g, const struct xinsn *in);
-void xgen_count(struct xgen *g); /* adds up the block's instructions, once */
+void xgen_count(struct xgen *g);      /* adds up the stretch's instructions, once; flags stay */
+void xgen_count_plain(struct xgen *g); /* the same where the host's flags do not matter */
 void xgen_fip(struct xgen *g);   /* stores what is not stored yet */
 /* Compares attention with 0; uses R14, loses the flags. */
 void xgen_attention(struct xgen *g);

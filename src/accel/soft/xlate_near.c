@@ -42,15 +42,23 @@ int xnear_place(struct xgen *g, unsigned n, unsigned size, bool write)
 }
 
 /* ---- running ---- */
+static uint64_t retired(const struct soft_cpu *c)
+{
+	uint64_t sum = c->instructions;
+	for (unsigned n = 1; n < XPARTS; n++)
+		sum += c->x_count[n];
+	return sum;
+}
+
 /* Is this one miss too many? */
 static bool too_far(struct soft_cpu *c, struct tlb_near *near)
 {
 	if (near->misses++ == 0)
-		near->since = c->instructions;
+		near->since = retired(c);
 	if (near->misses < MISSES)
 		return false;
 	near->misses = 0;
-	return c->instructions - near->since < MISSES * APART;
+	return retired(c) - near->since < MISSES * APART;
 }
 
 __attribute__((target("general-regs-only"))) uint32_t xnear_refill(struct soft_cpu *c, uint64_t lin, uint32_t what)

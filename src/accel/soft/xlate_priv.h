@@ -7,8 +7,6 @@
 #include "accel/soft/xlate.h"
 
 /* ---- a translated block ---- */
-enum { XPARTS = 6 }; /* decoded blocks that one may be made of */
-
 struct xblock {
 	struct block *b;
 	uint64_t rip;
@@ -32,8 +30,18 @@ struct xblock {
 	struct xpart {
 		struct block *b;
 		uint8_t first; /* of its instructions, counted over all parts */
+		bool apart;    /* its instructions are added up when it is reached, since the part before may be left */
 	} part[XPARTS];
 };
+
+/* Instructions are added up in stretches: when instruction n runs, those before this one are. */
+static inline unsigned xblock_counted(const struct xblock *xb, unsigned n)
+{
+	for (unsigned k = 1; k < xb->parts; k++)
+		if (xb->part[k].apart && xb->part[k].first > n)
+			return xb->part[k].first;
+	return xb->count;
+}
 
 /* Where the guest's flags are: in the host's, saved in RAX (LAHF, SETO AL), or both. 0: nowhere, because they are
  * written before anybody can see them. */
