@@ -3,6 +3,7 @@
  * Bytes to struct insn: Zydis decodes, the common operand fields are filled here, the family's bind does the rest.
  * Sources: SDM 2A chapter 2; APM 3 chapter 1.
  */
+#include "accel/soft/predecode.h"
 #include "accel/soft/soft.h"
 
 #include <cpuid.h>
@@ -46,6 +47,15 @@ static const ZydisDecoder *decoder_for(const struct soft_vm *sv, uint32_t mode)
 	case MODE_CODE32: return &sv->decoder[2];
 	default: return &sv->decoder[mode & MODE_PROTECTED ? 1 : 0];
 	}
+}
+
+ZyanStatus decode_full(const struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, ZydisDecodedInstruction *zi,
+		       ZydisDecodedOperand *op)
+{
+	const ZydisDecoder *d = decoder_for(sv, mode);
+	if (d == &sv->decoder[3] && sv->predecoder && predecode(sv->predecoder, bytes, avail, zi, op))
+		return ZYAN_STATUS_SUCCESS;
+	return ZydisDecoderDecodeFull(d, bytes, avail, zi, op);
 }
 
 static void op_ud(struct soft_cpu *c, const struct insn *i)
@@ -244,7 +254,7 @@ enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t 
 	uint16_t off = i->off;
 	if (avail > ZYDIS_MAX_INSTRUCTION_LENGTH)
 		avail = ZYDIS_MAX_INSTRUCTION_LENGTH;
-	ZyanStatus st = ZydisDecoderDecodeFull(decoder_for(sv, mode), bytes, avail, &zi, op);
+	ZyanStatus st = decode_full(sv, mode, bytes, avail, &zi, op);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && avail < ZYDIS_MAX_INSTRUCTION_LENGTH)
 		return DECODE_MORE;
 	if (st == ZYDIS_STATUS_NO_MORE_DATA || st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

@@ -6,6 +6,7 @@
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/pages.h"
+#include "accel/soft/predecode.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
 #include "accel/soft/thunk.h"
@@ -431,8 +432,11 @@ int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
 	int r = ops_index_create(&sv->row, e);
 	if (r == 0)
+		r = predecode_create(&sv->predecoder, &sv->decoder[3], e);
+	if (r == 0)
 		r = thunk_cache_create(&sv->thunk_shared, e);
 	if (r < 0) {
+		predecode_destroy(sv->predecoder);
 		free(sv->row);
 		free(sv);
 		return r;
@@ -456,6 +460,7 @@ void soft_vm_destroy(struct soft_vm *sv)
 	pthread_mutex_destroy(&sv->bus_lock);
 	thunk_cache_destroy(sv->thunk_shared);
 	xlate_sight_destroy(sv->sight);
+	predecode_destroy(sv->predecoder);
 	free(sv->row);
 	free(sv);
 }

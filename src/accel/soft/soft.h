@@ -40,11 +40,13 @@ struct soft_ram {
 enum { SOFT_DECODERS = 4 }; /* real/V86 16, protected 16, 32, 64 */
 
 struct thunk_cache;
+struct predecoder;
 struct xlate_sight;
 struct soft_vm {
 	struct vm *vm;
 	struct gmem *mem;
 	ZydisDecoder decoder[SOFT_DECODERS];
+	struct predecoder *predecoder; /* of 64-bit code; NULL: Zydis does it all */
 	const struct insn_row **row; /* by ZydisMnemonic; NULL: thunk_bind */
 	struct soft_ram ram[GMEM_BLOCK_MAX];
 	unsigned ram_count;
@@ -107,6 +109,10 @@ enum decode_result {
 };
 /* One instruction from at most 15 bytes; i->off is left alone. */
 enum decode_result decode_insn(struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, struct insn *i);
+
+/* What decode_insn starts from: the instruction at `bytes` as Zydis says it, in a mode. */
+ZyanStatus decode_full(const struct soft_vm *sv, uint32_t mode, const uint8_t *bytes, unsigned avail, ZydisDecodedInstruction *zi,
+		       ZydisDecodedOperand *op);
 
 /* The number that struct insn gives a register: 0-15 (or more for vectors), REG_AH.. for the high bytes. */
 uint8_t decode_reg_number(ZydisRegister r);

@@ -326,8 +326,7 @@ void xlate_scan(struct soft_cpu *c, const struct xlate *x, const struct insn *i,
 	in->group = 0;
 	in->follow = XFOLLOW_NONE;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
-	const ZydisDecoder *d = &c->sv->decoder[code64 ? 3 : 2];
-	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
+	if (ZYAN_SUCCESS(decode_full(c->sv, c->mode, bytes, i->len, &in->zi, in->op)) && in->zi.length == i->len &&
 	    (scan_known(c, x, in) || xvec_scan(c, in)) && frame_fits(in))
 		return;
 	in->vec_reads = in->vec_writes = in->level = in->align = 0;
