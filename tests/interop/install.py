@@ -7,6 +7,8 @@
 Minutes: not in ./check. The Debian is that of `panal launch`, $PANAL_GUEST/launch-debian, made from packages when it is missing.
 """
 
+import functools
+import http.server
 import io
 import os
 import shutil
@@ -14,11 +16,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 
-from network import Bed, make_world
-from panald import Failure, Skip, enter_namespace, expect, expect_equal, prepared, run_tests, wait_for
+from network import Bed, libvirt, make_world
+from panald import Console, Failure, Loop, Skip, enter_namespace, expect, expect_equal, prepared, run_tests, wait_for
 
+from pc import package  # of tests/guest
+
+NETBOOT = "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 READY_S = 600
 
@@ -138,6 +144,53 @@ def virt_install():
             p.virsh("undefine", name)
 
 
+def serve(folder):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def virt_install_location():
+    """Kernel and initrd from a web server, Debian from its disk: the kernel is the installation's alone."""
+    with Bed() as p, tempfile.TemporaryDirectory(prefix="panal-lab-") as folder:
+        lab = Lab(p, folder)
+        lab.disks("loc1")
+        run("virt-install", "--connect", p.uri(), "--name", "loc1", "--memory", "1024", "--disk", "vol=lab/loc1.qcow2,bus=virtio",
+            "--disk", "vol=lab/loc1.seed,bus=virtio", "--network", "network=default", "--osinfo", "debian11", "--graphics", "none",
+            "--noautoconsole", "--noreboot", "--location", f"{serve(lab.image)}/,kernel=vmlinuz,initrd=initrd.img", "--extra-args",
+            "root=/dev/vda console=ttyS0 quiet rw")
+        address, words = lab.wait_ssh("loc1")
+        expect_equal((words[0], words[-1]), ("loc1", "6"), "name, disk")
+        expect("root=/dev/vda" in lab.ssh(address, "cat /proc/cmdline"), "the kernel's arguments")
+        expect("<kernel>" not in p.virsh("dumpxml", "loc1", "--inactive"), "the kernel of the installation stays")
+        off(p, "loc1")
+
+
+def debian_installer():
+    """The tree of Debian's mirrors, with the installer of its package, to the installer's first question on the serial console."""
+    with Bed() as p, tempfile.TemporaryDirectory(prefix="panal-lab-") as folder:
+        files = os.path.dirname(package(folder, "debian-installer-12-netboot-amd64", NETBOOT + "/linux"))
+        tree = f"{folder}/installer-amd64/current/images"
+        os.makedirs(f"{tree}/netboot/debian-installer/amd64")
+        for name in ("linux", "initrd.gz"):
+            os.rename(f"{files}/{name}", f"{tree}/netboot/debian-installer/amd64/{name}")
+        with open(f"{tree}/MANIFEST", "w", encoding="ascii") as f:
+            f.write("netboot/mini.iso -- tiny CD image for netboot, Debian\n")
+        run("virt-install", "--connect", p.uri(), "--name", "di", "--memory", "1024", "--disk", "size=4,pool=default", "--network",
+            "network=default", "--osinfo", "debian11", "--graphics", "none", "--noautoconsole", "--location",
+            serve(folder) + "/installer-amd64/", "--extra-args", "console=ttyS0,115200n8 TERM=dumb")
+        Loop.start(libvirt)
+        connection = libvirt.open(p.uri())
+        console = Console(libvirt, connection, connection.lookupByName("di"))
+        console.expect(r"(?i)select a language|choose the language", READY_S)
+        p.virsh("destroy", "di")
+
+
 def main():
     missing = [x for x in ("virt-install", "virt-clone", "virt-xml", "ssh") if not shutil.which(x)]
     if missing:
@@ -146,7 +199,7 @@ def main():
     image()
     enter_namespace()
     make_world()
-    return run_tests([("virt-install", virt_install)])
+    return run_tests([("virt-install", virt_install), ("virt-install --location", virt_install_location), ("Debian's installer", debian_installer)])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@
 """
 
 import difflib
+import functools
+import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 
 from panald import Console, Failure, Loop, Panald, Skip, expect, expect_equal, prepared, run_tests, wait_for
 
@@ -163,6 +166,116 @@ def debian():
         wait_for("power-off", lambda: not h.domain("debian").isActive(), 180)
 
 
+# ---- installation trees ----
+
+def tree(h, kind):
+    """What Debian's mirrors and CDs look like to virt-install, with a kernel and an initial ramdisk that give a shell."""
+    kernel, initrd = prepared("kernel-amd64/vmlinuz", "quick-amd64.img")
+    root = h.path(f"{kind}-installer-amd64")
+    files = ("install.amd/vmlinuz", "install.amd/initrd.gz") if kind == "iso" else [
+        "current/images/netboot/debian-installer/amd64/" + f for f in ("linux", "initrd.gz")]
+    about = ".disk/info" if kind == "iso" else "current/images/MANIFEST"
+    for name in (*files, about):
+        os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+    shutil.copy(kernel, os.path.join(root, files[0]))
+    shutil.copy(initrd, os.path.join(root, files[1]))
+    with open(os.path.join(root, about), "w", encoding="ascii") as f:
+        f.write('Debian GNU/Linux 12.0.0 "Bookworm" - Official amd64 NETINST\n')
+    return root
+
+
+def serve(folder):
+    """A web server for it; gives the address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+# Prints "installed!" by the BIOS, which SeaBIOS shows on the serial port too, and waits.
+LOADER = bytes.fromhex("31c08ed8be1b7cb40eac84c07406cd10ebf7f4ebfd") + b"".ljust(6, b"\x90") + b"installed!\r\n\0"
+
+
+def phases(h, name, location, *more):
+    """The installer's kernel, which "installs" by writing a boot sector; then the machine's own disk."""
+    command = ["virt-install", "--connect", h.uri(), "--name", name, "--memory", "384", "--osinfo", "debian11", "--network", "none",
+               "--graphics", "none", "--noautoconsole", "--wait", "5", "--disk", "size=1,pool=default,format=raw", "--location", location,
+               "--extra-args", "console=ttyS0 quiet panic=-1", *more]
+    with open(h.path("virt-install.log"), "w+", encoding="utf-8") as log:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                              env={**os.environ, "XDG_CACHE_HOME": h.path("cache"), "LC_ALL": "C.UTF-8"}) as install:
+            try:
+                wait_for("installation", lambda: install.poll() is not None or h.connection.listAllDomains(
+                    libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE), 60)
+                log.seek(0)
+                expect(install.poll() is None, log.read())
+                first = h.domain(name)
+                wait_for("definition", first.isPersistent, 20)
+                expect("<kernel>" in first.XMLDesc() and "<on_reboot>destroy" in first.XMLDesc(), first.XMLDesc())
+                expect("<kernel>" not in first.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), "the machine after the installation has a kernel")
+                t = Console(libvirt, h.connection, first)
+                t.send("\n")
+                t.expect(r"/ # ")
+                zeros = "".join(f"\\{b:03o}" for b in LOADER)
+                t.send("cat /proc/cmdline; echo " + ("cd-$(dd if=/dev/sr0 bs=1 skip=32769 count=5 2>/dev/null); " if "iso" in name else "no''-cd; ") +
+                       f"printf '{zeros}' > /tmp/b; printf '\\125\\252' | dd of=/tmp/b bs=1 seek=510 2>/dev/null; "
+                       "cat /tmp/b > /dev/vda; sync; reboot -f\n")
+                t.expect("no-cd" if "iso" not in name else "cd-")
+                install.wait(60)
+            finally:
+                if install.poll() is None:
+                    install.kill()
+        log.seek(0)
+        expect(install.returncode == 0, log.read())
+    d = h.domain(name)
+    wait_for("second start", d.isActive, 20)
+    t = h.console(name)
+    t.expect("installed!", 60)
+    d.destroy()
+
+
+def location():
+    """A tree on a web server, a CD image, and a kernel of one's own: each to the machine that boots from its disk."""
+    Loop.start(libvirt)
+    with Host() as h:
+        expect(os.path.isdir(h.path("boot")), "no folder for kernels beside that of images")  # for the system's instance it is this one:
+        os.makedirs("/var/lib/libvirt/boot", exist_ok=True)
+        phases(h, "by-url", serve(h.path()) + os.path.basename(tree(h, "url")))
+        iso = h.path("images", "installer.iso")
+        subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-o", iso, tree(h, "iso")], check=True, stdin=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        phases(h, "by-iso", iso)
+
+
+DEFAULTS = (  # what is asked for beside a disk; what is said, or None when the machine has to run
+    ((), None), (("--boot", "uefi"), None), (("--machine", "pc"), None), (("--video", "virtio"), None), (("--sound", "ich9"), None),
+    (("--osinfo", "win10"), None), (("--watchdog", "i6300esb"), None), (("--clock", "offset=localtime"), None),
+    (("--disk", "size=1,bus=scsi", "--controller", "scsi,model=virtio-scsi"), None),
+    (("--disk", "size=1,bus=usb"), None), (("--disk", "size=1,bus=sata"), None),
+    (("--graphics", "vnc"), "--graphics none"), (("--tpm", "emulator"), "--tpm none"), (("--filesystem", "/tmp,tag"), "'filesystem'"),
+)
+
+
+def defaults():
+    """What virt-install chooses by itself runs; what cannot be is refused with a word of advice. Nothing is left behind."""
+    with Host() as h:
+        for more, says in DEFAULTS:
+            graphics = () if "--graphics" in more else ("--graphics", "none")
+            osinfo = () if "--osinfo" in more else ("--osinfo", "debian11")
+            said = h.tool("virt-install", "--name", "m", "--memory", "256", "--import", "--disk", "size=1", "--noautoconsole", "--network",
+                          "user", *graphics, *osinfo, *more, status=1 if says else 0)
+            expect(not says or says in said, said)
+            if not says:
+                expect(h.domain("m").isActive(), f"{more}: it does not run")
+                h.domain("m").destroy()
+                h.virsh("undefine", "m", "--remove-all-storage", "--nvram")
+            expect_equal((h.connection.listAllDomains(), os.listdir(h.path("images"))), ([], []), f"left after {more}")
+
+
 def checked(function):
     """A libvirt error that no test expects is a failure of that test alone."""
     def run():
@@ -173,7 +286,7 @@ def checked(function):
     return run
 
 
-TESTS = [(f.__name__, checked(f)) for f in (install, clone, edit)]
+TESTS = [(f.__name__, checked(f)) for f in (install, clone, edit, defaults, location)]
 SLOW = [(f.__name__, checked(f)) for f in (debian,)]
 
 

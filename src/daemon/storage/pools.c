@@ -348,6 +348,21 @@ static int make_dirs(const struct storage *st, struct err *e)
 	return 0;
 }
 
+/* Beside the images of the system's instance: where virt-install from another host uploads the kernel of --location,
+ * through a pool that it defines there without building it. */
+static void make_boot_dir(const struct storage *st)
+{
+	const char *images = st->daemon->images_dir, *slash = strrchr(images, '/');
+	char path[PATH_MAX];
+	struct err e;
+
+	if (st->daemon->session || !slash || slash == images)
+		return;
+	snprintf(path, sizeof(path), "%.*s/boot", (int)(slash - images), images);
+	if (make_parents(path, &e) < 0 || (mkdir(path, DEFAULT_DIR_MODE) < 0 && errno != EEXIST))
+		log_line(LOG_WARNING, "cannot make the directory %s, where virt-install uploads kernels", path);
+}
+
 int storage_load(struct storage *st, struct err *e)
 {
 	int ret = make_dirs(st, e);
@@ -358,6 +373,7 @@ int storage_load(struct storage *st, struct err *e)
 		ret = store_each(st->state_dir, ".xml", load_active, st, e);
 	if (ret == 0)
 		ret = make_default(st, e);
+	make_boot_dir(st);
 	if (ret < 0)
 		return ret;
 	if (store_has(st->state_dir, autostarted) || store_write(st->state_dir, autostarted, "", 0, false, NULL) < 0)

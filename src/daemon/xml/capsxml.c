@@ -390,8 +390,10 @@ static const char *const rngs[] = { "model", "virtio", NULL, "backendModel", "ra
 /* No type of display yet. "supported" with an empty list keeps clients from choosing SPICE, which a plain "no" does
  * not. */
 static const char *const graphics[] = { "type", NULL, NULL };
+/* What "virsh screenshot" takes a picture of. */
+static const char *const videos[] = { "modelType", "vga", "bochs", "virtio", "none", NULL, NULL };
 static const struct offer devices[] = {
-	{ "disk", disks }, { "graphics", graphics }, { "video", NULL }, { "hostdev", NULL }, { "rng", rngs },
+	{ "disk", disks }, { "graphics", graphics }, { "video", videos }, { "hostdev", NULL }, { "rng", rngs },
 	{ "filesystem", NULL }, { "tpm", NULL }, { "redirdev", NULL },
 };
 static const struct offer backing = { "memoryBacking", memory_backing };

@@ -21,7 +21,7 @@ enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 enum { SATA_UNITS = 6, IDE_UNITS = 4, SCSI_UNITS = 16, SERIAL_MAX = 20 };
 
 #define NO_PORTS "there are no root ports; virtio devices are on PCI bus 0"
-#define NOT_PIIX "the chipset is a Q35's, without IDE; virtio devices are on PCI bus 0"
+#define NOT_PIIX "the chipset is a Q35's; virtio devices are on PCI bus 0"
 
 /* q35 is first: what clients choose by themselves, and what a document without a machine gets. */
 const struct domdef_machine domdef_machines[] = {

@@ -190,7 +190,7 @@ static void capabilities_say_what_works(void **state)
 	has(text, "<domain type='kvm'/>");
 	free(text);
 	assert_int_equal(capsxml_domain(&text, &c, NULL, "x86_64", "q35", "kvm", &e), 0);
-	has(text, "<video supported='no'/>");
+	has(text, "<value>bochs</value>");
 	has(text, "<mode name='host-passthrough' supported='yes'>");
 	free(text);
 	assert_int_equal(capsxml_domain(&text, &c, NULL, "sparc", NULL, NULL, &e), -EINVAL);
