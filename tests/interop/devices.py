@@ -144,6 +144,28 @@ def nmi():
         expect("not running" in p.virsh("inject-nmi", "guest", status=1), "without a machine")
 
 
+def sleep():
+    """The guest goes to sleep; it is seen, also by the next daemon, and woken."""
+    with Panald() as p, tempfile.TemporaryDirectory() as d:
+        g = Guest(p, d, devices=drive(p, "sda", "sata", ""))  # a PC
+        heard = []
+        for event in (libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND, libvirt.VIR_DOMAIN_EVENT_ID_PMWAKEUP):
+            g.connection.domainEventRegisterAny(g.domain, event, lambda *a: heard.append(a[-1]), event)
+        expect("not in a sleep state" in p.virsh("dompmwakeup", "guest", status=1), "awake")
+        g.console.send("echo mem > /sys/power/state; echo aw''ake\n")
+        wait_for("sleep", lambda: g.domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED, 30)
+        p.virsh("dompmwakeup", "guest")
+        g.console.expect("awake", 30)
+        wait_for("waking", lambda: g.domain.state() == [libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_WAKEUP], 10)
+        expect_equal(heard, [libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND, libvirt.VIR_DOMAIN_EVENT_ID_PMWAKEUP], "events")
+        g.console.send("echo mem > /sys/power/state\n")
+        wait_for("sleep", lambda: g.domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED, 30)
+        p.restart()
+        expect("pmsuspended" in p.virsh("domstate", "guest"), "after a restart of the daemon")
+        p.virsh("dompmwakeup", "guest")
+        expect("running" in p.virsh("domstate", "guest"), "awake again")
+
+
 def messages():
     with Panald() as p:
         Loop.start(libvirt)
@@ -178,7 +200,7 @@ def optional():
         expect(d.isActive(), "it does not run")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (drives, clock, cable, watchdog, panics, nmi, messages, optional)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (drives, clock, cable, watchdog, panics, nmi, sleep, messages, optional)]
 
 
 if __name__ == "__main__":

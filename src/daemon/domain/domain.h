@@ -30,9 +30,10 @@ enum domain_state {
 	DOMAIN_PAUSED = 3,
 	DOMAIN_SHUTDOWN = 4,
 	DOMAIN_SHUTOFF = 5,
-	DOMAIN_CRASHED = 6
+	DOMAIN_CRASHED = 6,
+	DOMAIN_PMSUSPENDED = 7
 };
-enum running_reason { RUNNING_UNKNOWN, RUNNING_BOOTED, RUNNING_UNPAUSED = 5 };
+enum running_reason { RUNNING_UNKNOWN, RUNNING_BOOTED, RUNNING_UNPAUSED = 5, RUNNING_WAKEUP = 8 };
 enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_WATCHDOG = 6, PAUSED_CRASHED = 10, PAUSED_STARTING = 11 };
 enum shutoff_reason {
 	SHUTOFF_UNKNOWN,
@@ -112,6 +113,8 @@ struct domain_watcher {
 	void (*agent)(void *opaque, const struct domain *d, bool connected);
 	/* The tray of a CD-ROM drive moved. */
 	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
+	/* The guest went to sleep (to RAM), or woke. */
+	void (*sleep)(void *opaque, const struct domain *d, bool awake);
 	/* The guest's watchdog timer ran out; what the engine did then is libvirt's number of an action. */
 	void (*watchdog)(void *opaque, const struct domain *d, int action);
 	void *opaque;

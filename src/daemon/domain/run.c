@@ -507,6 +507,19 @@ static void on_panic(struct domain *d)
 	}
 }
 
+/* A start, a pause or an end under way says by itself what the machine is then. */
+static void on_sleep(struct domain *d, bool awake)
+{
+	enum { STARTED_WAKEUP = 4, PMSUSPENDED_MEMORY = 0 };
+
+	d->all->watcher.sleep(d->all->watcher.opaque, d, awake);
+	if (d->state != (awake ? DOMAIN_PMSUSPENDED : DOMAIN_RUNNING))
+		return;
+	domain_set_state(d, awake ? DOMAIN_RUNNING : DOMAIN_PMSUSPENDED, awake ? (int)RUNNING_WAKEUP : 0);
+	domain_note(d);
+	domain_lifecycle(d, awake ? EVENT_STARTED : EVENT_PMSUSPENDED, awake ? STARTED_WAKEUP : PMSUSPENDED_MEMORY);
+}
+
 static void on_event(void *opaque, const char *name, const json_t *data)
 {
 	struct domain *d = opaque;
@@ -522,6 +535,8 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 		d->all->watcher.reboot(d->all->watcher.opaque, d);
 	} else if (!strcmp(name, "GUEST_PANICKED")) {
 		on_panic(d);
+	} else if (!strcmp(name, "SUSPEND") || !strcmp(name, "WAKEUP")) {
+		on_sleep(d, *name == 'W');
 	} else if (!strcmp(name, "WATCHDOG")) {
 		on_watchdog(d, data);
 	}
@@ -544,7 +559,9 @@ static void adopted_status(void *opaque, const json_t *result, const struct err 
 		on_ready(d); /* the daemon before was killed just before it let the guest run */
 		return;
 	}
-	state = strcmp(status, "running") ? DOMAIN_PAUSED : DOMAIN_RUNNING;
+	state = !strcmp(status, "running")   ? DOMAIN_RUNNING :
+		!strcmp(status, "suspended") ? DOMAIN_PMSUSPENDED :
+					       DOMAIN_PAUSED;
 	if (d->state != state && !(d->state == DOMAIN_CRASHED && state == DOMAIN_PAUSED))
 		domain_set_state(d, state, 0);
 	ask_vcpus(d);

@@ -137,7 +137,17 @@ static int inject_nmi(struct call *c)
 
 static int pm_wakeup(struct call *c)
 {
-	return refuse_running(c, FAULT_OPERATION_INVALID, "domain is not in a sleep state");
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 1, 0))
+		return CALL_FAILED;
+	if (!domain_active(d) || d->state != DOMAIN_PMSUSPENDED)
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "%s",
+				 domain_active(d) ? "domain is not in a sleep state" : "domain is not running");
+	return remote_started(domain_command(d, "system_wakeup", NULL, remote_done, c, &c->fault));
 }
 
 static int open_graphics(struct call *c)

@@ -10,7 +10,8 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_WATCHDOG = 3, EVENT_ID_TRAY = 10, EVENT_ID_AGENT = 18,
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_WATCHDOG = 3, EVENT_ID_TRAY = 10,
+       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_AGENT = 18,
        EVENT_ID_METADATA = 23 };
 
 /* ---- registering ---- */
@@ -158,6 +159,20 @@ static void tray(void *opaque, const struct domain *d, const char *alias, bool o
 	xdr_out_free(&o);
 }
 
+/* The reason has no meaning, in libvirt either. */
+static void sleeps(void *opaque, const struct domain *d, bool awake)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	xdr_i32(&o, 0);
+	remote_put_domain(&o, d);
+	watch_send(daemon->server, WATCH_DOMAIN, awake ? EVENT_ID_PMWAKEUP : EVENT_ID_PMSUSPEND,
+		   awake ? "DOMAIN_EVENT_CALLBACK_PMWAKEUP" : "DOMAIN_EVENT_CALLBACK_PMSUSPEND", domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
 static void watchdog(void *opaque, const struct domain *d, int action)
 {
 	const struct daemon *daemon = opaque;
@@ -191,6 +206,7 @@ struct domain_watcher remote_watcher(struct daemon *daemon)
 				       .tray = tray,
 				       .agent = agent,
 				       .watchdog = watchdog,
+		.sleep = sleeps,
 				       .opaque = daemon};
 }
 
