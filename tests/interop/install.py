@@ -27,6 +27,7 @@ from pc import package  # of tests/guest
 NETBOOT = "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 READY_S = 600
+INSTALLER = "PANAL_TEST_INSTALLER"
 
 
 def image():
@@ -171,14 +172,24 @@ def virt_install_location():
         off(p, "loc1")
 
 
+def installer(folder):
+    """The folder of its kernel and initial ramdisk, or one without them."""
+    try:
+        return os.path.dirname(package(folder, "debian-installer-12-netboot-amd64", NETBOOT + "/linux"))
+    except Skip:
+        return folder
+
+
 def debian_installer():
     """The tree of Debian's mirrors, with the installer of its package, to the installer's first question on the serial console."""
+    files = os.environ[INSTALLER]
+    if not os.path.exists(f"{files}/linux"):
+        raise Skip("the package debian-installer-12-netboot-amd64 cannot be had")
     with Bed() as p, tempfile.TemporaryDirectory(prefix="panal-lab-") as folder:
-        files = os.path.dirname(package(folder, "debian-installer-12-netboot-amd64", NETBOOT + "/linux"))
         tree = f"{folder}/installer-amd64/current/images"
         os.makedirs(f"{tree}/netboot/debian-installer/amd64")
         for name in ("linux", "initrd.gz"):
-            os.rename(f"{files}/{name}", f"{tree}/netboot/debian-installer/amd64/{name}")
+            shutil.copy(f"{files}/{name}", f"{tree}/netboot/debian-installer/amd64/{name}")
         with open(f"{tree}/MANIFEST", "w", encoding="ascii") as f:
             f.write("netboot/mini.iso -- tiny CD image for netboot, Debian\n")
         run("virt-install", "--connect", p.uri(), "--name", "di", "--memory", "1024", "--disk", "size=4,pool=default", "--network",
@@ -197,9 +208,14 @@ def main():
         print(f"{' '.join(missing)}: not here; apt install virtinst openssh-client")
         return 77
     image()
+    if INSTALLER not in os.environ:  # before there is no network
+        os.environ[INSTALLER] = installer(tempfile.mkdtemp(prefix="panal-di-"))
     enter_namespace()
     make_world()
-    return run_tests([("virt-install", virt_install), ("virt-install --location", virt_install_location), ("Debian's installer", debian_installer)])
+    try:
+        return run_tests([("virt-install", virt_install), ("virt-install --location", virt_install_location), ("Debian's installer", debian_installer)])
+    finally:
+        shutil.rmtree(os.environ[INSTALLER].split("/package")[0])
 
 
 if __name__ == "__main__":
