@@ -97,6 +97,8 @@ struct soft_cpu {
 	uint32_t x_host_mxcsr; /* what C runs with */
 	uint64_t x_linear;     /* an address or value that an instruction keeps for a moment */
 	uint64_t x_host_gs;    /* base of GS outside of the run loop */
+	uint64_t x_host_sp;    /* the host's stack when translated code was entered */
+	uint64_t x_return_base; /* where the stack of the guest's calls begins there */
 	/* The page of the stack that blocks check their stack accesses against: its linear address and what makes it the
 	 * host's. Its write translation was in the TLB when C was called last, or looked up since. */
 	struct xblock *x_far;      /* its instruction x_far_insn had better not use tlb.near; NULL: none */

@@ -539,7 +539,7 @@ static void accel_vm_destroy(struct vm *vm)
 int soft_vcpu_create(struct soft_vcpu **out, struct soft_vm *sv, struct vcpu *v, struct err *e)
 {
 	/* Most of it is the TLB, which takes memory where it is used; huge pages when the vCPU has much to do. */
-	struct soft_vcpu *p = pages_map(sizeof(*p), sizeof(*p));
+	struct soft_vcpu *p = pages_map_low(sizeof(*p), sizeof(*p));
 	if (!p)
 		return err_set(e, -ENOMEM, "no memory for a software vCPU");
 	tlb_init(&p->c.tlb);

@@ -21,7 +21,7 @@ enum {
 static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 {
 	uint8_t *at = x->mem.rw + XLATE_CELL_BYTES;
-	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false };
+	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false, x->cpu };
 	xframe_stubs(c, x, &t);
 }
 
@@ -84,6 +84,8 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	x->shift_writes_all = shift_writes_all();
 	xlate_scan_index(x);
 	c->x_host_mxcsr = 0x1f80;
+	if ((uintptr_t)c + sizeof(*c) <= INT32_MAX)
+		x->cpu = (uint32_t)(uintptr_t)c;
 	fixed_stubs(c, x);
 	divide(x, o->cache);
 	x->hash[0].rip = XHASH_EMPTY;
@@ -147,7 +149,7 @@ static bool full(const struct xlate *x)
 static struct xtext text(struct xlate *x, const struct xspace *s, size_t max)
 {
 	uint8_t *at = x->mem.rw + s->used;
-	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false };
+	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false, x->cpu };
 }
 
 /* What was written at the end of s stays. */

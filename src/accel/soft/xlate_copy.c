@@ -139,7 +139,7 @@ static void operands(struct xtext *t, const struct copy *k, const struct code *e
 {
 	if (k->in_cpu != REG_NONE) {
 		X_PUT(t, (e->reg & 7) << 3 | 4, 0x25); /* gs:[disp32] */
-		x_u32(t, (uint32_t)XFRAME_GPR(k->in_cpu));
+		x_u32(t, t->cpu + (uint32_t)XFRAME_GPR(k->in_cpu));
 	} else if (k->has_mem) {
 		x_operand(t, e->reg, &k->a);
 	} else {
@@ -154,7 +154,7 @@ static void encode(struct xgen *g, const struct xinsn *in, const struct copy *k)
 	if (k->turned)
 		turn(&e, in->zi.mnemonic == ZYDIS_MNEMONIC_TEST);
 	if (k->in_cpu != REG_NONE)
-		x_byte(t, 0x65);
+		x_cpu(t);
 	if (in->zi.attributes & ZYDIS_ATTRIB_HAS_LOCK)
 		x_byte(t, 0xf0);
 	if (e.size16)

@@ -73,11 +73,11 @@ void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base,
 
 void x_gs(struct xtext *t, bool wide, unsigned op, unsigned reg, size_t off)
 {
-	x_byte(t, 0x65);
+	uint32_t base = x_cpu(t);
 	opcode(t, wide, op, reg, 0, 0);
 	x_byte(t, (reg & 7) << 3 | 4);
 	x_byte(t, 0x25);
-	x_u32(t, (uint32_t)off);
+	x_u32(t, base + (uint32_t)off);
 }
 
 void x_load(struct xtext *t, unsigned reg, size_t off) { x_gs(t, true, 0x8b, reg, off); }

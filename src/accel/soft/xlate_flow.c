@@ -102,7 +102,27 @@ static void cold_side(struct xgen *g, const struct xcold *k, const uint8_t *leav
 }
 
 /* ---- and by an indirect one ---- */
-void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
+/* What the table has for the target in R14: a jump there, or a call. */
+static void look_up(struct xgen *g, unsigned n, int32_t disp, bool call)
+{
+	struct xtext *t = g->t;
+	x_rr(t, true, 0x89, HOST_R14, HOST_R15); /* as xhash_of */
+	X_PUT(t, 0x49, 0xc1, 0xef, 14);                       /* shr r15, 14 */
+	x_rr(t, false, 0x31, HOST_R14, HOST_R15);
+	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, XHASH_SIZE - 1); /* and r15d */
+	X_PUT(t, 0x41, 0xc1, 0xe7, 4);                        /* shl r15d, 4 */
+	x_gs(t, true, 0x03, HOST_R15, AT(x_hash));
+	x_mem(t, true, 0x3b, HOST_R14, HOST_R15, 0);
+	struct xcold *k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
+	k->disp = disp;
+	k->recipe = 0;
+	if (disp)
+		x_lea_cut(t, g->wide, XFRAME_RSP, XFRAME_RSP, disp);
+	X_PUT(t, 0x41, 0xff, call ? 0x57 : 0x67, 8); /* jmp or call [r15 + 8] */
+	g->r15 = XR15_NONE;
+}
+
+static void poll_indirect(struct xgen *g, unsigned n, int32_t disp)
 {
 	struct xtext *t = g->t;
 	xgen_flags_lose(g);
@@ -111,21 +131,13 @@ void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
 	x_load(t, HOST_R15, AT(v));
 	x_mem(t, false, 0x83, 7, HOST_R15, (int32_t)offsetof(struct vcpu, attention)); /* cmp dword [attention], 0 */
 	x_byte(t, 0);
-	struct xcold *k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
-	k->disp = disp;
-	x_rr(t, true, 0x89, HOST_R14, HOST_R15); /* as xhash_of */
-	X_PUT(t, 0x49, 0xc1, 0xef, 14);                       /* shr r15, 14 */
-	x_rr(t, false, 0x31, HOST_R14, HOST_R15);
-	X_PUT(t, 0x41, 0x81, 0xe7); x_u32(t, XHASH_SIZE - 1); /* and r15d */
-	X_PUT(t, 0x41, 0xc1, 0xe7, 4);                        /* shl r15d, 4 */
-	x_gs(t, true, 0x03, HOST_R15, AT(x_hash));
-	x_mem(t, true, 0x3b, HOST_R14, HOST_R15, 0);
-	k = xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n);
-	k->disp = disp;
-	if (disp)
-		x_lea_cut(t, g->wide, XFRAME_RSP, XFRAME_RSP, disp);
-	X_PUT(t, 0x41, 0xff, 0x67, 8); /* jmp [r15 + 8] */
-	g->r15 = XR15_NONE;
+	xgen_cold(g, XCOLD_INDIRECT, x_jcc(t, 5), n)->disp = disp;
+}
+
+void xflow_indirect(struct xgen *g, unsigned n, int32_t disp)
+{
+	poll_indirect(g, n, disp);
+	look_up(g, n, disp, false);
 }
 
 /* What is in the table is canonical. */
@@ -268,6 +280,12 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 		x_jmp(g->t, k->retry);
 		break;
 	case XCOLD_GROUP: cold_group(g, k, leave); break;
+	case XCOLD_RETURN: look_up(g, k->n, k->disp, false); break;
+	case XCOLD_DEPTH:
+		x_load(g->t, HOST_RSP, AT(x_return_base));
+		x_jmp(g->t, k->retry);
+		break;
+	case XCOLD_RIP: x_u64(g->t, k->lin); break;
 	case XCOLD_STACK: cold_stack(g, k, leave); break;
 	}
 }
@@ -340,6 +358,89 @@ static void target(struct xgen *g, unsigned n)
 	}
 }
 
+/* ---- calls and returns ---- */
+/* May this block's calls and returns be the host's? */
+static bool pairs(const struct xgen *g)
+{
+	return !g->x->each_block && !g->xb->b->second.host;
+}
+
+/* Room for the host's calls of one block; flags are saved then. */
+static void depth_check(struct xgen *g)
+{
+	struct xtext *t = g->t;
+	xgen_flags_lose(g);
+	X_PUT(t, 0xf7, 0xc4); x_u32(t, XRETURN_BYTES - XRETURN_ROOM); /* test esp, imm */
+	struct xcold *k = xgen_cold(g, XCOLD_DEPTH, x_jcc(t, 4), 0);
+	k->retry = x_rx(t);
+	k->fip = 0;
+}
+
+/* Behind a call of the host: a return of the guest comes here, with flags saved and its target in R14. Where that is not behind
+ * the guest's call, R15 is where to go. */
+static void landing(struct xgen *g, unsigned n)
+{
+	struct xtext *t = g->t;
+	uint64_t rip = xinsn_next(&g->in[n]);
+	bool cross = (g->xb->rip ^ rip) >> 12;
+	if (!g->wide || (uint64_t)(int32_t)rip == rip) {
+		X_PUT(t, g->wide ? 0x49 : 0x41, 0x81, 0xfe); /* cmp r14, imm */
+		x_u32(t, (uint32_t)rip);
+	} else {
+		X_PUT(t, 0x4c, 0x3b, 0x35); /* cmp r14, [rip] */
+		x_u32(t, 0);
+		struct xcold *k = xgen_cold(g, XCOLD_RIP, t->p, 0);
+		k->lin = rip;
+		k->fip = k->recipe = 0;
+	}
+	x_jcc_to(t, 5, g->x->astray);
+	x_lea_cut(t, g->wide, XFRAME_RSP, XFRAME_RSP, (int32_t)g->word);
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit(g->x, g->xb, rip, XFORM_SAVED, cross);
+	jump(g, exit);
+	struct xcold *k = xgen_cold(g, XCOLD_LINK, NULL, exit);
+	k->flags = XFORM_SAVED;
+	k->fip = k->recipe = 0;
+}
+
+/* What it calls follows in this block. */
+static void call_followed(struct xgen *g, unsigned n)
+{
+	if (!pairs(g))
+		return;
+	depth_check(g);
+	x_byte(g->t, 0xe8);
+	x_u32(g->t, 0);
+	uint8_t *over = g->t->p;
+	landing(g, n);
+	x_here(g->t, over);
+}
+
+static void call_direct(struct xgen *g, unsigned n)
+{
+	uint64_t target = xinsn_target(&g->in[n]);
+	if (!pairs(g)) {
+		xflow_direct(g, target);
+		return;
+	}
+	depth_check(g);
+	xgen_fip(g);
+	if (g->x->exit_count == XLATE_EXIT_MAX) {
+		g->failed = true;
+		return;
+	}
+	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, (g->xb->rip ^ target) >> 12);
+	x_byte(g->t, 0xe8);
+	g->x->exit[exit].jump = g->t->p;
+	x_u32(g->t, 0);
+	g->failed |= g->t->overflow;
+	xgen_cold(g, XCOLD_LINK, NULL, exit);
+	landing(g, n);
+}
+
 static void call_rm(struct xgen *g, unsigned n)
 {
 	target(g, n);
@@ -347,15 +448,30 @@ static void call_rm(struct xgen *g, unsigned n)
 	check_canonical(g, n);
 	x_store(g->t, HOST_R14, AT(next_rip));
 	push_return(g, n);
+	if (pairs(g))
+		depth_check(g);
 	x_load(g->t, HOST_R14, AT(next_rip));
-	xflow_indirect(g, g->count, 0);
+	poll_indirect(g, g->count, 0);
+	look_up(g, g->count, 0, pairs(g));
+	if (pairs(g))
+		landing(g, n);
 }
 
 static void ret(struct xgen *g, unsigned n)
 {
 	struct xaddr a = xmem_stack(g, n, 0, false);
 	x_at(g->t, g->wide, 0x8b, HOST_R14, &a);
-	xflow_indirect(g, n, (int32_t)g->word + (int32_t)g->in[n].i->imm);
+	int32_t disp = (int32_t)g->word + (int32_t)g->in[n].i->imm;
+	if (!pairs(g) || g->in[n].i->imm) {
+		xflow_indirect(g, n, disp);
+		return;
+	}
+	poll_indirect(g, n, disp);
+	X_PUT(g->t, 0x4c, 0x8d, 0x3d); /* lea r15, [rip] */
+	x_u32(g->t, 0);
+	xgen_cold(g, XCOLD_RETURN, g->t->p, n)->disp = disp;
+	x_byte(g->t, 0xc3);
+	g->r15 = XR15_NONE;
 }
 
 void xflow_branch(struct xgen *g, unsigned n)
@@ -365,8 +481,10 @@ void xflow_branch(struct xgen *g, unsigned n)
 	case XK_JCC: jcc(g, n); break;
 	case XK_CALL:
 		push_return(g, n);
-		if (!in->follow)
-			xflow_direct(g, xinsn_target(in));
+		if (in->follow)
+			call_followed(g, n);
+		else
+			call_direct(g, n);
 		break;
 	case XK_CALL_RM: call_rm(g, n); break;
 	case XK_JMP_RM:

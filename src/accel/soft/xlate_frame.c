@@ -76,8 +76,9 @@ __attribute__((target("general-regs-only"))) static uint32_t refill(struct soft_
 	return (lin & 0xfff) + size <= 4096 && mmu_refill(c, lin, what & XREFILL_WRITE);
 }
 
-void xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip)
+uint32_t xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip)
 {
+	const uint32_t mode = c->mode, gen0 = c->tlb.map_gen[0], gen1 = c->tlb.map_gen[1];
 	const struct insn *i = (const struct insn *)(what & ~(uintptr_t)XHELP_SYSTEM);
 	c->xlate->stats.helps++;
 	c->block_rip = block_rip;
@@ -89,6 +90,7 @@ void xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip)
 		c->end_block = run_events_due(c);
 	c->x_of = c->s.rflags >> 11 & 1;
 	xframe_stack(c);
+	return mode != c->mode || gen0 != c->tlb.map_gen[0] || gen1 != c->tlb.map_gen[1];
 }
 
 /* ---- code ---- */
@@ -119,6 +121,17 @@ static void load_all(struct xtext *t)
 	moves(t, 0x8b);
 }
 
+/* The host's stack is aligned to 8 bytes only while guest calls are on it: R14 keeps it for the time of a call of C. */
+static void align_stack(struct xtext *t)
+{
+	X_PUT(t, 0x49, 0x89, 0xe6, 0x48, 0x83, 0xe4, 0xf0); /* mov r14, rsp; and rsp, -16 */
+}
+
+static void stack_back(struct xtext *t)
+{
+	X_PUT(t, 0x4c, 0x89, 0xf4); /* mov rsp, r14 */
+}
+
 static void call_c(struct soft_cpu *c, struct xtext *t, const void *fn)
 {
 	x_imm(t, HOST_RDI, (uint64_t)(uintptr_t)c);
@@ -126,7 +139,7 @@ static void call_c(struct soft_cpu *c, struct xtext *t, const void *fn)
 	X_PUT(t, 0xff, 0xd0); /* call rax */
 }
 
-/* What C may overwrite and the guest has values in; with the return address a multiple of 16 bytes. */
+/* What C may overwrite and the guest has values in. */
 static void push_all(struct xtext *t)
 {
 	X_PUT(t, 0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53);
@@ -144,12 +157,29 @@ static uint8_t *if_vectors(struct xtext *t, unsigned cc)
 	return x_jcc(t, cc);
 }
 
-/* enter(c, code): keeps what the host's ABI wants kept. */
+/* Where RET of the guest comes to when nothing is left that it called, or not from there: R15 says where to look. */
+static void stubs_return(struct xlate *x, struct xtext *t)
+{
+	x->bottom = x_rx(t);
+	x_lea(t, HOST_RSP, HOST_RSP, -8);
+	x->astray = x_rx(t);
+	X_PUT(t, 0x41, 0xff, 0xe7); /* jmp r15 */
+}
+
+/* enter(c, code): keeps what the host's ABI wants kept. The stack for the guest's calls is a page of the host's, which is
+ * begun anew at its top when its last XRETURN_ROOM bytes are reached. */
 static void stub_enter(struct xlate *x, struct xtext *t)
 {
 	x->enter = (uint32_t (*)(struct soft_cpu *, const uint8_t *))(uintptr_t)x_rx(t);
-	/* push rbx, rbp, r12 to r15; sub rsp, 8; mov r14, rsi */
-	X_PUT(t, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 8, 0x49, 0x89, 0xf6);
+	/* push rbx, rbp, r12 to r15 */
+	X_PUT(t, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);
+	x_store(t, HOST_RSP, AT(x_host_sp));
+	X_PUT(t, 0x48, 0x81, 0xec); x_u32(t, 2 * XRETURN_BYTES);         /* sub rsp */
+	X_PUT(t, 0x48, 0x81, 0xe4); x_u32(t, -(uint32_t)XRETURN_BYTES);  /* and rsp */
+	X_PUT(t, 0x48, 0x81, 0xc4); x_u32(t, XRETURN_BYTES - 16);        /* add rsp */
+	x_store(t, HOST_RSP, AT(x_return_base));
+	x_imm(t, HOST_R15, (uint64_t)(uintptr_t)x->bottom);
+	X_PUT(t, 0x4c, 0x89, 0x3c, 0x24, 0x49, 0x89, 0xf6); /* mov [rsp], r15; mov r14, rsi */
 	load_all(t);
 	X_PUT(t, 0x41, 0xff, 0xe6); /* jmp r14 */
 }
@@ -163,15 +193,15 @@ static void stub_leave(struct xlate *x, struct xtext *t, const uint8_t *save)
 	uint8_t *dead = if_vectors(t, 4);
 	x_call(t, save);
 	x_here(t, dead);
-	/* mov eax, r15d; add rsp, 8; pop r15 to r12, rbp, rbx; ret */
-	X_PUT(t, 0x44, 0x89, 0xf8, 0x48, 0x83, 0xc4, 8, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3);
+	x_load(t, HOST_RSP, AT(x_host_sp));
+	/* mov eax, r15d; pop r15 to r12, rbp, rbx; ret */
+	X_PUT(t, 0x44, 0x89, 0xf8, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3);
 }
 
-/* To be called; R14 and R15: as xlate_help. */
+/* To be called; R14 and R15: as xlate_help. Where mode or mapping are others afterwards, no return goes back to a call before. */
 static void stub_help(struct soft_cpu *c, struct xlate *x, struct xtext *t, const uint8_t *save)
 {
 	x->help = x_rx(t);
-	X_PUT(t, 0x48, 0x83, 0xec, 8); /* sub rsp, 8 */
 	store_all(t);
 	uint8_t *dead = if_vectors(t, 4);
 	x_call(t, save);
@@ -180,9 +210,17 @@ static void stub_help(struct soft_cpu *c, struct xlate *x, struct xtext *t, cons
 	x_byte(t, 0);
 	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
 	x_rr(t, true, 0x89, HOST_R15, HOST_RDX);
+	align_stack(t);
 	call_c(c, t, (const void *)(uintptr_t)xlate_help);
+	stack_back(t);
+	X_PUT(t, 0x85, 0xc0); /* test eax, eax */
+	uint8_t *same = x_jcc(t, 4);
+	X_PUT(t, 0x41, 0x5e); /* pop r14 */
+	x_load(t, HOST_RSP, AT(x_return_base));
+	X_PUT(t, 0x41, 0x56); /* push r14 */
+	x_here(t, same);
 	load_all(t);
-	X_PUT(t, 0x48, 0x83, 0xc4, 8, 0xc3); /* add rsp, 8; ret */
+	x_byte(t, 0xc3);
 }
 
 /* EAX: what refill returned -> R15: 0, or the reason to leave. */
@@ -204,7 +242,9 @@ static const uint8_t *stub_refill(struct soft_cpu *c, struct xtext *t, uint32_t 
 	push_all(t);
 	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
 	x_rr(t, false, 0x89, HOST_R15, HOST_RDX);
+	align_stack(t);
 	call_c(c, t, (const void *)(uintptr_t)fn);
+	stack_back(t);
 	refilled(t);
 	pop_all(t);
 	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
@@ -265,7 +305,9 @@ static void stub_vec_load(struct xlate *x, struct xtext *t, const uint8_t *load)
 {
 	x->vec_load = x_rx(t);
 	push_all(t);
+	align_stack(t);
 	x_call(t, load);
+	stack_back(t);
 	x_rr(t, false, 0x89, HOST_RAX, HOST_R15);
 	pop_all(t);
 	x_byte(t, 0xc3);
@@ -279,7 +321,9 @@ static void stub_x87_load(struct soft_cpu *c, struct xlate *x, struct xtext *t, 
 	uint8_t *dead = if_vectors(t, 4);
 	x_call(t, save);
 	x_here(t, dead);
+	align_stack(t);
 	call_c(c, t, (const void *)(uintptr_t)xvec_x87_may);
+	stack_back(t);
 	x_rr(t, false, 0x89, HOST_RAX, HOST_R15);
 	pop_all(t);
 	x_byte(t, 0xc3);
@@ -291,6 +335,7 @@ void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	xvec_save_stub(c, t);
 	const uint8_t *load = x_rx(t);
 	xvec_load_stub(c, t);
+	stubs_return(x, t);
 	stub_enter(x, t);
 	stub_leave(x, t, save);
 	stub_help(c, x, t, save);

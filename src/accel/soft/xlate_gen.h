@@ -24,6 +24,9 @@ enum xcold_kind {
 	XCOLD_VECTORS,  /* load them; what: level, 0 for x87 */
 	XCOLD_REMAP,    /* the mapping changed: is the block where it was? */
 	XCOLD_GROUP,    /* the check for group number `what` failed */
+	XCOLD_RETURN,   /* a return to another place than behind its call: target in R14 */
+	XCOLD_DEPTH,    /* the page of return addresses is full */
+	XCOLD_RIP,      /* not code: the number lin */
 	XCOLD_STACK,    /* look for the stack's page; retry: where it is known; disp: its lowest byte */
 };
 

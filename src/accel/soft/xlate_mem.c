@@ -88,8 +88,7 @@ static size_t table(bool write)
 static void entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool write)
 {
 	if (is_user(g)) {
-		x_byte(g->t, 0x65);
-		off += AT(tlb.entry) + (TLB_USER * TLB_KINDS + (write ? TLB_WRITE : TLB_READ)) * TLB_SIZE * sizeof(struct tlb_entry);
+		off += x_cpu(g->t) + AT(tlb.entry) + (TLB_USER * TLB_KINDS + (write ? TLB_WRITE : TLB_READ)) * TLB_SIZE * sizeof(struct tlb_entry);
 	}
 	x_mem(g->t, true, op, reg, HOST_R15, (int32_t)off);
 }

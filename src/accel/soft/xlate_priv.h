@@ -92,8 +92,10 @@ struct xlate {
 		size_t base, used, limit, peak; /* offsets; peak: of used */
 	} hot_space, cold_space;
 	bool each_block;    /* nothing is chained */
+	uint32_t cpu;       /* struct xtext's */
 	struct xlate_sight *sight;
-	const uint8_t *refill, *near_refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help; /* xlate_frame.c */
+	const uint8_t *refill, *near_refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help,
+		*bottom, *astray; /* xlate_frame.c */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
 	unsigned hot;
 	uint32_t epoch;
@@ -162,6 +164,9 @@ struct xtext {
 	uint8_t *p, *end;    /* writable side */
 	ptrdiff_t to_rx;     /* executable address - writable address */
 	bool overflow;
+	/* Where struct soft_cpu is, when that is below 2 GiB: instructions name it there, which is a cycle or two shorter on the
+	 * way of a load than by a segment. 0: by the base of GS. */
+	uint32_t cpu;
 };
 enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RBX, HOST_RSP, HOST_RBP, HOST_RSI, HOST_RDI,
        HOST_R8, HOST_R9, HOST_R10, HOST_R11, HOST_R12, HOST_R13, HOST_R14, HOST_R15, HOST_NONE = 0xff };
@@ -189,6 +194,13 @@ void x_mem(struct xtext *t, bool wide, unsigned op, unsigned reg, unsigned base,
 /* op [a], r */
 void x_at(struct xtext *t, bool wide, unsigned op, unsigned reg, const struct xaddr *a);
 void x_operand(struct xtext *t, unsigned reg, const struct xaddr *a); /* ModRM, SIB and displacement; no REX */
+/* What comes before an instruction that names a place in struct soft_cpu; returns what to add to the offset there. */
+static inline uint32_t x_cpu(struct xtext *t)
+{
+	if (!t->cpu)
+		x_byte(t, 0x65); /* GS */
+	return t->cpu;
+}
 /* op gs:[off], r: a place in struct soft_cpu */
 void x_gs(struct xtext *t, bool wide, unsigned op, unsigned reg, size_t off);
 void x_load(struct xtext *t, unsigned reg, size_t off);  /* 64 bits of struct soft_cpu */
@@ -281,13 +293,15 @@ enum { XFRAME_RAX = HOST_R8, XFRAME_RSP = HOST_R9 };
 enum { XSTACK_EDGE = 0x4000 };
 #define XFRAME_GPR(g) (offsetof(struct soft_cpu, s.gpr) + 8 * (size_t)(g))
 #define XFRAME_AT(field) offsetof(struct soft_cpu, field)
+/* Calls of the guest are calls of the host, on a page of its stack: enough of them for the returns of usual code. */
+enum { XRETURN_BYTES = 4096, XRETURN_ROOM = 256 /* more than one block pushes */ };
 void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t);
 /* The stack's page as the block's checks find it: looked up anew. */
 void xframe_stack(struct soft_cpu *c);
 /* What generated code calls for an instruction that the interpreter executes: its address, and XHELP_SYSTEM where it ends a
  * block for which the run loop looks at events. */
 enum { XHELP_SYSTEM = 1 };
-void xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip);
+uint32_t xlate_help(struct soft_cpu *c, uintptr_t what, uint64_t block_rip);
 
 /* ---- xlate_near.c ---- */
 /* What the stub near_refill calls: as refill, and tlb.near has it then. */

@@ -50,7 +50,7 @@ static unsigned host_width(const struct soft_cpu *c)
 static void move_all(struct xtext *t, unsigned width, unsigned op)
 {
 	for (unsigned n = 0; n < 16; n++) {
-		x_byte(t, 0x65);
+		uint32_t base = x_cpu(t);
 		if (width == WIDTH_ZMM)
 			PUT(t, 0x62, n < 8 ? 0xf1 : 0x71, 0x7c, 0x48);
 		else if (width == WIDTH_YMM)
@@ -60,14 +60,15 @@ static void move_all(struct xtext *t, unsigned width, unsigned op)
 		else
 			PUT(t, 0x44, 0x0f);
 		PUT(t, op, 4 | (n & 7) << 3, 0x25);
-		x_u32(t, (uint32_t)(AT(s.fpu.zmm) + 64 * n));
+		x_u32(t, base + (uint32_t)(AT(s.fpu.zmm) + 64 * n));
 	}
 }
 
 static void move_mxcsr(struct xtext *t, bool load, size_t at)
 {
-	PUT(t, 0x65, 0x0f, 0xae, 4 | (load ? 2 : 3) << 3, 0x25);
-	x_u32(t, (uint32_t)at);
+	uint32_t base = x_cpu(t);
+	PUT(t, 0x0f, 0xae, 4 | (load ? 2 : 3) << 3, 0x25);
+	x_u32(t, base + (uint32_t)at);
 }
 
 void xvec_save_stub(struct soft_cpu *c, struct xtext *t)
