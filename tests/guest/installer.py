@@ -7,10 +7,11 @@
     tests/guest/installer.py NAME...      those whose name contains one of these
 
 Kernel and initial ramdisk are those of the package debian-installer-12-netboot-amd64, in a bootable CD image with a preseed
-file beside them; packages come over HTTP from a mirror on this host (mirror.py), which takes them from the one of its apt.
-An installation takes 10 to 20 minutes of a quiet host. With PANAL_KEEP=FOLDER logs and disks stay there.
+file beside them; packages come over HTTP from a mirror on this host (mirror.py), which takes them from the one of its apt; the
+installer's own packages from where udebs.py finds them. An installation takes 10 to 20 minutes of a quiet host. With PANAL_KEEP=FOLDER logs and disks stay there.
 """
 
+import gzip
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 
+import udebs
 from linux import check, ends_well
 from machine import Skip, prepared, run_tests
 from mirror import Mirror
@@ -38,6 +40,9 @@ d-i mirror/protocol string http
 d-i mirror/http/hostname string {mirror}
 d-i mirror/http/directory string /debian
 d-i mirror/http/proxy string
+d-i mirror/suite string bookworm
+d-i mirror/udeb/suite string {udebs}
+d-i debian-installer/allow_unauthenticated boolean true
 d-i apt-setup/services-select multiselect
 d-i apt-setup/disable-cdrom-entries boolean true
 d-i passwd/make-user boolean false
@@ -55,6 +60,7 @@ d-i partman/confirm boolean true
 d-i partman/confirm_nooverwrite boolean true
 d-i partman-basicfilesystems/no_swap boolean false
 d-i base-installer/install-recommends boolean false
+d-i base-installer/initramfs-tools/driver-policy select dep
 d-i pkgsel/upgrade select none
 d-i pkgsel/update-policy select none
 tasksel tasksel/first multiselect
@@ -66,7 +72,7 @@ d-i finish-install/reboot_in_progress note
 d-i debian-installer/exit/poweroff boolean true
 """
 # The disk's name in the guest, by the way that it is attached.
-DISKS = {"sata": "/dev/sda", "virtio": "/dev/vda"}
+DISKS = {"sata": "/dev/sda", "nvme": "/dev/nvme0n1", "ide": "/dev/sda", "virtio": "/dev/vda"}
 
 
 def with_preseed(directory, initrd, text):
@@ -81,9 +87,21 @@ def with_preseed(directory, initrd, text):
     return path
 
 
+def contents(initrd):
+    """The release of the installer's kernel, and the packages that it has in itself."""
+    with gzip.open(initrd) as f:
+        got = subprocess.run(["cpio", "-i", "--to-stdout", "--quiet", "var/lib/dpkg/status"], input=f.read(), stdout=subprocess.PIPE, check=True)
+    installed = re.findall(r"^Package: (\S+)", got.stdout.decode(), re.M)
+    return next(re.fullmatch(r"kernel-image-(.+)-di", n).group(1) for n in installed if n.startswith("kernel-image-")), installed
+
+
 def installer_cd(directory, disk, mirror):
     kernel = package(directory, "debian-installer-12-netboot-amd64", os.path.join(IMAGES, "linux"))
-    answers = PRESEED.format(mirror=f"10.0.2.2:{mirror.server_port}", disk=disk, password=PASSWORD)
+    release, installed = contents(os.path.join(os.path.dirname(kernel), "initrd.gz"))
+    suite = udebs.Suite(mirror.source, release, installed, os.path.join(mirror.folder, "udebs"))
+    mirror.files = suite.files
+    print("    the installer's packages: " + suite.origins())
+    answers = PRESEED.format(udebs=udebs.SUITE, mirror=f"10.0.2.2:{mirror.server_port}", disk=disk, password=PASSWORD)
     initrd = with_preseed(directory, os.path.join(os.path.dirname(kernel), "initrd.gz"), answers)
     return loader(directory, "linux /boot/linux auto=true priority=critical DEBIAN_FRONTEND=text console=ttyS0\n"
                              "initrd /boot/initrd.gz", kernel, initrd)

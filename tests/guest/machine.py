@@ -11,6 +11,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
 # What "soft" means in the tests: "soft,translate=off" runs them without the translator.
 SOFT = os.environ.get("PANAL_SOFT", "soft")
+# What machines say is added to this file as it comes, for whoever watches a long test.
+TEE = os.environ.get("PANAL_TEE")
 GUEST = os.environ.get("PANAL_GUEST", os.path.join(ROOT, "build", "guest"))
 
 
@@ -43,6 +45,9 @@ class Machine:
                 if data:
                     self.times.append((len(self.text), time.monotonic() - self.start))
                     self.text += data.decode("utf-8", "replace")
+                    if TEE:
+                        with open(TEE, "ab") as f:
+                            f.write(data)
                 self.condition.notify_all()
             if not data:
                 return
@@ -76,7 +81,7 @@ class Machine:
         number = time.monotonic_ns() % 1000003
         # The two quotes keep the echo of the command line apart from its output.
         self.send(f"echo be''gin{number}; {command}; echo e''nd{number} $?\n")
-        begin = self.expect(f"begin{number}\r?\n", timeout).end()
+        begin = self.expect(f"begin{number}\r*\n", timeout).end()
         found = self.expect(rf"end{number} (\d+)", timeout)
         return self.text[begin:found.start()].replace("\r", ""), int(found.group(1))
 

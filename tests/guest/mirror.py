@@ -3,6 +3,7 @@
 
 import hashlib
 import http.server
+import io
 import os
 import re
 import shutil
@@ -50,6 +51,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.path.startswith("/debian/") or "/../" in self.path:
             self.refuse(404)
             return
+        ours = self.server.files.get(self.path[len("/debian"):])
+        if ours is not None:
+            self.answer(len(ours), io.BytesIO(ours) if body else None)
+            return
         try:
             path = self.server.fetch(self.path[len("/debian"):])
         except urllib.error.HTTPError as error:
@@ -61,18 +66,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.server.count_lock:
             self.server.count += 1
         with open(path, "rb") as f:
-            self.send_response(200)
-            self.send_header("Content-Length", str(os.fstat(f.fileno()).st_size))
-            self.end_headers()
-            if body:
-                try:
-                    shutil.copyfileobj(f, self.wfile)
-                except OSError:
-                    pass  # the guest's affair
+            self.answer(os.fstat(f.fileno()).st_size, f if body else None)
+
+    def answer(self, size, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        if body:
+            try:
+                shutil.copyfileobj(body, self.wfile)
+            except OSError:
+                pass  # the guest's affair
 
 
 class Mirror(http.server.ThreadingHTTPServer):
-    """Served at http://10.0.2.2:PORT/debian to a guest with user networking."""
+    """Served at http://10.0.2.2:PORT/debian to a guest with user networking; files: more of it, by path under /debian."""
     daemon_threads = True
 
     def __init__(self):
@@ -81,6 +89,7 @@ class Mirror(http.server.ThreadingHTTPServer):
         self.folder = os.path.join(GUEST, "mirror")
         self.fresh = tempfile.TemporaryDirectory()
         os.makedirs(self.folder, exist_ok=True)
+        self.files = {}
         self.count, self.count_lock, self.refused = 0, threading.Lock(), []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
