@@ -17,6 +17,8 @@ const struct command commands[] = {
 	{ "system_reset", cmd_system_reset },
 	{ "system_wakeup", cmd_system_wakeup },
 	{ "inject-nmi", cmd_inject_nmi },
+	{ "query-vm-generation-id", cmd_query_vm_generation_id },
+	{ "set-vm-generation-id", cmd_set_vm_generation_id },
 	{ "query-cpus-fast", cmd_query_cpus_fast },
 	{ "query-stats", cmd_query_stats },
 	{ "query-blockstats", cmd_query_blockstats },

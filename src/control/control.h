@@ -92,6 +92,10 @@ struct control_target {
 	int (*plug)(void *opaque, const struct control_plug *want, char id[CONTROL_ID_MAX], struct err *e);
 	int (*unplug)(void *opaque, const char *id, bool force, struct err *e);
 	bool (*slot)(void *opaque, unsigned n, struct control_slot *out);
+	/* The VM generation ID in the order of its text; false: there is none. A new one: "auto" or a UUID's text.
+	 * NULL: neither. */
+	bool (*generation)(void *opaque, uint8_t id[16]);
+	int (*generation_set)(void *opaque, const char *text, uint8_t id[16], struct err *e);
 	void *opaque;
 };
 

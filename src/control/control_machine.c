@@ -4,6 +4,7 @@
 #include "core/vcpu.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static const char *const state_name[] = {
 	[VM_CREATED] = "prelaunch",
@@ -83,4 +84,38 @@ json_t *cmd_system_reset(struct command_call *call, struct err *e)
 	if (ended(call, e))
 		return NULL;
 	return vm_reset(call->target->vm, VM_REQUEST_HOST_RESET, e) < 0 ? NULL : json_object();
+}
+
+static json_t *guid(const uint8_t id[16])
+{
+	char text[37], *at = text;
+
+	for (unsigned n = 0; n < 16; n++)
+		at += sprintf(at, n == 4 || n == 6 || n == 8 || n == 10 ? "-%02x" : "%02x", id[n]);
+	return json_pack("{s:s}", "guid", text);
+}
+
+json_t *cmd_query_vm_generation_id(struct command_call *call, struct err *e)
+{
+	const struct control_target *t = call->target;
+	uint8_t id[16];
+
+	if (t->generation && t->generation(t->opaque, id))
+		return guid(id);
+	err_set(e, -ENODEV, "the machine has no generation ID (--vmgenid)");
+	return NULL;
+}
+
+/* Ours: QEMU changes it when it restores a machine only. */
+json_t *cmd_set_vm_generation_id(struct command_call *call, struct err *e)
+{
+	const struct control_target *t = call->target;
+	const char *text = json_string_value(json_object_get(call->arguments, "guid"));
+	uint8_t id[16];
+
+	if (!text || !t->generation_set) {
+		err_set(e, -EINVAL, "guid is missing: \"auto\" or a UUID");
+		return NULL;
+	}
+	return t->generation_set(t->opaque, text, id, e) < 0 ? NULL : guid(id);
 }

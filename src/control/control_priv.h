@@ -76,6 +76,8 @@ json_t *cmd_system_powerdown(struct command_call *call, struct err *e);
 json_t *cmd_system_wakeup(struct command_call *call, struct err *e);
 json_t *cmd_inject_nmi(struct command_call *call, struct err *e);
 json_t *cmd_system_reset(struct command_call *call, struct err *e);
+json_t *cmd_query_vm_generation_id(struct command_call *call, struct err *e);
+json_t *cmd_set_vm_generation_id(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
 json_t *cmd_query_blockstats(struct command_call *call, struct err *e);

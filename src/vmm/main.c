@@ -130,6 +130,21 @@ static bool slot_at(void *opaque, unsigned n, struct control_slot *out)
 	return hotplug_slot_at(&((struct vmm *)opaque)->hotplug, n, out);
 }
 
+static bool generation(void *opaque, uint8_t id[16])
+{
+	return board_generation_get(((struct vmm *)opaque)->board, id);
+}
+
+static int generation_set(void *opaque, const char *text, uint8_t id[16], struct err *e)
+{
+	struct board *b = ((struct vmm *)opaque)->board;
+	int ret = strcmp(text, "auto") ? uuid_parse(id, text, e) : uuid_random(id, e);
+
+	if (ret == 0 && !board_generation_set(b, id))
+		return err_set(e, -ENODEV, "the machine has no generation ID (--vmgenid)");
+	return ret;
+}
+
 static void quit(void *opaque)
 {
 	vm_end(((struct vmm *)opaque)->vm, VM_REQUEST_HOST_QUIT);
@@ -316,6 +331,9 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->vsock_path = m->opt.vsock;
 	bc->vsock_cid = m->opt.vsock_cid;
 	memcpy(bc->uuid, m->opt.uuid, sizeof(bc->uuid));
+	bc->vmgenid = m->opt.vmgenid;
+	memcpy(bc->generation, m->opt.generation, sizeof(bc->generation));
+	bc->numa = m->opt.numa.count ? &m->opt.numa : NULL;
 	if (order_apply(bc, m->opt.boot_order, e) < 0)
 		return -EINVAL;
 	bc->boot_menu = m->opt.boot_menu_ms != 0;
@@ -346,6 +364,8 @@ static int open_control(struct vmm *m, struct err *e)
 		.plug = plug,
 		.unplug = unplug,
 		.slot = slot_at,
+		.generation = generation,
+		.generation_set = generation_set,
 		.opaque = m,
 	};
 

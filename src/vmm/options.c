@@ -3,12 +3,14 @@
 
 #include "base/opt.h"
 #include "core/vm.h"
+#include "vmm/numa_option.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/random.h>
 
 enum { MEMORY_DEFAULT_MIB = 1024 };
 
@@ -216,13 +218,12 @@ static int set_firmware(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-/* 8-4-4-4-12 hexadecimal digits. */
-static int set_uuid(struct options *o, const char *value, struct err *e)
+int uuid_parse(uint8_t out[16], const char *value, struct err *e)
 {
 	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	unsigned digits = 0;
 
-	memset(o->uuid, 0, sizeof(o->uuid));
+	memset(out, 0, 16);
 	for (unsigned n = 0; n < sizeof(form); n++) {
 		char c = value[n];
 		unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
@@ -230,11 +231,36 @@ static int set_uuid(struct options *o, const char *value, struct err *e)
 		if (form[n] != 'x' ? c != form[n] : v > 15)
 			return err_set(e, -EINVAL, "%s is no UUID, which is %s in hexadecimal digits", value, form);
 		if (form[n] == 'x') {
-			o->uuid[digits / 2] = (uint8_t)(o->uuid[digits / 2] << 4 | v);
+			out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | v);
 			digits++;
 		}
 	}
 	return 0;
+}
+
+static int set_uuid(struct options *o, const char *value, struct err *e)
+{
+	return uuid_parse(o->uuid, value, e);
+}
+
+int uuid_random(uint8_t out[16], struct err *e)
+{
+	if (getrandom(out, 16, 0) != 16)
+		return err_errno(e, errno, "the host gives no random numbers");
+	out[6] = 0x40 | (out[6] & 0x0f); /* RFC 4122: version 4, variant 1 */
+	out[8] = 0x80 | (out[8] & 0x3f);
+	return 0;
+}
+
+static int set_vmgenid(struct options *o, const char *value, struct err *e)
+{
+	o->vmgenid = true;
+	return strcmp(value, "auto") ? uuid_parse(o->generation, value, e) : uuid_random(o->generation, e);
+}
+
+static int add_numa(struct options *o, const char *value, struct err *e)
+{
+	return numa_add(&o->numa, value, e);
 }
 
 enum { MENU_SECONDS_MAX = 600 };
@@ -385,6 +411,8 @@ static const struct option table[] = {
 	{ "--cpu", "MODEL[,+FEATURE][,-FEATURE]", .set = set_cpu,
 	  .help = "the processor: host, max, x86-64-v1 to v4, or one of panal cpu list (host)" },
 	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
+	{ "--numa", "node[,cpus=N[-N]][,mem=SIZE][,initiator=N]|dist,...|hmat-lb,...|hmat-cache,...", .set = add_numa,
+	  .help = "nodes of memory and vCPUs, and what lies between them; may be repeated" },
 	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata|ide|scsi|nvme|usb]", .set = add_disk,
 	  .help = "disk; may be repeated" },
 	{ "--cdrom", "PATH|none", .set = add_cdrom, .help = "CD-ROM drive of a pc; may be repeated" },
@@ -401,6 +429,8 @@ static const struct option table[] = {
 	{ "--firmware-log", "stdio|file:PATH|unix:PATH|none", TEXT(firmware_log),
 	  .help = "where the firmware's log goes (none)" },
 	{ "--uuid", "UUID", .set = set_uuid, .help = "the machine's own, in the guest's SMBIOS tables (board pc)" },
+	{ "--vmgenid", "auto|UUID", .set = set_vmgenid,
+	  .help = "a generation ID, which tells the guest when it is a copy or goes back in time (board pc)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
 	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
 	  .help = "what the firmware tries to boot, in this order; N: one of them (disk0 is the first)" },
@@ -532,6 +562,8 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	if (!o->board_pc && o->vmgenid)
+		return err_set(e, -EINVAL, "--vmgenid: the generation ID needs --board pc");
 	if (o->usb.wanted && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--usb: there is no PCI with --virtio mmio");
 	if (o->slot_count && o->transport == BOARD_MMIO)
@@ -559,6 +591,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		ret = place_image(o, e);
 	if (ret == 0 && !o->help && !o->version)
 		ret = check_together(o, e);
+	if (ret == 0 && o->numa.count && numa_check(&o->numa, o->cpus, o->memory, e) < 0)
+		ret = err_wrap(e, "--numa");
 	return ret;
 }
 

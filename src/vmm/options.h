@@ -6,6 +6,7 @@
 #include "arch/x86/board.h"
 #include "base/err.h"
 #include "core/vm.h"
+#include "arch/x86/numa.h"
 #include "cpu/fit.h"
 #include "vmm/channel.h"
 #include "vmm/usb.h"
@@ -18,6 +19,7 @@ struct options {
 	struct cpu_spec cpu;
 	unsigned cpus;
 	struct x86_topology topology;
+	struct numa numa;
 	const char *disk[BOARD_DISK_MAX];
 	bool disk_cdrom[BOARD_DISK_MAX];
 	unsigned disk_count;
@@ -42,6 +44,8 @@ struct options {
 	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	uint8_t uuid[16];      /* all zeros: none */
+	bool vmgenid;
+	uint8_t generation[16];
 	bool boot_from_disk, hugepages, rng, balloon, no_reboot, paused, dry_run, no_sandbox;
 	bool by_run; /* "panal run" started this: what help calls the program */
 	bool help, version;
@@ -50,6 +54,9 @@ struct options {
 /* Strings point into argv. The argument without a dash is the kernel, or the first disk when --kernel is
  * given too or the board has firmware. Errors name the option. */
 int options_parse(struct options *o, int argc, char **argv, struct err *e) ATTR_MUST_USE;
+/* 8-4-4-4-12 hexadecimal digits. */
+int uuid_parse(uint8_t out[16], const char *value, struct err *e) ATTR_MUST_USE;
+int uuid_random(uint8_t out[16], struct err *e) ATTR_MUST_USE;
 /* One line an option, on standard output. */
 void options_help(const char *program);
 

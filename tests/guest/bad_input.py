@@ -154,6 +154,10 @@ CPUS = [(f"cpus {text!r}", (GOOD, "--cpus", text), ("--cpus", word)) for text, w
     ("2,cores=0,threads=3", "not"), ("4,sockets=0", "from 1"), ("4,colour=red", "colour"), ("4,cores=2,cores=2", "twice"),
     ("4,,", "number"), ("4294967296,sockets=65536,cores=65536", ""))]
 OPTIONS = [
+    ("numa without all memory", (GOOD, "--numa", "node,cpus=0,mem=4M"), ("--numa", "mem=")),
+    ("numa without processors", (GOOD, "--numa", "node"), ("--numa", "processor 0")),
+    ("no UUID as generation ID", ("--board", "pc", "--vmgenid", "12"), ("--vmgenid", "UUID")),
+    ("generation ID of a micro", (GOOD, "--vmgenid", "auto"), ("--vmgenid", "pc")),
     ("unknown option", (GOOD, "--colour", "red"), ("--colour", "--help")),
     ("unknown short option", (GOOD, "-z"), ("-z",)),
     *((f"{o} without value", (GOOD, o), (o, "value")) for o in ("--kernel", "--memory", "--cpus", "--disk", "--net", "--control")),

@@ -22,6 +22,7 @@ struct display;
 struct input;
 struct loop;
 struct net;
+struct numa;
 struct pci_port;
 struct scsi_cd;
 struct vm;
@@ -56,6 +57,7 @@ struct board_config {
 	const struct cpu_spec *cpu; /* what processor; NULL: all that the accelerator offers */
 	struct x86_topology topology;
 	unsigned cpus;
+	const struct numa *numa; /* checked; lives as long as the machine; NULL: none */
 	struct boot_source boot;
 	struct chardev *serial; /* borrowed; NULL: nothing is connected to the port */
 	enum board_transport transport;
@@ -115,6 +117,8 @@ struct board_config {
 	int firmware_vars;            /* file of its variables, from here on the board's; -1: none */
 	struct chardev *firmware_log; /* borrowed; NULL: none */
 	uint8_t uuid[16];             /* for SMBIOS, in the order of its text; all zeros: none */
+	bool vmgenid;                 /* a VM generation ID: */
+	uint8_t generation[16];       /* in the order of its text */
 	bool boot_menu;               /* the firmware offers one */
 	unsigned boot_menu_ms;        /* and waits so long */
 };
@@ -124,6 +128,9 @@ int board_micro_create(struct vm *vm, struct board_config *cfg, struct board **o
 int board_pc_create(struct vm *vm, struct board_config *cfg, struct board **out, struct err *e) ATTR_MUST_USE;
 /* Someone presses the power button. Main loop. */
 void board_power_button(struct board *b);
+/* The VM generation ID: the one that is there, and a new one, which the guest is told of. False: there is none. */
+bool board_generation_get(struct board *b, uint8_t id[16]);
+bool board_generation_set(struct board *b, const uint8_t id[16]);
 /* Root port n, from 0 on; NULL: there is none. */
 struct pci_port *board_port(struct board *b, unsigned n);
 /* What the machine's screens show; lives as long as the board. */

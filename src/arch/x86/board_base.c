@@ -8,6 +8,7 @@
 #include "arch/x86/pm.h"
 #include "arch/x86/pvclock.h"
 #include "arch/x86/rtc.h"
+#include "arch/x86/vmgenid.h"
 #include "core/accel.h"
 #include "core/dev.h"
 #include "core/gmem.h"
@@ -235,6 +236,20 @@ struct dev *board_last_dev(const struct board *b)
 void board_power_button(struct board *b)
 {
 	pm_power_button(b->pm);
+}
+
+bool board_generation_get(struct board *b, uint8_t id[16])
+{
+	if (b->generation)
+		vmgenid_get(b->generation, id);
+	return b->generation != NULL;
+}
+
+bool board_generation_set(struct board *b, const uint8_t id[16])
+{
+	if (b->generation)
+		vmgenid_set(b->generation, id);
+	return b->generation != NULL;
 }
 
 struct pci_port *board_port(struct board *b, unsigned n)

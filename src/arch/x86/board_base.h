@@ -30,6 +30,7 @@ struct board {
 	struct msi_sink msi;
 	struct pm *pm;
 	struct rtc *rtc;
+	struct vmgenid *generation; /* NULL: none */
 	struct board_serial serial;
 	struct board_virtio virtio;
 	struct xhci *xhci; /* NULL: no USB */

@@ -160,6 +160,8 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.sci = IRQ_SCI,
 		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,
+		.numa = cfg->numa,
+		.low_top = b->layout.low_top,
 		.pvpanic_port = PORT_PVPANIC,
 	};
 	if (b->virtio.bus)

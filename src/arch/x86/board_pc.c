@@ -15,6 +15,7 @@
 #include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
 #include "arch/x86/smbios.h"
+#include "arch/x86/vmgenid.h"
 #include "base/bytes.h"
 #include "core/accel.h"
 #include "core/gmem.h"
@@ -209,6 +210,14 @@ static int add_sleep_states(struct board_pc *pc, struct err *e)
 	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", states, sizeof(states), e);
 }
 
+static int add_generation(struct board_pc *pc, const struct board_config *cfg, struct err *e)
+{
+	struct vmgenid_config vc = { .fw_cfg = pc->fw_cfg, .pm = pc->board.pm };
+
+	memcpy(vc.id, cfg->generation, sizeof(vc.id));
+	return cfg->vmgenid ? vmgenid_create(pc->board.vm, &vc, &pc->board.generation, e) : 0;
+}
+
 static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struct err *e)
 {
 	int ret = fw_cfg_create(pc->board.vm, &pc->fw_cfg, e);
@@ -226,6 +235,8 @@ static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struc
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/boot-menu-wait", cfg->boot_menu_ms, 4, e);
 	if (ret == 0)
 		ret = add_kernel(pc, e);
+	if (ret == 0)
+		ret = add_generation(pc, cfg, e);
 	return ret < 0 ? ret : boot_order_publish(&pc->board.virtio.order, pc->fw_cfg, e);
 }
 
@@ -289,6 +300,13 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.hpet_base = HPET_BASE,
 		.hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit),
 		.pvpanic_port = PORT_PVPANIC,
+		.fw_cfg_port = FW_CFG_PORT,
+		.generation_file = cfg->vmgenid ? VMGENID_FILE : NULL,
+		.generation_address_file = VMGENID_ADDRESS_FILE,
+		.generation_offset = VMGENID_AT,
+		.generation_gpe = VMGENID_GPE,
+		.numa = cfg->numa,
+		.low_top = b->layout.low_top,
 	};
 	describe_pci(b, LOW_ALL, 256);
 }

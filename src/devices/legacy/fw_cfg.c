@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PORT_BASE = 0x510, PORT_COUNT = 12, SELECTOR = 0, DATA = 1, DMA_HIGH = 4, DMA_LOW = 8 };
+enum { SELECTOR = 0, DATA = 1, DMA_HIGH = 4, DMA_LOW = 8 };
 enum { KEY_SIGNATURE = 0x00, KEY_ID = 0x01, KEY_DIRECTORY = 0x19, KEY_FILES = 0x20, KEY_WRITE = 0x4000 };
 enum { ID_TRADITIONAL = 1, ID_DMA = 2 };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16, DMA_COMMAND = 16 };
@@ -23,6 +23,7 @@ struct item {
 	uint32_t len;
 	const uint8_t *bytes;
 	void *own; /* NULL: lent */
+	struct fw_cfg_writable writable; /* written NULL: it is not */
 };
 
 struct fw_cfg {
@@ -115,16 +116,18 @@ static unsigned file_index(struct fw_cfg *fc, const char *name)
 	return fc->file_count;
 }
 
-int fw_cfg_add_file(struct fw_cfg *fc, const char *name, const void *bytes, size_t len, struct err *e)
+static int file_place(struct fw_cfg *fc, const char *name, unsigned *n, struct err *e)
 {
-	unsigned n = file_index(fc, name);
+	*n = file_index(fc, name);
 	if (strlen(name) > FW_CFG_NAME_MAX)
 		return err_set(e, -EINVAL, "the name \"%s\" is longer than %d bytes", name, FW_CFG_NAME_MAX);
-	if (n == FW_CFG_FILES_MAX)
+	if (*n == FW_CFG_FILES_MAX)
 		return err_set(e, -ENOSPC, "more than %d firmware configuration files", FW_CFG_FILES_MAX);
-	int ret = item_set(&fc->file[n], (uint16_t)(KEY_FILES + n), bytes, len, e);
-	if (ret < 0)
-		return ret;
+	return 0;
+}
+
+static int file_list(struct fw_cfg *fc, const char *name, unsigned n, size_t len, struct err *e)
+{
 	if (n == fc->file_count)
 		fc->file_count++;
 	uint8_t *entry = entry_of(fc, n);
@@ -133,6 +136,41 @@ int fw_cfg_add_file(struct fw_cfg *fc, const char *name, const void *bytes, size
 	memcpy(entry + 8, name, strlen(name) + 1);
 	store_be32(fc->directory, fc->file_count);
 	return fw_cfg_add(fc, KEY_DIRECTORY, fc->directory, 4 + fc->file_count * DIRECTORY_ENTRY, e);
+}
+
+int fw_cfg_add_file(struct fw_cfg *fc, const char *name, const void *bytes, size_t len, struct err *e)
+{
+	unsigned n;
+	int ret = file_place(fc, name, &n, e);
+
+	if (ret == 0)
+		ret = item_set(&fc->file[n], (uint16_t)(KEY_FILES + n), bytes, len, e);
+	return ret < 0 ? ret : file_list(fc, name, n, len, e);
+}
+
+int fw_cfg_lend_file(struct fw_cfg *fc, const char *name, const void *bytes, size_t len, struct err *e)
+{
+	unsigned n;
+	int ret = file_place(fc, name, &n, e);
+
+	if (ret == 0)
+		ret = item_lend(&fc->file[n], (uint16_t)(KEY_FILES + n), bytes, len, e);
+	return ret < 0 ? ret : file_list(fc, name, n, len, e);
+}
+
+int fw_cfg_lend_writable(struct fw_cfg *fc, const char *name, const struct fw_cfg_writable *w, struct err *e)
+{
+	unsigned n;
+	int ret = file_place(fc, name, &n, e);
+
+	if (ret == 0 && w->len > FW_CFG_WRITABLE_MAX)
+		return err_set(e, -ENOSPC, "files that the guest writes are at most %d bytes", FW_CFG_WRITABLE_MAX);
+	if (ret == 0)
+		ret = item_lend(&fc->file[n], (uint16_t)(KEY_FILES + n), w->bytes, w->len, e);
+	if (ret < 0)
+		return ret;
+	fc->file[n].writable = *w;
+	return file_list(fc, name, n, w->len, e);
 }
 
 int fw_cfg_add_int(struct fw_cfg *fc, uint16_t key, uint64_t value, unsigned bytes, struct err *e)
@@ -173,7 +211,23 @@ static int dma_read(struct fw_cfg *fc, uint64_t addr, uint32_t len)
 	return ret == 0 && len > take ? gmem_fill(fc->mem, addr + take, 0, len - take) : ret;
 }
 
-/* The command's control word is written back: 0, or DMA_ERROR. Items are read-only, so writes fail. */
+/* Most items are read-only, so writes fail; and so does one over an item's end. */
+static int dma_write(struct fw_cfg *fc, uint64_t addr, uint32_t len)
+{
+	const struct item *it;
+	uint8_t bytes[FW_CFG_WRITABLE_MAX];
+	uint32_t left = item_left(fc, &it);
+
+	if (!it || !it->writable.written || len > left)
+		return -EROFS;
+	if (gmem_read(fc->mem, addr, bytes, len))
+		return -EFAULT;
+	it->writable.written(it->writable.opaque, fc->at, bytes, len);
+	fc->at += len;
+	return 0;
+}
+
+/* The command's control word is written back: 0, or DMA_ERROR. */
 static void dma_run(struct fw_cfg *fc, uint64_t at)
 {
 	uint8_t command[DMA_COMMAND], answer[4];
@@ -188,7 +242,7 @@ static void dma_run(struct fw_cfg *fc, uint64_t at)
 	else if (control & DMA_SKIP)
 		fc->at = fc->at + (uint64_t)len > UINT32_MAX ? UINT32_MAX : fc->at + len;
 	else if (control & DMA_WRITE)
-		ret = -EROFS;
+		ret = dma_write(fc, load_be64(command + 8), len);
 	store_be32(answer, ret ? DMA_ERROR : 0);
 	if (gmem_write(fc->mem, at, answer, sizeof(answer)))
 		return;
@@ -265,7 +319,7 @@ int fw_cfg_create(struct vm *vm, struct fw_cfg **out, struct err *e)
 		return err_set(e, -ENOMEM, "no memory for the firmware configuration device");
 	fc->mem = vm->mem;
 	pthread_mutex_init(&fc->lock, NULL);
-	struct region r = {.space = REGION_PORT, .addr = PORT_BASE, .size = PORT_COUNT, .name = "fw-cfg",
+	struct region r = {.space = REGION_PORT, .addr = FW_CFG_PORT, .size = FW_CFG_PORTS, .name = "fw-cfg",
 			   .ops = &port_ops, .opaque = fc, .lock = &fc->lock};
 	int ret = fw_cfg_add(fc, KEY_SIGNATURE, "QEMU", 4, e);
 	if (ret == 0)

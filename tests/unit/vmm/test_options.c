@@ -98,6 +98,45 @@ static void test_cpus(void **state)
 	}
 }
 
+static void test_numa(void **state)
+{
+	static const char *const bad[] = {
+		"", "node,mem=", "node,cpus=64", "node,cpus=3-1", "node,cpus=a", "node,cpus=1x", "node,nodeid=1",
+		"node,nodeid=16",
+		"node,initiator=99", "node,colour=red", "dist,src=0,dst=1", "dist,src=0,dst=1,val=9",
+		"dist,src=0,dst=1,val=256",
+		"dist,src=0,dst=16,val=20", "dist,dst=1,val=20", "hmat-lb,initiator=0,target=0", "nodes",
+		"hmat-lb,initiator=0,target=0,data-type=access-latency",
+		"hmat-lb,initiator=0,target=0,data-type=speed,latency=3",
+		"hmat-lb,initiator=0,target=0,data-type=access-latency,bandwidth=1G", "hmat-cache,node-id=0",
+		"node,mem=1G,mem=1G",
+		"hmat-lb,initiator=0,target=0,hierarchy=5,data-type=access-latency,latency=3",
+		"hmat-cache,node-id=0,size=1M,level=4", "hmat-cache,node-id=0,size=1M,policy=no",
+		"node,cpus=0,mem=512M" /* half of the memory is nowhere */, "node,mem=1G" /* a processor is nowhere */,
+	};
+	const char *good[] = { "panal-vmm", "kernel", "--cpus", "4", "--numa", "node,cpus=0,cpus=2-3,mem=512M",
+	"--numa",
+			       "node,cpus=1,mem=512M", "--numa", "dist,src=1,dst=0,val=33", "--numa",
+			       "hmat-lb,initiator=1,target=0,data-type=read-bandwidth,bandwidth=3G", "--numa",
+			       "hmat-cache,node-id=1,size=4M,level=2,associativity=direct,policy=write-through" };
+	static struct options o;
+	struct result r;
+	struct err e = { 0 };
+
+	for (size_t n = 0; n < COUNT_OF(bad); n++) {
+		if (parse(&r, "--numa", bad[n]) == 0)
+			fail_msg("--numa %s was taken", bad[n]);
+		assert_non_null(strstr(r.why.text, "--numa"));
+	}
+	if (options_parse(&o, COUNT_OF(good), (char **)good, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(o.numa.count, 2);
+	assert_int_equal(o.numa.node[0].cpus, 0xd);
+	assert_int_equal(o.numa.distance[0][1], 33);
+	assert_int_equal(o.numa.value[NUMA_MEMORY][NUMA_READ_BANDWIDTH][1][0], 3072);
+	assert_int_equal(o.numa.cache[0].policy, NUMA_WRITE_THROUGH);
+}
+
 static void test_refused(void **state)
 {
 	struct result r;
@@ -130,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_cpus),
+		cmocka_unit_test(test_numa),
 		cmocka_unit_test(test_refused),
 	};
 

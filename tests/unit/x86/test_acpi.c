@@ -2,6 +2,7 @@
 /* Builds the tables, checks their links and sums, and has ACPICA's iasl take them apart and compile them again. */
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/acpi/aml.h"
+#include "arch/x86/numa.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
 #include <errno.h>
@@ -122,14 +123,8 @@ static void with_iasl(const char *dir)
 	assert_int_equal(shell(dir, check), 0);
 }
 
-static void check_machine(const struct acpi_config *c)
+static void check_tables(struct gmem *mem, uint64_t rsdp)
 {
-	struct gmem *mem = memory();
-	uint64_t rsdp = 0;
-	struct err e = {0};
-	int rc = acpi_build(mem, c, &rsdp, &e);
-	if (rc)
-		fail_msg("%s", e.text);
 	const uint8_t *p = gmem_at(mem, rsdp, 36);
 	assert_memory_equal(p, "RSD PTR ", 8);
 	assert_int_equal(sum(p, 20), 0);
@@ -144,7 +139,162 @@ static void check_machine(const struct acpi_config *c)
 	char line[64];
 	snprintf(line, sizeof(line), "rm -r %s", dir);
 	assert_int_equal(system(line), 0);
+}
+
+static void check_machine(const struct acpi_config *c)
+{
+	struct gmem *mem = memory();
+	uint64_t rsdp = 0;
+	struct err e = {0};
+	int rc = acpi_build(mem, c, &rsdp, &e);
+	if (rc)
+		fail_msg("%s", e.text);
+	check_tables(mem, rsdp);
 	gmem_destroy(mem);
+}
+
+/* ---- as firmware does it: QEMU's linker and loader ---- */
+
+enum { TABLES_AT = BASE, RSDP_AT = 0xd0000, PAGE_AT = 0xc0000 };
+
+static uint64_t file_at(const char *name)
+{
+	if (!strcmp(name, ACPI_FILE_TABLES))
+		return TABLES_AT;
+	return strcmp(name, ACPI_FILE_RSDP) ? PAGE_AT : RSDP_AT;
+}
+
+static void add_to(uint8_t *p, unsigned bytes, uint64_t v)
+{
+	for (unsigned n = 0; n < bytes; n++, v >>= 8) {
+		v += p[n];
+		p[n] = (uint8_t)v;
+	}
+}
+
+/* Runs the script; gives what it would tell the machine of the generation ID's page. */
+static uint64_t link_files(struct gmem *mem, const struct acpi_files *f)
+{
+	uint64_t told = 0;
+
+	for (size_t at = 0; at < f->loader_len; at += 128) {
+		const uint8_t *c = f->loader + at, *p = c + 60;
+		uint64_t file = file_at((const char *)c + 4);
+
+		switch (load_le32(c)) {
+		case 1: assert_int_equal(file % load_le32(p), 0); break;
+		case 2: add_to(gmem_at(mem, file + load_le32(p + 56), 8), p[60], file_at((const char *)p)); break;
+		case 3: {
+			uint8_t *sum_at = gmem_at(mem, file + load_le32(p), 1);
+
+			*sum_at = (uint8_t)-sum(gmem_at(mem, file + load_le32(p + 4), load_le32(p + 8)), load_le32(p
+			* + 8));
+			break;
+		}
+		case 4:
+			assert_int_equal(p[64], 8);
+			told = file_at((const char *)p) + load_le32(p + 60);
+			break;
+		default: fail();
+		}
+	}
+	return told;
+}
+
+static void check_files(const struct acpi_config *c)
+{
+	struct gmem *mem = memory();
+	struct acpi_files f;
+	struct err e = {0};
+
+	if (acpi_build_files(c, &f, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(gmem_write(mem, TABLES_AT, f.tables, f.tables_len), 0);
+	assert_int_equal(gmem_write(mem, RSDP_AT, f.rsdp, sizeof(f.rsdp)), 0);
+	assert_int_equal(link_files(mem, &f), c->generation_file ? PAGE_AT : 0);
+	if (c->generation_file) {
+		uint8_t *at = memmem(gmem_at(mem, TABLES_AT, f.tables_len), f.tables_len, "VGIA", 4);
+
+		assert_non_null(at);
+		assert_int_equal(load_le32(at + 5), PAGE_AT + c->generation_offset);
+	}
+	check_tables(mem, RSDP_AT);
+	free(f.tables);
+	free(f.loader);
+	gmem_destroy(mem);
+}
+
+static struct numa nodes(void)
+{
+	static struct numa n;
+	struct err e = {0};
+
+	n = (struct numa){ .count = 3, .node = { { 1 << 30, 0x3, NUMA_NOBODY }, { UINT64_C(2) << 30, 0x3c,
+	NUMA_NOBODY },
+						  { 1 << 30, 0, 1 } } };
+	n.distance[0][2] = 31;
+	n.value[NUMA_MEMORY][NUMA_LATENCY][0][1] = 100;
+	n.value[NUMA_MEMORY][NUMA_BANDWIDTH][1][2] = 300000;
+	n.cache[n.caches++] = (struct numa_cache){ 1, 1, 1 << 20, NUMA_DIRECT, NUMA_WRITE_BACK, 64 };
+	if (numa_check(&n, 6, UINT64_C(4) << 30, &e))
+		fail_msg("%s", e.text);
+	return n;
+}
+
+/* What a PC can have: all of it, each alone, none. */
+static void shapes_of_a_pc(void **state)
+{
+	struct numa n = nodes();
+
+	for (unsigned shape = 0; shape <= 8; shape++) {
+		struct acpi_config c = machine(6);
+		bool all = shape == 0;
+
+		c.base = c.virtio_count = 0;
+		c.s3_type = all || shape == 1;
+		c.parallel.port = all || shape == 2 ? 0x378 : 0;
+		c.parallel.irq = 7;
+		if (all || shape == 3)
+			c.serial[2].port = 0x3e8, c.serial[2].irq = 4, c.serial[3].port = 0x2e8, c.serial[3].irq = 3;
+		c.generation_file = all || shape == 4 ? "etc/vmgenid_guid" : NULL;
+		c.generation_address_file = "etc/vmgenid_addr";
+		c.generation_offset = 40;
+		c.generation_gpe = 5;
+		c.numa = all || shape == 5 ? &n : NULL;
+		c.low_top = 0x80000000;
+		c.ide = all || shape == 6;
+		c.vga = c.mouse = all || shape == 7;
+		c.fw_cfg_port = all || shape < 8 ? 0x510 : 0;
+		c.mem32_more_base = all || shape == 8 ? 0xf0000000 : 0;
+		c.mem32_more_size = c.mem32_more_base ? 0xec00000 : 0;
+		check_files(&c);
+	}
+}
+
+static void memory_of_nodes(void **state)
+{
+	struct numa n = nodes();
+	struct numa_range r[NUMA_RANGES_MAX];
+	struct err e = {0};
+	static const struct numa_range want[] = {
+		{ 0, 0, 0xa0000 }, { 0, 0x100000, 0x3ff00000 }, { 1, 0x40000000, 0x40000000 },
+		{ 1, UINT64_C(0x100000000), 0x40000000 }, { 2, UINT64_C(0x140000000), 0x40000000 },
+	};
+
+	assert_int_equal(numa_ranges(&n, 0x80000000, r), 5);
+	assert_memory_equal(r, want, sizeof(want));
+	assert_int_equal(n.distance[2][0], 31);
+	assert_int_equal(n.distance[1][0], 20);
+	assert_int_equal(numa_node_of(&n, 5), 1);
+	assert_int_equal(numa_check(&n, 7, UINT64_C(4) << 30, &e), -EINVAL); /* one is in no node */
+	assert_int_equal(numa_check(&n, 5, UINT64_C(4) << 30, &e), -EINVAL);
+	assert_int_equal(numa_check(&n, 6, UINT64_C(5) << 30, &e), -EINVAL);
+	assert_int_equal(numa_check(&n, 6, UINT64_C(3) << 30, &e), -EINVAL);
+	n.node[1].initiator = 2; /* has none */
+	assert_int_equal(numa_check(&n, 6, UINT64_C(4) << 30, &e), -EINVAL);
+	n.node[1].initiator = NUMA_NOBODY;
+	n.distance[1][1] = 11;
+	assert_int_equal(numa_check(&n, 6, UINT64_C(4) << 30, &e), -EINVAL);
 }
 
 static void full_machine(void **state)
@@ -204,7 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aml_encodings), cmocka_unit_test(full_machine), cmocka_unit_test(small_machine),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(refusals), cmocka_unit_test(shapes_of_a_pc), cmocka_unit_test(memory_of_nodes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

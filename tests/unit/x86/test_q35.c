@@ -8,6 +8,7 @@
 #include "arch/x86/pm.h"
 #include "arch/x86/port92.h"
 #include "base/bytes.h"
+#include "arch/x86/vmgenid.h"
 #include "devices/legacy/fw_cfg.h"
 #include "devices/pci/pci.h"
 #include "devices/pci/pci_host.h"
@@ -237,6 +238,48 @@ static void fw_cfg_dma_reads_skips_and_refuses(void **state)
 	assert_int_equal(rig_in(&f->r, 0x511, 1), 0);
 }
 
+static void generation_id_goes_where_firmware_says(void **state)
+{
+	static const uint8_t id[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	static const uint8_t guid[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+	static const uint8_t other[16] = {0xff, 0xee};
+	struct fix *f = *state;
+	struct vmgenid_config vc = {.fw_cfg = f->fc, .pm = f->pm};
+	struct vmgenid *g;
+	uint8_t b[64], where[8];
+
+	memcpy(vc.id, id, sizeof(id));
+	assert_int_equal(vmgenid_create(f->r.vm, &vc, &g, NULL), 0);
+	config(f, LPC + 0x40, 4, 0x601);
+	config(f, LPC + 0x44, 1, 0x80);
+	read_item(f, 0x20, b, 56); /* the first file */
+	assert_memory_equal(b + VMGENID_AT, guid, 16);
+	store_le64(where, 0x8000);
+	assert_int_equal(gmem_write(f->r.vm->mem, 0x200, where, 8), 0);
+	assert_int_equal(dma(f, 0x20 << 16 | 8 | 16, 8, 0x200), 1); /* read-only */
+	assert_int_equal(dma(f, 0x21 << 16 | 8 | 16, 9, 0x200), 1); /* too long */
+	assert_int_equal(dma(f, 0x21 << 16 | 8 | 16, 8, UINT64_C(1) << 40), 1);
+	assert_int_equal(dma(f, 0x21 << 16 | 8 | 16, 8, 0x200), 0);
+	rig_out(&f->r, 0x622, 2, 1 << VMGENID_GPE);
+	vmgenid_set(g, other);
+	assert_true(f->sci.level);
+	assert_int_equal(gmem_read(f->r.vm->mem, 0x8000 + VMGENID_AT, b, 16), 0);
+	assert_memory_equal(b, "\0\0\xee\xff", 4);
+	rig_state_round_trip(&f->r, "vmgenid0");
+	vmgenid_get(g, b);
+	assert_memory_equal(b, other, 16);
+	f->r.vm->waking = true; /* out of sleep the page is where it was */
+	rig_reset(&f->r, "vmgenid0");
+	f->r.vm->waking = false;
+	vmgenid_set(g, id);
+	assert_int_equal(gmem_read(f->r.vm->mem, 0x8000 + VMGENID_AT, b, 16), 0);
+	assert_memory_equal(b, guid, 16);
+	rig_reset(&f->r, "vmgenid0");
+	vmgenid_set(g, other);
+	assert_int_equal(gmem_read(f->r.vm->mem, 0x8000 + VMGENID_AT, b, 16), 0);
+	assert_memory_equal(b, guid, 16); /* nowhere */
+}
+
 static void states_survive(void **state)
 {
 	struct fix *f = *state;
@@ -259,7 +302,8 @@ int main(void)
 		TEST(ecam_is_where_pciexbar_says), TEST(pam_keeps_what_is_written), TEST(pirq_routes_a_pin_to_the_pics),
 		TEST(slots_from_25_do_not_turn), TEST(acpi_registers_follow_pmbase), TEST(chipset_window_keeps_bytes),
 		TEST(port92_resets), TEST(fw_cfg_items_read_by_port), TEST(fw_cfg_lists_files),
-		TEST(fw_cfg_dma_reads_skips_and_refuses), TEST(states_survive),
+		TEST(fw_cfg_dma_reads_skips_and_refuses), TEST(generation_id_goes_where_firmware_says),
+		TEST(states_survive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

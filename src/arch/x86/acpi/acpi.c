@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "arch/x86/acpi/acpi.h"
-
+#include "arch/x86/acpi/area.h"
 #include "arch/x86/acpi/dsdt.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HEADER = 36, RSDP_SIZE = 36, FADT_SIZE = 276, FACS_SIZE = 64, TABLES_MAX = 16 };
+enum { RSDP_SIZE = 36, FACS_SIZE = 64 };
 enum { CHECKSUM_AT = 9, GAS_IO = 1 };
 
 /* FADT flags and boot architecture flags (ACPI 6.4 tables 5.10 and 5.11). */
@@ -20,56 +19,35 @@ enum { BOOT_LEGACY = 1 << 0, BOOT_8042 = 1 << 1, BOOT_NO_VGA = 1 << 2, BOOT_NO_R
 enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI = 10 };
 enum { MADT_ENABLED = 1, MADT_PCAT = 1, MPS_ACTIVE_HIGH = 1, MPS_LEVEL = 3 << 2 };
 
-/* A place in the area that holds an address, or a table whose checksum covers it all. */
-struct link {
-	uint32_t at;
-	uint8_t bytes;
-};
-struct span {
-	uint32_t at, len;
-};
-enum { LINKS_MAX = 4 * TABLES_MAX, SPANS_MAX = TABLES_MAX + 4 };
+static uint64_t here(const struct acpi_area *ar) { return ar->cfg->base + ar->out.len; }
 
-/* The area under construction; tables are appended in it and linked by address. */
-struct area {
-	const struct acpi_config *cfg;
-	struct aml out; /* used as a growing buffer */
-	uint64_t table[TABLES_MAX];
-	unsigned tables;
-	struct link link[LINKS_MAX];
-	struct span span[SPANS_MAX];
-	unsigned links, spans;
-	uint64_t rsdt, xsdt;
-};
-
-static uint64_t here(const struct area *ar) { return ar->cfg->base + ar->out.len; }
-
-static void pad(struct area *ar, size_t align)
+static void pad(struct acpi_area *ar, size_t align)
 {
 	while (!ar->out.failed && ar->out.len % align)
 		aml_byte(&ar->out, 0);
 }
 
-static void zeros(struct area *ar, size_t n)
+void acpi_zeros(struct acpi_area *ar, size_t n)
 {
 	while (n-- && !ar->out.failed)
 		aml_byte(&ar->out, 0);
 }
 
-static void put16(struct area *ar, uint16_t v) { aml_bytes(&ar->out, &v, 2); }
-static void put32(struct area *ar, uint32_t v) { aml_bytes(&ar->out, &v, 4); }
-static void put64(struct area *ar, uint64_t v) { aml_bytes(&ar->out, &v, 8); }
+void acpi_put8(struct acpi_area *ar, uint8_t v) { aml_byte(&ar->out, v); }
+void acpi_put16(struct acpi_area *ar, uint16_t v) { aml_bytes(&ar->out, &v, 2); }
+void acpi_put32(struct acpi_area *ar, uint32_t v) { aml_bytes(&ar->out, &v, 4); }
+void acpi_put64(struct acpi_area *ar, uint64_t v) { aml_bytes(&ar->out, &v, 8); }
 
-static void put_address(struct area *ar, uint64_t gpa, uint8_t bytes)
+static void put_address(struct acpi_area *ar, uint64_t gpa, uint8_t bytes)
 {
-	if (ar->links < LINKS_MAX)
-		ar->link[ar->links++] = (struct link){ .at = (uint32_t)ar->out.len, .bytes = bytes };
+	if (ar->links < ACPI_LINKS_MAX)
+		ar->link[ar->links++] = (struct acpi_link){ .at = (uint32_t)ar->out.len, .bytes = bytes };
 	else
 		ar->out.failed = -ENOSPC;
 	if (bytes == 8)
-		put64(ar, gpa);
+		acpi_put64(ar, gpa);
 	else
-		put32(ar, gpa);
+		acpi_put32(ar, gpa);
 }
 
 static uint8_t checksum(const uint8_t *p, size_t len)
@@ -80,24 +58,23 @@ static uint8_t checksum(const uint8_t *p, size_t len)
 	return -sum;
 }
 
-/* A table begins; returns its offset. */
-static size_t begin(struct area *ar, const char *signature, uint8_t revision)
+size_t acpi_begin(struct acpi_area *ar, const char *signature, uint8_t revision)
 {
 	pad(ar, 16);
 	size_t at = ar->out.len;
 	aml_bytes(&ar->out, signature, 4);
-	put32(ar, 0); /* length and checksum: at the end */
+	acpi_put32(ar, 0); /* length and checksum: at the end */
 	aml_byte(&ar->out, revision);
 	aml_byte(&ar->out, 0);
 	aml_bytes(&ar->out, "PANAL ", 6);
 	aml_bytes(&ar->out, "PANALVM ", 8);
-	put32(ar, 1);
+	acpi_put32(ar, 1);
 	aml_bytes(&ar->out, "PNAL", 4);
-	put32(ar, 1);
+	acpi_put32(ar, 1);
 	return at;
 }
 
-static void finish(struct area *ar, size_t at)
+static void finish(struct acpi_area *ar, size_t at)
 {
 	if (ar->out.failed)
 		return;
@@ -105,22 +82,22 @@ static void finish(struct area *ar, size_t at)
 	size_t len = ar->out.len - at;
 	store_le32(p + 4, len);
 	p[CHECKSUM_AT] = checksum(p, len);
-	if (ar->spans < SPANS_MAX)
-		ar->span[ar->spans++] = (struct span){ .at = (uint32_t)at, .len = (uint32_t)len };
+	if (ar->spans < ACPI_SPANS_MAX)
+		ar->span[ar->spans++] = (struct acpi_span){ .at = (uint32_t)at, .len = (uint32_t)len };
 	else
 		ar->out.failed = -ENOSPC;
 }
 
-static void listed(struct area *ar, size_t at)
+void acpi_listed(struct acpi_area *ar, size_t at)
 {
 	finish(ar, at);
 	ar->table[ar->tables++] = ar->cfg->base + at;
 }
 
-static void gas_io(struct area *ar, uint32_t port, uint8_t bytes)
+static void gas_io(struct acpi_area *ar, uint32_t port, uint8_t bytes)
 {
 	if (!port) {
-		zeros(ar, 12);
+		acpi_zeros(ar, 12);
 		return;
 	}
 	static const uint8_t access[9] = {[1] = 1, [2] = 2, [4] = 3};
@@ -128,25 +105,25 @@ static void gas_io(struct area *ar, uint32_t port, uint8_t bytes)
 	aml_byte(&ar->out, bytes * 8);
 	aml_byte(&ar->out, 0);
 	aml_byte(&ar->out, bytes <= 4 ? access[bytes] : 0);
-	put64(ar, port);
+	acpi_put64(ar, port);
 }
 
-static uint64_t facs(struct area *ar)
+static uint64_t facs(struct acpi_area *ar)
 {
 	pad(ar, 64);
 	uint64_t gpa = here(ar);
 	aml_bytes(&ar->out, "FACS", 4);
-	put32(ar, FACS_SIZE);
-	zeros(ar, 24); /* hardware signature, waking vectors, lock, flags */
+	acpi_put32(ar, FACS_SIZE);
+	acpi_zeros(ar, 24); /* hardware signature, waking vectors, lock, flags */
 	aml_byte(&ar->out, 2);
-	zeros(ar, FACS_SIZE - 33);
+	acpi_zeros(ar, FACS_SIZE - 33);
 	return gpa;
 }
 
-static uint64_t dsdt(struct area *ar)
+static uint64_t dsdt(struct acpi_area *ar)
 {
-	size_t at = begin(ar, "DSDT", 2);
-	dsdt_write(&ar->out, ar->cfg);
+	size_t at = acpi_begin(ar, "DSDT", 2);
+	ar->generation_at = (uint32_t)dsdt_write(&ar->out, ar->cfg);
 	finish(ar, at);
 	return ar->cfg->base + at;
 }
@@ -161,39 +138,41 @@ static uint16_t boot_flags(const struct acpi_config *c)
 }
 
 /* ACPI 6.4 table 5.9; the order below is the table's. */
-static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
+static void fadt(struct acpi_area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 {
 	const struct acpi_config *c = ar->cfg;
-	size_t at = begin(ar, "FACP", 6);
+	size_t at = acpi_begin(ar, "FACP", 6);
 	put_address(ar, facs_gpa, 4);
 	put_address(ar, dsdt_gpa, 4);
 	aml_byte(&ar->out, 0);
 	aml_byte(&ar->out, 0); /* preferred profile: unspecified */
-	put16(ar, c->sci);
-	put32(ar, 0); /* no SMI command: the machine is always in ACPI mode */
-	zeros(ar, 4);
-	put32(ar, c->pm_event);
-	put32(ar, 0);
-	put32(ar, c->pm_control);
-	put32(ar, 0);
-	put32(ar, 0);
-	put32(ar, c->pm_timer);
-	put32(ar, c->gpe0_len ? c->gpe0 : 0);
-	put32(ar, 0);
+	acpi_put16(ar, c->sci);
+	acpi_put32(ar, 0); /* no SMI command: the machine is always in ACPI mode */
+	acpi_zeros(ar, 4);
+	acpi_put32(ar, c->pm_event);
+	acpi_put32(ar, 0);
+	acpi_put32(ar, c->pm_control);
+	acpi_put32(ar, 0);
+	acpi_put32(ar, 0);
+	acpi_put32(ar, c->pm_timer);
+	acpi_put32(ar, c->gpe0_len ? c->gpe0 : 0);
+	acpi_put32(ar, 0);
 	aml_bytes(&ar->out, (const uint8_t[]){4, 2, 0, 4, c->gpe0_len, 0, 0, 0}, 8);
-	put16(ar, 0xfff); /* no C2, no C3 */
-	put16(ar, 0xfff);
-	zeros(ar, 2 + 2 + 1 + 1 + 1 + 1); /* flush, duty, alarms of day and month */
+	acpi_put16(ar, 0xfff); /* no C2, no C3 */
+	acpi_put16(ar, 0xfff);
+	acpi_zeros(ar, 2 + 2 + 1 + 1 + 1 + 1); /* flush, duty, alarms of day and month */
 	aml_byte(&ar->out, c->rtc ? 0x32 : 0); /* century */
-	put16(ar, boot_flags(c));
+	acpi_put16(ar, boot_flags(c));
 	aml_byte(&ar->out, 0);
-	put32(ar, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 | (c->s3_type ? 0 : FADT_NO_RTC_WAKE) |
+	acpi_put32(ar, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 | (c->s3_type ? 0 :
+		FADT_NO_RTC_WAKE) |
 	      (c->reset_port ? FADT_RESET : 0));
 	gas_io(ar, c->reset_port, 1);
 	aml_byte(&ar->out, c->reset_value);
-	put16(ar, 0);
+	acpi_put16(ar, 0);
 	aml_byte(&ar->out, 3); /* minor version */
-	put64(ar, 0); /* the FACS lies below 4 GiB: the 32-bit field has it (ACPI 6.4 table 5.9, X_FIRMWARE_CTRL) */
+	acpi_put64(ar, 0); /* the FACS lies below 4 GiB: the 32-bit field has it (ACPI 6.4 table 5.9,
+		X_FIRMWARE_CTRL) */
 	put_address(ar, dsdt_gpa, 8);
 	gas_io(ar, c->pm_event, 4);
 	gas_io(ar, 0, 0);
@@ -203,90 +182,90 @@ static void fadt(struct area *ar, uint64_t facs_gpa, uint64_t dsdt_gpa)
 	gas_io(ar, c->pm_timer, 4);
 	gas_io(ar, c->gpe0_len ? c->gpe0 : 0, c->gpe0_len);
 	gas_io(ar, 0, 0);
-	zeros(ar, 12 + 12);
+	acpi_zeros(ar, 12 + 12);
 	aml_bytes(&ar->out, "PANALVM\0", 8); /* hypervisor identity */
-	listed(ar, at);
+	acpi_listed(ar, at);
 }
 
-static void madt_cpu(struct area *ar, unsigned n)
+static void madt_cpu(struct acpi_area *ar, unsigned n)
 {
 	uint32_t id = ar->cfg->apic_id[n];
 	if (id < 255) {
 		aml_bytes(&ar->out, (const uint8_t[]){MADT_LAPIC, 8, n, id}, 4);
-		put32(ar, MADT_ENABLED);
+		acpi_put32(ar, MADT_ENABLED);
 		return;
 	}
 	aml_bytes(&ar->out, (const uint8_t[]){MADT_X2APIC, 16, 0, 0}, 4);
-	put32(ar, id);
-	put32(ar, MADT_ENABLED);
-	put32(ar, n);
+	acpi_put32(ar, id);
+	acpi_put32(ar, MADT_ENABLED);
+	acpi_put32(ar, n);
 }
 
-static void madt_override(struct area *ar, uint8_t source, uint32_t gsi, uint16_t flags)
+static void madt_override(struct acpi_area *ar, uint8_t source, uint32_t gsi, uint16_t flags)
 {
 	aml_bytes(&ar->out, (const uint8_t[]){MADT_OVERRIDE, 10, 0, source}, 4);
-	put32(ar, gsi);
-	put16(ar, flags);
+	acpi_put32(ar, gsi);
+	acpi_put16(ar, flags);
 }
 
-static void madt(struct area *ar)
+static void madt(struct acpi_area *ar)
 {
 	const struct acpi_config *c = ar->cfg;
 	bool x2 = false;
-	size_t at = begin(ar, "APIC", 4);
-	put32(ar, c->lapic_base);
-	put32(ar, c->pic ? MADT_PCAT : 0);
+	size_t at = acpi_begin(ar, "APIC", 4);
+	acpi_put32(ar, c->lapic_base);
+	acpi_put32(ar, c->pic ? MADT_PCAT : 0);
 	for (unsigned n = 0; n < c->cpus; n++) {
 		madt_cpu(ar, n);
 		x2 |= c->apic_id[n] >= 255;
 	}
 	aml_bytes(&ar->out, (const uint8_t[]){MADT_IOAPIC, 12, c->ioapic_id, 0}, 4);
-	put32(ar, c->ioapic_base);
-	put32(ar, 0);
+	acpi_put32(ar, c->ioapic_base);
+	acpi_put32(ar, 0);
 	if (c->timer_on_pin2)
 		madt_override(ar, 0, 2, 0);
 	madt_override(ar, c->sci, c->sci, MPS_ACTIVE_HIGH | MPS_LEVEL);
 	aml_bytes(&ar->out, (const uint8_t[]){MADT_LAPIC_NMI, 6, 0xff, 0, 0, 1}, 6);
 	if (x2)
 		aml_bytes(&ar->out, (const uint8_t[]){MADT_X2APIC_NMI, 12, 0, 0, 255, 255, 255, 255, 1, 0, 0, 0}, 12);
-	listed(ar, at);
+	acpi_listed(ar, at);
 }
 
-static void mcfg(struct area *ar)
+static void mcfg(struct acpi_area *ar)
 {
-	size_t at = begin(ar, "MCFG", 1);
-	zeros(ar, 8);
-	put64(ar, ar->cfg->ecam_base);
-	put16(ar, 0);
+	size_t at = acpi_begin(ar, "MCFG", 1);
+	acpi_zeros(ar, 8);
+	acpi_put64(ar, ar->cfg->ecam_base);
+	acpi_put16(ar, 0);
 	aml_byte(&ar->out, ar->cfg->bus_first);
 	aml_byte(&ar->out, ar->cfg->bus_last);
-	put32(ar, 0);
-	listed(ar, at);
+	acpi_put32(ar, 0);
+	acpi_listed(ar, at);
 }
 
-static void hpet(struct area *ar)
+static void hpet(struct acpi_area *ar)
 {
-	size_t at = begin(ar, "HPET", 1);
-	put32(ar, ar->cfg->hpet_id);
+	size_t at = acpi_begin(ar, "HPET", 1);
+	acpi_put32(ar, ar->cfg->hpet_id);
 	aml_bytes(&ar->out, (const uint8_t[]){0, 64, 0, 0}, 4); /* in memory */
-	put64(ar, ar->cfg->hpet_base);
+	acpi_put64(ar, ar->cfg->hpet_base);
 	aml_byte(&ar->out, 0);
-	put16(ar, 2000); /* least ticks of a period: 20 us */
+	acpi_put16(ar, 2000); /* least ticks of a period: 20 us */
 	aml_byte(&ar->out, 0);
-	listed(ar, at);
+	acpi_listed(ar, at);
 }
 
 /* Windows: the RTC and the PM timer need no workarounds. */
-static void waet(struct area *ar)
+static void waet(struct acpi_area *ar)
 {
-	size_t at = begin(ar, "WAET", 1);
-	put32(ar, 3);
-	listed(ar, at);
+	size_t at = acpi_begin(ar, "WAET", 1);
+	acpi_put32(ar, 3);
+	acpi_listed(ar, at);
 }
 
-static uint64_t root(struct area *ar, const char *signature, bool wide)
+static uint64_t root(struct acpi_area *ar, const char *signature, bool wide)
 {
-	size_t at = begin(ar, signature, 1);
+	size_t at = acpi_begin(ar, signature, 1);
 	for (unsigned n = 0; n < ar->tables; n++)
 		put_address(ar, ar->table[n], wide ? 8 : 4);
 	finish(ar, at);
@@ -307,6 +286,8 @@ static void rsdp(uint8_t *p, uint32_t rsdt, uint64_t xsdt)
 
 static int check(const struct acpi_config *c, struct err *e)
 {
+	if (c->generation_file && c->base)
+		return err_set(e, -EINVAL, "only firmware can place a generation ID");
 	if (!c->cpus || c->cpus > ACPI_CPU_MAX || !c->apic_id)
 		return err_set(e, -EINVAL, "ACPI tables are made for 1 to %d processors, not %u", ACPI_CPU_MAX,
 			c->cpus);
@@ -320,13 +301,13 @@ static int check(const struct acpi_config *c, struct err *e)
 }
 
 /* The tables into ar->out, which the caller frees. */
-static int build(struct area *ar, struct err *e)
+static int build(struct acpi_area *ar, struct err *e)
 {
 	const struct acpi_config *c = ar->cfg;
 	int rc = check(c, e);
 	if (rc)
 		return rc;
-	zeros(ar, RSDP_SIZE);
+	acpi_zeros(ar, RSDP_SIZE);
 	uint64_t facs_gpa = facs(ar), dsdt_gpa = dsdt(ar);
 	fadt(ar, facs_gpa, dsdt_gpa);
 	madt(ar);
@@ -334,6 +315,8 @@ static int build(struct area *ar, struct err *e)
 		mcfg(ar);
 	if (c->hpet_base)
 		hpet(ar);
+	if (c->numa)
+		acpi_numa_tables(ar);
 	waet(ar);
 	ar->rsdt = root(ar, "RSDT", false);
 	ar->xsdt = root(ar, "XSDT", true);
@@ -347,7 +330,7 @@ static int build(struct area *ar, struct err *e)
 
 int acpi_build(struct gmem *mem, const struct acpi_config *cfg, uint64_t *rsdp_gpa, struct err *e)
 {
-	struct area ar = {.cfg = cfg};
+	struct acpi_area ar = {.cfg = cfg};
 	int rc = build(&ar, e);
 	if (!rc) {
 		rsdp(ar.out.buf, ar.rsdt, ar.xsdt);
@@ -364,8 +347,9 @@ int acpi_build(struct gmem *mem, const struct acpi_config *cfg, uint64_t *rsdp_g
 /* ---- for firmware that places them ---- */
 
 /* The commands (QEMU, hw/acpi/bios-linker-loader): 128 bytes each, little-endian. */
-enum { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_ENTRY = 128, LOADER_NAME = 56 };
-enum { ZONE_HIGH = 1, ZONE_FSEG = 2, RSDP_CHECKSUM = 8, RSDP_XCHECKSUM = 32, RSDP_V1_SIZE = 20 };
+enum { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_TELL = 4, LOADER_ENTRY = 128,
+	LOADER_NAME = 56 };
+enum { ZONE_HIGH = 1, ZONE_FSEG = 2, RSDP_CHECKSUM = 8, RSDP_XCHECKSUM = 32, RSDP_V1_SIZE = 20, ACPI_PAGE = 4096 };
 enum { RSDP_RSDT = 16, RSDP_XSDT = 24 };
 
 static uint8_t *command(struct aml *out, uint32_t what, const char *file)
@@ -389,12 +373,12 @@ static void allocate(struct aml *out, const char *file, uint32_t align, uint8_t 
 	p[4] = zone;
 }
 
-static void pointer(struct aml *out, const char *file, uint32_t at, uint8_t bytes)
+static void pointer(struct aml *out, const char *file, uint32_t at, uint8_t bytes, const char *to)
 {
 	uint8_t *p = command(out, LOADER_POINTER, file);
 	if (!p)
 		return;
-	memcpy(p, ACPI_FILE_TABLES, strlen(ACPI_FILE_TABLES));
+	memcpy(p, to, strlen(to));
 	store_le32(p + LOADER_NAME, at);
 	p[LOADER_NAME + 4] = bytes;
 }
@@ -409,16 +393,32 @@ static void sum(struct aml *out, const char *file, uint32_t at, uint32_t start, 
 	store_le32(p + 8, len);
 }
 
-static void loader(struct area *ar, struct aml *out)
+/* The page of the generation ID: the DSDT points into it, and the machine hears where it lies. */
+static void generation(struct acpi_area *ar, struct aml *out)
+{
+	const struct acpi_config *c = ar->cfg;
+
+	allocate(out, c->generation_file, ACPI_PAGE, ZONE_HIGH);
+	pointer(out, ACPI_FILE_TABLES, ar->generation_at, 4, c->generation_file);
+	uint8_t *p = command(out, LOADER_TELL, c->generation_address_file);
+	if (!p)
+		return;
+	memcpy(p, c->generation_file, strlen(c->generation_file));
+	p[LOADER_NAME + 8] = 8; /* bytes; offsets in both files are 0 */
+}
+
+static void loader(struct acpi_area *ar, struct aml *out)
 {
 	allocate(out, ACPI_FILE_RSDP, 16, ZONE_FSEG);
 	allocate(out, ACPI_FILE_TABLES, 64, ZONE_HIGH);
+	if (ar->generation_at)
+		generation(ar, out);
 	for (unsigned n = 0; n < ar->links; n++)
-		pointer(out, ACPI_FILE_TABLES, ar->link[n].at, ar->link[n].bytes);
-	pointer(out, ACPI_FILE_RSDP, RSDP_RSDT, 4);
-	pointer(out, ACPI_FILE_RSDP, RSDP_XSDT, 8);
+		pointer(out, ACPI_FILE_TABLES, ar->link[n].at, ar->link[n].bytes, ACPI_FILE_TABLES);
+	pointer(out, ACPI_FILE_RSDP, RSDP_RSDT, 4, ACPI_FILE_TABLES);
+	pointer(out, ACPI_FILE_RSDP, RSDP_XSDT, 8, ACPI_FILE_TABLES);
 	for (unsigned n = 0; n < ar->spans; n++) {
-		const struct span *t = &ar->span[n];
+		const struct acpi_span *t = &ar->span[n];
 		ar->out.buf[t->at + CHECKSUM_AT] = 0;
 		sum(out, ACPI_FILE_TABLES, t->at + CHECKSUM_AT, t->at, t->len);
 	}
@@ -428,7 +428,7 @@ static void loader(struct area *ar, struct aml *out)
 
 int acpi_build_files(const struct acpi_config *cfg, struct acpi_files *out, struct err *e)
 {
-	struct area ar = {.cfg = cfg};
+	struct acpi_area ar = {.cfg = cfg};
 	struct aml script = {0};
 	int rc = build(&ar, e);
 	if (!rc) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ACPI tables of a machine: RSDP, XSDT, RSDT, FADT, FACS, DSDT, MADT, and MCFG, HPET and WAET where they
- * apply. Every
- * address and interrupt comes from the board; nothing is assumed here.
+ * ACPI tables of a machine: RSDP, XSDT, RSDT, FADT, FACS, DSDT, MADT, and MCFG, HPET, SRAT, SLIT, HMAT and WAET where
+ * they apply. Every address and interrupt comes from the board; nothing is assumed here.
  */
 #ifndef PANAL_ARCH_X86_ACPI_ACPI_H
 #define PANAL_ARCH_X86_ACPI_ACPI_H
@@ -10,6 +9,7 @@
 #include "base/err.h"
 
 struct gmem;
+struct numa;
 
 enum {
 	ACPI_SERIAL_MAX = 4, ACPI_VIRTIO_MAX = 32, ACPI_CPU_MAX = 255, ACPI_PCI_SLOTS = 32, ACPI_PCI_PINS = 4,
@@ -48,9 +48,24 @@ struct acpi_config {
 	bool i8042;    /* at 0x60, 0x64 with interrupt 1 */
 	bool mouse;    /* on the i8042, with interrupt 12 */
 	bool vga;
+	struct {
+		uint16_t port;
+		uint8_t irq;
+	} parallel;
+	uint16_t fw_cfg_port; /* 12 of them */
 	uint32_t hpet_base; /* 0: none */
 	uint32_t hpet_id;
 	uint16_t pvpanic_port;
+
+	/* The VM generation ID: the fw_cfg file with its page, which the ID is in at generation_offset, the file
+	 * for its address,
+	 * the event that tells of a change. NULL: none. Only with acpi_build_files. */
+	const char *generation_file, *generation_address_file;
+	uint32_t generation_offset;
+	uint8_t generation_gpe;
+
+	const struct numa *numa; /* NULL: none; low_top: where RAM below 4 GiB ends */
+	uint64_t low_top;
 
 	/* PCI Express host bridge; ecam_base 0: no PCI */
 	uint64_t ecam_base;

@@ -53,7 +53,8 @@ void aml_end(struct aml *a);
 /* Terms of methods; operands follow in prefix order. */
 enum {
 	AML_ZERO = 0x00, AML_ONE = 0x01, AML_ARG0 = 0x68, AML_AND = 0x7b, AML_OR = 0x7d, AML_CREATE_DWORD_FIELD = 0x8a,
-	AML_EQUAL = 0x93, AML_RETURN = 0xa4,
+	AML_DWORD = 0x0c, AML_LOCAL0 = 0x60, AML_STORE = 0x70, AML_NOTIFY = 0x86,
+	AML_INDEX = 0x88, AML_EQUAL = 0x93, AML_RETURN = 0xa4,
 };
 
 /* Name (path, ResourceTemplate () { ... }), closed by aml_resources_end. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "arch/x86/acpi/dsdt.h"
 
+#include "base/bytes.h"
+
 #include <stdio.h>
 
 /* PCI host bridge control that the operating system may take: hot plug, PME, AER, the capability structure. */
@@ -150,11 +152,98 @@ static void serial_port(struct aml *a, unsigned n, uint16_t port, uint8_t irq)
 	aml_end(a);
 }
 
+static void parallel_port(struct aml *a, uint16_t port, uint8_t irq)
+{
+	aml_device(a, "LPT1");
+	aml_name_eisa_id(a, "_HID", "PNP0400");
+	aml_name_int(a, "_UID", 1);
+	aml_resources(a, "_CRS");
+	aml_res_io(a, port, 8);
+	aml_res_irq(a, irq);
+	aml_resources_end(a);
+	aml_end(a);
+}
+
+static void fw_cfg(struct aml *a, uint16_t port)
+{
+	aml_device(a, "FWCF");
+	aml_name_string(a, "_HID", "QEMU0002");
+	aml_name_int(a, "_STA", 0x0b); /* there, but nothing for a person to see */
+	aml_resources(a, "_CRS");
+	aml_res_io(a, port, 12);
+	aml_resources_end(a);
+	aml_end(a);
+}
+
+/* Where the ID lies, for firmware to fill in: outside of all that has a length, which would move it. */
+static size_t generation_address(struct aml *a, const struct acpi_config *cfg)
+{
+	uint8_t offset[4];
+
+	store_le32(offset, cfg->generation_offset);
+	aml_name(a, "VGIA");
+	aml_byte(a, AML_DWORD);
+	aml_bytes(a, offset, sizeof(offset));
+	return a->len - sizeof(offset);
+}
+
+/* Local0 [index] = name, or 0 */
+static void into_local0(struct aml *a, const char *name, unsigned index)
+{
+	aml_byte(a, AML_STORE);
+	if (name)
+		aml_path(a, name);
+	else
+		aml_int(a, 0);
+	aml_byte(a, AML_INDEX);
+	aml_byte(a, AML_LOCAL0);
+	aml_int(a, index);
+	aml_byte(a, AML_ZERO); /* no target */
+}
+
+/* "Virtual Machine Generation ID" (Microsoft, 2012): the name to be found by, and the address in two halves. */
+static void generation(struct aml *a)
+{
+	aml_device(a, "VGEN");
+	aml_name_string(a, "_HID", "PNAL0001");
+	aml_name_string(a, "_CID", "VM_Gen_Counter");
+	aml_name_string(a, "_DDN", "VM_Gen_Counter");
+	aml_method(a, "ADDR", 0, true);
+	aml_byte(a, AML_STORE);
+	aml_package(a, 2);
+	aml_end(a);
+	aml_byte(a, AML_LOCAL0);
+	into_local0(a, "VGIA", 0);
+	into_local0(a, NULL, 1);
+	aml_byte(a, AML_RETURN);
+	aml_byte(a, AML_LOCAL0);
+	aml_end(a);
+	aml_end(a);
+}
+
+static void generation_event(struct aml *a, uint8_t gpe)
+{
+	char name[8];
+
+	snprintf(name, sizeof(name), "_E%02X", gpe);
+	aml_scope(a, "_GPE");
+	aml_method(a, name, 0, false);
+	aml_byte(a, AML_NOTIFY);
+	aml_path(a, "\\_SB.VGEN");
+	aml_int(a, 0x80);
+	aml_end(a);
+	aml_end(a);
+}
+
 static void legacy(struct aml *a, const struct acpi_config *cfg)
 {
 	for (unsigned n = 0; n < ACPI_SERIAL_MAX; n++)
 		if (cfg->serial[n].port)
 			serial_port(a, n, cfg->serial[n].port, cfg->serial[n].irq);
+	if (cfg->parallel.port)
+		parallel_port(a, cfg->parallel.port, cfg->parallel.irq);
+	if (cfg->fw_cfg_port)
+		fw_cfg(a, cfg->fw_cfg_port);
 	if (cfg->rtc) {
 		aml_device(a, "RTC");
 		aml_name_eisa_id(a, "_HID", "PNP0B00");
@@ -236,8 +325,10 @@ static void sleep_state(struct aml *a, const char *name, uint8_t type)
 	aml_end(a);
 }
 
-void dsdt_write(struct aml *a, const struct acpi_config *cfg)
+size_t dsdt_write(struct aml *a, const struct acpi_config *cfg)
 {
+	size_t at = cfg->generation_file ? generation_address(a, cfg) : 0;
+
 	if (cfg->s3_type)
 		sleep_state(a, "_S3", cfg->s3_type);
 	sleep_state(a, "_S5", cfg->s5_type);
@@ -250,5 +341,10 @@ void dsdt_write(struct aml *a, const struct acpi_config *cfg)
 	legacy(a, cfg);
 	for (unsigned n = 0; n < cfg->virtio_count; n++)
 		virtio_device(a, cfg, n);
+	if (cfg->generation_file)
+		generation(a);
 	aml_end(a);
+	if (cfg->generation_file)
+		generation_event(a, cfg->generation_gpe);
+	return at;
 }

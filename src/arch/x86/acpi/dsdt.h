@@ -6,7 +6,8 @@
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/acpi/aml.h"
 
-/* Appends the terms (without the table header). Failures are in a->failed. */
-void dsdt_write(struct aml *a, const struct acpi_config *cfg);
+/* Appends the terms (without the table header). Failures are in a->failed. Gives the place of the doubleword with the
+ * generation ID's address, which firmware fills in; 0: there is none. */
+size_t dsdt_write(struct aml *a, const struct acpi_config *cfg);
 
 #endif
