@@ -32,6 +32,25 @@ static bool readable(const char *path)
 	return !path || access(path, R_OK) == 0;
 }
 
+/* Secure Boot keeps its variables by system management mode, which no processor here has: such a firmware would
+ * stop before it
+ * says anything. Distributions name these images so, whatever link leads to them. */
+static int refuse_smm(const char *path, struct err *e)
+{
+	static const char *const marks[] = { "secboot", ".ms.fd", "snakeoil" };
+	char *real = realpath(path, NULL);
+	int ret = 0;
+
+	for (size_t n = 0; ret == 0 && n < COUNT_OF(marks); n++)
+		if (strstr(real ? real : path, marks[n]))
+			ret = err_set(e, -ENOTSUP,
+				      "%s is made for Secure Boot and needs system management mode (SMM), which is not "
+				      "there; take --firmware uefi, which has no Secure Boot",
+				      path);
+	free(real);
+	return ret;
+}
+
 int firmware_find(struct firmware *fw, const char *name, struct err *e)
 {
 	if (!name)
@@ -50,7 +69,7 @@ int firmware_find(struct firmware *fw, const char *name, struct err *e)
 			       k->name, k->package);
 	}
 	*fw = (struct firmware){ .code = name };
-	return 0;
+	return refuse_smm(name, e);
 }
 
 int firmware_video_rom(const char *card, uint8_t **rom, size_t *size, struct err *e)

@@ -34,12 +34,12 @@
 
 /* EXIT_REBOOT is even, as no status of the debug port is. */
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_REBOOT = 4, EXIT_SIGNAL = 128 };
-enum { SOCKETS_FIXED = 6, SOCKETS_MAX = SOCKETS_FIXED + BOARD_CHANNEL_MAX };
+enum { SOCKETS_FIXED = 6, SOCKETS_MAX = SOCKETS_FIXED + BOARD_SERIAL_MAX + BOARD_CHANNEL_MAX };
 
 struct vmm {
 	struct options opt;
 	struct loop *loop;
-	struct chardev *serial, *firmware_log;
+	struct chardev *serial[BOARD_SERIAL_MAX], *parallel, *firmware_log;
 	uint8_t *video_rom;
 	struct board_config board_config;
 	struct boot_disk *boot_disk;
@@ -240,10 +240,13 @@ static int find_boot_on_disk(struct vmm *m, struct err *e)
 
 static int open_chardevs(struct vmm *m, struct err *e)
 {
-	int ret = chardev_open(&m->serial, m->opt.serial, m->loop, e);
+	int ret = 0;
 
-	if (ret < 0)
-		return err_wrap(e, "--serial");
+	for (unsigned n = 0; n < m->opt.serial_count; n++)
+		if (chardev_open(&m->serial[n], m->opt.serial[n], m->loop, e) < 0)
+			return err_wrap(e, "--serial");
+	if (m->opt.parallel && chardev_open(&m->parallel, m->opt.parallel, m->loop, e) < 0)
+		return err_wrap(e, "--parallel");
 	if (m->opt.console) {
 		ret = chardev_open(&m->board_config.console, m->opt.console, m->loop, e);
 		if (ret < 0)
@@ -312,7 +315,9 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->cpus = m->opt.cpus;
 	bc->boot = m->opt.boot;
 	m->opt.boot = (struct boot_source){ 0 }; /* its files in memory are the board's from here on */
-	bc->serial = m->serial;
+	memcpy(bc->serial, m->serial, sizeof(bc->serial));
+	bc->serial_count = m->opt.serial_count;
+	bc->parallel = m->parallel;
 	bc->transport = m->opt.transport;
 	memcpy(bc->slot, m->opt.slot, sizeof(bc->slot));
 	bc->slot_count = m->opt.slot_count;
@@ -395,7 +400,7 @@ static const char *socket_path(const char *spec)
 /* The sockets that this process made and removes at its end. */
 static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_MAX + 1])
 {
-	const char *const all[SOCKETS_FIXED] = {control_path(o->control), o->vsock, socket_path(o->serial),
+	const char *const all[SOCKETS_FIXED] = {control_path(o->control), o->vsock, socket_path(o->parallel),
 					      socket_path(o->console), socket_path(o->gdb),
 					      socket_path(o->firmware_log)};
 	unsigned count = 0;
@@ -403,6 +408,9 @@ static unsigned list_sockets(const struct options *o, const char *list[SOCKETS_M
 	for (unsigned n = 0; n < SOCKETS_FIXED; n++)
 		if (all[n])
 			list[count++] = all[n];
+	for (unsigned n = 0; n < o->serial_count; n++)
+		if (socket_path(o->serial[n]))
+			list[count++] = socket_path(o->serial[n]);
 	for (unsigned n = 0; n < o->channels.count; n++)
 		list[count++] = o->channels.item[n].path;
 	list[count] = NULL;
@@ -481,7 +489,9 @@ static void tear_down(struct vmm *m)
 	boot_source_drop(&m->board_config.boot);
 	close_back_ends(&m->board_config);
 	chardev_close(m->firmware_log);
-	chardev_close(m->serial);
+	for (unsigned n = 0; n < BOARD_SERIAL_MAX; n++)
+		chardev_close(m->serial[n]);
+	chardev_close(m->parallel);
 	loop_fd_remove(m->signals);
 	loop_destroy(m->loop);
 	nics_free(&m->board_config);

@@ -258,6 +258,11 @@ static int set_vmgenid(struct options *o, const char *value, struct err *e)
 	return strcmp(value, "auto") ? uuid_parse(o->generation, value, e) : uuid_random(o->generation, e);
 }
 
+static int add_serial(struct options *o, const char *value, struct err *e)
+{
+	return add(o->serial, &o->serial_count, BOARD_SERIAL_MAX, value, e);
+}
+
 static int add_numa(struct options *o, const char *value, struct err *e)
 {
 	return numa_add(&o->numa, value, e);
@@ -448,7 +453,10 @@ static const struct option table[] = {
 	{ "--pci-bridges", "N", .set = set_bridges, .help = "a chain of PCI bridges behind the last root port (0)" },
 	{ "--pci-slots", "N|portN|bridgeN.SLOT,...", .set = set_slots,
 	  .help = "PCI slots of disks, cards, console, channels, rng, balloon, vsock, input, in order (from 1)" },
-	{ "--serial", "stdio|file:PATH|unix:PATH|none", TEXT(serial), .help = "the first serial port (stdio)" },
+	{ "--serial", "stdio|file:PATH|unix:PATH|none", .set = add_serial,
+	  .help = "serial port; may be repeated, up to four (one, on stdio)" },
+	{ "--parallel", "file:PATH|unix:PATH|none", TEXT(parallel),
+	  .help = "a pc's parallel port, and where what it prints goes" },
 	{ "--channel", "name=NAME,socket=PATH", .set = add_channel,
 	  .help = "a virtio-serial port and the unix socket that it leads to; may be repeated" },
 	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = "virtio console" },
@@ -562,6 +570,8 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	if (!o->board_pc && o->parallel)
+		return err_set(e, -EINVAL, "--parallel: the parallel port needs --board pc");
 	if (!o->board_pc && o->vmgenid)
 		return err_set(e, -EINVAL, "--vmgenid: the generation ID needs --board pc");
 	if (o->usb.wanted && o->transport == BOARD_MMIO)
@@ -579,7 +589,6 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 
 	*o = (struct options){
 		.accel = "auto",
-		.serial = "stdio",
 		.memory = (uint64_t)MEMORY_DEFAULT_MIB << 20,
 		.cpus = 1,
 		.topology = { 1, 1, 1 },
@@ -587,6 +596,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	o->by_run = argc > 0 && !strcmp(argv[0], "panal run");
 	for (int n = 1; ret == 0 && n < argc; n++)
 		ret = parse_one(o, argc, argv, &n, e);
+	if (!o->serial_count)
+		o->serial[o->serial_count++] = "stdio";
 	if (ret == 0)
 		ret = place_image(o, e);
 	if (ret == 0 && !o->help && !o->version)

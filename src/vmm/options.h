@@ -13,10 +13,12 @@
 
 struct options {
 	const char *image; /* the argument without a dash */
-	const char *accel, *firmware, *firmware_vars, *firmware_log, *serial, *console, *control, *gdb;
+	const char *accel, *firmware, *firmware_vars, *firmware_log, *serial[BOARD_SERIAL_MAX], *parallel, *console,
+	*control, *gdb;
 	struct boot_source boot;
 	uint64_t memory;
 	struct cpu_spec cpu;
+	unsigned serial_count;
 	unsigned cpus;
 	struct x86_topology topology;
 	struct numa numa;

@@ -156,6 +156,9 @@ CPUS = [(f"cpus {text!r}", (GOOD, "--cpus", text), ("--cpus", word)) for text, w
 OPTIONS = [
     ("numa without all memory", (GOOD, "--numa", "node,cpus=0,mem=4M"), ("--numa", "mem=")),
     ("numa without processors", (GOOD, "--numa", "node"), ("--numa", "processor 0")),
+    ("firmware that needs SMM", ("--firmware", "/usr/share/OVMF/OVMF_CODE_4M.ms.fd"), ("Secure Boot", "SMM")),
+    ("five serial ports", (GOOD, *("--serial", "none") * 5), ("--serial", "4")),
+    ("parallel port of a micro", (GOOD, "--parallel", "none"), ("--parallel", "pc")),
     ("no UUID as generation ID", ("--board", "pc", "--vmgenid", "12"), ("--vmgenid", "UUID")),
     ("generation ID of a micro", (GOOD, "--vmgenid", "auto"), ("--vmgenid", "pc")),
     ("unknown option", (GOOD, "--colour", "red"), ("--colour", "--help")),

@@ -27,7 +27,7 @@ struct pci_port;
 struct scsi_cd;
 struct vm;
 
-enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_CHANNEL_MAX = 8 };
+enum { BOARD_DISK_MAX = 16, BOARD_NET_MAX = 8, BOARD_CHANNEL_MAX = 8, BOARD_SERIAL_MAX = 4 };
 enum { BOARD_SLOT_FIRST = 1, BOARD_SLOT_LAST = 30, BOARD_VIDEO_SLOT = 24 };
 enum { BOARD_WATCHDOG_SLOT = 26 };
 /* Places beside the slots of the root bus: a root port's slot (its number from 0 on), and a bridge's (number from
@@ -59,7 +59,10 @@ struct board_config {
 	unsigned cpus;
 	const struct numa *numa; /* checked; lives as long as the machine; NULL: none */
 	struct boot_source boot;
-	struct chardev *serial; /* borrowed; NULL: nothing is connected to the port */
+	struct chardev *serial[BOARD_SERIAL_MAX]; /* borrowed; NULL: nothing is connected to the port */
+	unsigned serial_count; /* ports; the first is always there */
+	struct chardev *parallel; /* borrowed; what a parallel port of board_pc prints to; NULL:
+		there is no such port */
 	enum board_transport transport;
 	/* Back ends. When its device is made, each passes to the device, and so to the machine, and its pointer here
 	 * becomes NULL. What is not NULL after a create function stays the caller's: it failed before that one. */

@@ -178,6 +178,14 @@ int board_add_interrupts(struct board *b, struct err *e)
 	return ret;
 }
 
+void board_describe_serials(struct board *b, const struct board_config *cfg)
+{
+	for (unsigned n = 0; n < BOARD_SERIALS && (n == 0 || n < cfg->serial_count); n++) {
+		b->acpi.serial[n].port = board_serial_place[n].port;
+		b->acpi.serial[n].irq = board_serial_place[n].irq;
+	}
+}
+
 int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e)
 {
 	struct rtc_config rc = {

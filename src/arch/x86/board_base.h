@@ -31,7 +31,7 @@ struct board {
 	struct pm *pm;
 	struct rtc *rtc;
 	struct vmgenid *generation; /* NULL: none */
-	struct board_serial serial;
+	struct board_serials serial;
 	struct board_virtio virtio;
 	struct xhci *xhci; /* NULL: no USB */
 	struct board_plug_ops plug;
@@ -46,6 +46,8 @@ struct dev *board_last_dev(const struct board *b);
 int board_base_attach(struct board *b, struct vm *vm, struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 /* RAM from 0 to low, the rest from 4 GiB on; sets layout.low_top. -EINVAL: a size that no board has. */
 int board_add_ram(struct board *b, const struct board_config *cfg, uint64_t low, struct err *e) ATTR_MUST_USE;
+/* Their places for ACPI. */
+void board_describe_serials(struct board *b, const struct board_config *cfg);
 /* The clock, whose CMOS tells firmware of memory and processors. The RAM is there; b->pm hears of its alarms. */
 int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;
 int board_add_cpus(struct board *b, const struct board_config *cfg, struct err *e) ATTR_MUST_USE;

@@ -38,9 +38,9 @@ enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_S
 enum { PCI_BUSES = 256, PCI_LINES = 4, PCI_GSI = 16, PCI_IO_AT = 0xd000, PCI_IO_SIZE = 0x2000 };
 
 enum { S5_TYPE = 5 };
-enum { IRQ_SERIAL = 4, IRQ_SCI = 9 };
+enum { IRQ_SCI = 9 };
 /* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
-enum { PORT_SERIAL = 0x3f8, PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
+enum { PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
 
 /* ---- memory ---- */
 
@@ -83,7 +83,7 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 	if (ret == 0)
 		ret = debug_exit_create(vm, (struct debug_exit_config){ 0 }, e);
 	if (ret == 0)
-		ret = board_serial_create(&b->serial, vm, PORT_SERIAL, gsi_isa(&b->gsi, IRQ_SERIAL), cfg->serial, e);
+		ret = board_serials_create(&b->serial, vm, &b->gsi, cfg->serial, cfg->serial_count, e);
 	return ret;
 }
 
@@ -158,12 +158,12 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.reset_value = PM_RESET_VALUE,
 		.s5_type = S5_TYPE,
 		.sci = IRQ_SCI,
-		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
 		.rtc = true,
 		.numa = cfg->numa,
 		.low_top = b->layout.low_top,
 		.pvpanic_port = PORT_PVPANIC,
 	};
+	board_describe_serials(b, cfg);
 	if (b->virtio.bus)
 		describe_pci(b);
 	board_virtio_describe(&b->virtio, &b->acpi);

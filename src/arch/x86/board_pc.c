@@ -25,6 +25,7 @@
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
 #include "devices/legacy/i6300esb.h"
+#include "devices/legacy/parallel.h"
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
@@ -57,8 +58,8 @@
 enum { PHYS_BITS = 40 };
 
 enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
-enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12, IRQ_SERIAL = 4, IRQ_SCI = 9 };
-enum { PORT_SERIAL = 0x3f8, PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
+enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12, IRQ_SCI = 9 };
+enum { PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
        S3_TYPE = 1, S5_TYPE = 0 /* OVMF has it built in */ };
 /* What CMOS holds when the processor starts out of S3, for firmware to go on instead of beginning anew. */
@@ -229,8 +230,8 @@ static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struc
 	if (ret == 0)
 		ret = add_sleep_states(pc, e);
 	/* SeaBIOS shows its screen on the serial port and takes keys from it. */
-	if (ret == 0 && cfg->serial)
-		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", PORT_SERIAL, 2, e);
+	if (ret == 0 && cfg->serial[0])
+		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", board_serial_place[0].port, 2, e);
 	if (ret == 0 && cfg->boot_menu)
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/boot-menu-wait", cfg->boot_menu_ms, 4, e);
 	if (ret == 0)
@@ -291,7 +292,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.s5_type = S5_TYPE,
 		.s3_type = S3_TYPE,
 		.sci = IRQ_SCI,
-		.serial = { { PORT_SERIAL, IRQ_SERIAL } },
+		.parallel = { cfg->parallel ? PARALLEL_PORT : 0, PARALLEL_IRQ },
 		.rtc = true,
 		.i8042 = true,
 		.mouse = true,
@@ -308,6 +309,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.numa = cfg->numa,
 		.low_top = b->layout.low_top,
 	};
+	board_describe_serials(b, cfg);
 	describe_pci(b, LOW_ALL, 256);
 }
 
@@ -600,6 +602,7 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
 				   .input = b->input };
 	struct hpet_config hc = { .timers = vm->timers, .gsi = &b->gsi, .msi = b->msi, .opaque = &b->gsi };
+	struct parallel_config lp = { .irq = gsi_isa(&b->gsi, PARALLEL_IRQ), .out = cfg->parallel };
 	int ret = pm_create(vm, pm, &b->pm, e);
 
 	/* A PIT in the kernel cannot be cut off. */
@@ -621,7 +624,9 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	if (ret == 0)
 		ret = debug_port_create(vm, dp, e);
 	if (ret == 0)
-		ret = board_serial_create(&b->serial, vm, PORT_SERIAL, gsi_isa(&b->gsi, IRQ_SERIAL), cfg->serial, e);
+		ret = board_serials_create(&b->serial, vm, &b->gsi, cfg->serial, cfg->serial_count, e);
+	if (ret == 0 && cfg->parallel)
+		ret = parallel_create(vm, lp, e);
 	return ret;
 }
 

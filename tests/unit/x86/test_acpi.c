@@ -186,9 +186,9 @@ static uint64_t link_files(struct gmem *mem, const struct acpi_files *f)
 		case 2: add_to(gmem_at(mem, file + load_le32(p + 56), 8), p[60], file_at((const char *)p)); break;
 		case 3: {
 			uint8_t *sum_at = gmem_at(mem, file + load_le32(p), 1);
+			uint32_t len = load_le32(p + 8);
 
-			*sum_at = (uint8_t)-sum(gmem_at(mem, file + load_le32(p + 4), load_le32(p + 8)), load_le32(p
-			* + 8));
+			*sum_at = (uint8_t)-sum(gmem_at(mem, file + load_le32(p + 4), len), len);
 			break;
 		}
 		case 4:
