@@ -570,6 +570,9 @@ static int check_together(const struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--video: graphics cards need --board pc");
 	if (o->board_pc && o->transport == BOARD_MMIO)
 		return err_set(e, -EINVAL, "--virtio mmio: a pc has PCI");
+	for (unsigned n = 1; n < o->serial_count; n++)
+		if (!strcmp(o->serial[n], "stdio"))
+			return err_set(e, -EINVAL, "--serial: only the first port can be on stdio");
 	if (!o->board_pc && o->parallel)
 		return err_set(e, -EINVAL, "--parallel: the parallel port needs --board pc");
 	if (!o->board_pc && o->vmgenid)
