@@ -73,9 +73,9 @@ def shell(flavour, cpus, accel="soft", timeout=BOOT_S):
     return test
 
 
-def workload(flavour, cpus, accel="soft", timeout=900):
+def workload(flavour, cpus, accel="soft", timeout=900, initrd="workload"):
     def test():
-        with boot(flavour, "--cpus", str(cpus), initrd="workload", append="panal.run=/workload/run", accel=accel) as m:
+        with boot(flavour, "--cpus", str(cpus), initrd=initrd, append="panal.run=/workload/run", accel=accel) as m:
             found = m.expect(r"workload: (\d+) passed, (\d+) failed", timeout)
             check(found.group(2) == "0" and int(found.group(1)) >= 13, f"{found.group(0)}\n{m.tail(40)}")
             ends_well(m)
@@ -427,6 +427,7 @@ SHORT = [
 LONG = [
     *((f"shell {f} {n} cpus", shell(f, n)) for f in ("cloud-amd64", "amd64", "686-pae") for n in (1, 2, 4)),
     *((f"workload {f} {n} cpus", workload(f, n)) for f in ("cloud-amd64", "amd64", "686-pae") for n in (1, 2, 4)),
+    *((f"workload of 32-bit programs {n} cpus", workload("cloud-amd64", n, initrd="workload32")) for n in (1, 2)),
     ("reboot", reboot()),
     ("debian 1 cpu", debian(1)),
     ("debian 2 cpus", debian(2)),
