@@ -125,6 +125,7 @@ void main(void)
 {
 	setup();
 	test_segments();
+	test_hot();
 	test_rings();
 	test_v86();
 	test_tasks();

@@ -77,5 +77,6 @@ void test_paging(void);
 void test_v86(void);
 void test_tasks(void);
 void test_modes(void);
+void test_hot(void);
 
 #endif
