@@ -125,11 +125,11 @@ void main(void)
 {
 	setup();
 	test_segments();
-	test_hot();
 	test_rings();
 	test_v86();
 	test_tasks();
 	test_modes();
 	test_paging();
+	test_hot();
 	finish();
 }
