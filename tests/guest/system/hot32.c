@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * 32-bit code that is hot, so that a translator holds a translation of it, and then meets something else: other code in its
- * own bytes, other segments in its registers, the end of the 4 GiB.
+ * 32-bit code that is hot, so that a translator holds a translation of it, and then meets something else: other code in
+ * its own bytes, other segments in its registers, the end of the 4 GiB.
  */
 #include "cpu32.h"
 
@@ -70,7 +70,8 @@ static void page_edges(void)
 static uint32_t with = KDS;
 static void k_fs(uint32_t at)
 {
-	__asm__ volatile("movl %1, %%fs; movl %%fs:(%0), %%eax; movl %2, %%fs" : : "r"(at), "r"(with), "r"(KDS) : "eax");
+	__asm__ volatile("movl %1, %%fs; movl %%fs:(%0), %%eax; movl %2, %%fs"
+			 : : "r"(at), "r"(with), "r"(KDS) : "eax");
 }
 static void k_ds(uint32_t at)
 {
@@ -80,8 +81,8 @@ static void k_ds(uint32_t at)
 /* Two pushes and a pop on a stack of that kind. */
 static void k_ss(uint32_t at)
 {
-	__asm__ volatile("movl %%esp, %%edi; movl %1, %%ss; movl %0, %%esp; pushl $0x11; pushl $0x22; popl %%eax; movl %%esp, %%esi;"
-			 "movl %2, %%ss; movl %%edi, %%esp; movl %%esi, %3"
+	__asm__ volatile("movl %%esp, %%edi; movl %1, %%ss; movl %0, %%esp; pushl $0x11; pushl $0x22; popl %%eax;"
+			 "movl %%esp, %%esi; movl %2, %%ss; movl %%edi, %%esp; movl %%esi, %3"
 			 : : "r"(at), "r"(with), "r"(KDS), "m"(area[64]) : "eax", "esi", "edi", "memory");
 }
 static void warm(void (*fn)(uint32_t), uint32_t at)
@@ -167,8 +168,9 @@ static void wraps(void)
 	put_function(top + 4085, 6);
 	check("hot32 jump back over it", heat(zero + 16), 6 * HOT);
 	for (unsigned n = 0; n < HOT; n++)
-		__asm__ volatile("movl %%esp, %%esi; movl %1, %%esp; pushl $0x55; subl $0x20, %%esp; addl $0x1c, %%esp; movl %%esp, %0;"
-				 "movl %%esi, %%esp" : "=&r"(esp) : "r"(n == HOT - 1 ? 0x20 : (uint32_t)area + 256) : "esi", "memory");
+		__asm__ volatile("movl %%esp, %%esi; movl %1, %%esp; pushl $0x55; subl $0x20, %%esp; addl $0x1c, %%esp;"
+				 "movl %%esp, %0; movl %%esi, %%esp"
+				 : "=&r"(esp) : "r"(n == HOT - 1 ? 0x20 : (uint32_t)area + 256) : "esi", "memory");
 	check("hot32 stack near 0", esp, 0x18);
 	check("hot32 stack near 0, what was stored", zero[0x1c], 0x55);
 	write_cr0(read_cr0() & ~0x80000000u);
