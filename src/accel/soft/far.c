@@ -18,16 +18,13 @@ struct far_target {
 static struct far_target far_operand(struct soft_cpu *c, const struct insn *i)
 {
 	struct far_target t;
-	uint64_t lin, mask = cpu_code64(c) ? UINT64_MAX : UINT32_MAX;
 
 	if (!(i->flags & INSN_MEM)) {
 		t.sel = (uint16_t)(i->imm >> 32);
 		t.off = i->imm & (i->width == 2 ? 0xffff : UINT32_MAX);
 		return t;
 	}
-	lin = insn_linear(c, i, i->width + 2u, false);
-	t.off = ld(c, lin, i->width);
-	t.sel = ld16(c, (lin + i->width) & mask);
+	t.off = segment_read_pointer(c, i, &t.sel);
 	return t;
 }
 

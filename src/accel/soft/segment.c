@@ -160,12 +160,19 @@ static void fn_pop_seg(struct soft_cpu *c, const struct insn *i)
 		shadow_after_ss(c);
 }
 
+/* Two reads with checks of their own: the first is misaligned before the second is beyond the limit. */
+uint64_t segment_read_pointer(struct soft_cpu *c, const struct insn *i, uint16_t *sel)
+{
+	uint64_t ea = insn_ea(c, i), next = ea + i->width, off = ld(c, seg_linear(c, i->seg, ea, i->width, false), i->width);
+
+	*sel = ld16(c, seg_linear(c, i->seg, i->asize == 4 ? (uint32_t)next : next, 2, false));
+	return off;
+}
+
 static void fn_load_far_pointer(struct soft_cpu *c, const struct insn *i)
 {
-	uint64_t lin = insn_linear(c, i, i->width + 2u, false);
-	uint64_t mask = cpu_code64(c) ? UINT64_MAX : UINT32_MAX;
-	uint64_t off = ld(c, lin, i->width);
-	uint16_t sel = ld16(c, (lin + i->width) & mask);
+	uint16_t sel;
+	uint64_t off = segment_read_pointer(c, i, &sel);
 
 	segment_load(c, i->sub, sel);
 	reg_set(c, i->reg, i->width, off);

@@ -60,6 +60,8 @@ bool far_bind_ret(struct insn *i, const struct insn_source *src, unsigned arg); 
 /* ---- segments (segment.c) ---- */
 /* MOV/POP/Lxx of a selector, with all checks. seg is not CS. */
 void segment_load(struct soft_cpu *c, unsigned seg, uint16_t sel);
+/* The far pointer that is i's memory operand: the offset; *sel. */
+uint64_t segment_read_pointer(struct soft_cpu *c, const struct insn *i, uint16_t *sel);
 void segment_load_real(struct soft_cpu *c, unsigned seg, uint16_t sel); /* real and V86 mode rules */
 /* The CPL is DPL of SS's attributes, also for a null SS in 64-bit mode (0 in real mode, 3 in V86 mode); CS.sel's RPL
  * agrees with it in protected mode. */
