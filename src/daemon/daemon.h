@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "daemon/domain/usernet.h"
 #include "daemon/rpc/tls.h"
 
 #include <limits.h>
@@ -46,6 +47,7 @@ struct daemon {
 	struct storage *storage;
 	struct secrets *secrets;
 	struct console_list consoles;
+	struct usernets usernets;
 	bool session;          /* a user's own instance, not the system's */
 	char config_dir[PATH_MAX / 4]; /* definitions */
 	char run_dir[PATH_MAX / 4];    /* what is about running machines; goes with the host's next start */

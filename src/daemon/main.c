@@ -337,6 +337,7 @@ static void stop(struct program *p)
 	if (p->made_sockets)
 		sockets_remove(p->d.socket_dir);
 	domains_destroy(p->d.domains);
+	usernets_free(&p->d.usernets);
 	networks_destroy(p->d.networks);
 	storage_stop(p->d.storage);
 	server_destroy(p->d.server);
@@ -357,6 +358,7 @@ int main(int argc, char **argv)
 	int status = 0;
 
 	list_init(&p.d.consoles.open);
+	usernets_init(&p.d.usernets);
 	if (parse(&p, argc, argv, &e) < 0) {
 		log_line(LOG_ERROR, "%s", e.text);
 		return EXIT_USAGE;

@@ -133,6 +133,7 @@ static const struct permission table[] = {
 	{ SCMP_SYS(ioctl), ALL, IOCTL(FIONBIO) },            /* non-blocking */
 	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETOFFLOAD) },      /* tap: offloads that the guest negotiated */
 	{ SCMP_SYS(ioctl), ALL, IOCTL(TUNSETVNETHDRSZ) },    /* tap: header size that the guest negotiated */
+	{ SCMP_SYS(ioctl), P, IOCTL(TUNGETIFF) },            /* tap: what a descriptor is that is handed over */
 	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKDISCARD) },         /* block devices: a guest's discard */
 	{ SCMP_SYS(ioctl), ALL, IOCTL(BLKZEROOUT) },         /* block devices: a guest's write-zeroes */
 

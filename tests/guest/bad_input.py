@@ -185,6 +185,7 @@ USB += [
     ("usb port without its hub", (GOOD, "--usb", "keyboard,port=2.3"), ("2.3", "hub")),
     ("usb port twice", (GOOD, "--usb", "keyboard,port=2", "--usb", "mouse,port=2"), ("port 2", "taken")),
     ("usb ports all taken", (GOOD, *("--usb", "tablet") * 9), ("taken", "hub")),
+    ("root ports without pci", (GOOD, "--root-ports", "2", "--virtio", "mmio"), ("--root-ports", "mmio")),
     ("usb without pci", (GOOD, "--usb", "tablet", "--virtio", "mmio"), ("--usb", "mmio")),
     ("usb disk on a port that is none", (GOOD, "--disk", "{}/disk,bus=usb,port=3.1"), ("3.1", "hub")),
     ("clock by an unknown zone", (GOOD, "--rtc", "moon"), ("--rtc", "localtime")),

@@ -111,7 +111,7 @@ def refusals():
                             (["managedsave", name], "cannot be saved"), (["dump", name, p.path("core")], "cannot be saved"),
                             (["restore", p.path("none")], "cannot be read"), (["dompmwakeup", name], "sleep state"),
                             (["setvcpu", name, "0", "--disable"], "cannot be plugged"),
-                            (["detach-device-alias", name, "x"], "cannot be changed"),
+                            (["detach-device-alias", name, "x"], "no device found with alias x"),
                             (["managedsave-dumpxml", name], "managed save image"),
                             (["send-key", name, "--codeset", "usb", "4"], "not known")):
             said = p.virsh(*words, status=1)

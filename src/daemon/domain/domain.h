@@ -103,6 +103,7 @@ struct domain {
 	int agent_timeout;   /* seconds; 0 and below: ours */
 	struct hand *hand; /* a command with files under way */
 	struct domain_sample *sample; /* NULL: it was not asked yet */
+	struct domdef *changing; /* a copy of def that is to take its place: what goes meanwhile goes from both */
 };
 
 /* What the faces are told. */
@@ -117,6 +118,10 @@ struct domain_watcher {
 	void (*sleep)(void *opaque, const struct domain *d, bool awake);
 	/* The guest's watchdog timer ran out; what the engine did then is libvirt's number of an action. */
 	void (*watchdog)(void *opaque, const struct domain *d, int action);
+	/* A device came while the machine ran, is gone, or was asked for and stays. */
+	void (*device_added)(void *opaque, const struct domain *d, const char *alias);
+	void (*device_removed)(void *opaque, const struct domain *d, const char *alias);
+	void (*removal_failed)(void *opaque, const struct domain *d, const char *alias);
 	void *opaque;
 };
 
@@ -203,6 +208,9 @@ int domain_command(struct domain *d, const char *command, json_t *arguments, dom
 enum { DOMAIN_HAND_FDS = 4, DOMAIN_HAND_SET = 16 };
 int domain_command_fds(struct domain *d, const char *command, json_t *arguments, int *fds, unsigned count,
 		       domain_done_fn done, void *opaque, struct fault *f);
+/* The watcher is told of a device that came. */
+enum { DOMAIN_ALIAS_MAX = 128 };
+void domain_device_added(struct domain *d, const char *alias);
 /* Notes the live definition again, after the caller has changed it. */
 void domain_note(const struct domain *d);
 

@@ -49,6 +49,10 @@ int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *
 /* hand.c: the machine is gone */
 void domain_hand_stop(struct domain *d);
 
+/* gone.c: what the machine said of a device, by panal-vmm's name for it */
+void domain_device_gone(struct domain *d, const char *id);
+void domain_device_stays(struct domain *d, const char *id);
+
 /* agent.c: the machine is gone; a channel was opened or closed in the guest; asks which are open */
 void domain_agent_stop(struct domain *d);
 void domain_channel_moved(struct domain *d, const char *name, bool open);

@@ -345,7 +345,7 @@ static int make_live(struct domain *d, struct err *e)
 	struct domdef *live = domdef_copy(d->def);
 	char nvram[PATH_MAX];
 
-	if (!live || domdef_assign_aliases(live) < 0) {
+	if (!live || domdef_name_ports(live, e) < 0 || domdef_assign_aliases(live) < 0) {
 		domdef_free(live);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
@@ -531,6 +531,10 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 				     json_is_true(json_object_get(data, "open")));
 	} else if (!strcmp(name, "DEVICE_TRAY_MOVED")) {
 		on_tray(d, data);
+	} else if (!strcmp(name, "DEVICE_DELETED")) {
+		domain_device_gone(d, json_string_value(json_object_get(data, "device")));
+	} else if (!strcmp(name, "DEVICE_UNPLUG_GUEST_ERROR")) {
+		domain_device_stays(d, json_string_value(json_object_get(data, "device")));
 	} else if (!strcmp(name, "RESET")) {
 		d->all->watcher.reboot(d->all->watcher.opaque, d);
 	} else if (!strcmp(name, "GUEST_PANICKED")) {

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +21,15 @@ struct change {
 	struct domain *domain;
 	enum action action;
 	bool force;
+	char *xml; /* of the device: the same for both definitions */
+	char alias[DOMAIN_ALIAS_MAX]; /* of a device that comes */
 	struct domdef *live, *config; /* what they become; NULL: they stay */
-	int (*ask)(struct change *ch, const struct domdef_device *dev); /* the running machine; as a handler */
 };
 
 static void change_free(struct change *ch)
 {
+	ch->domain->changing = NULL;
+	free(ch->xml);
 	domdef_free(ch->live);
 	domdef_free(ch->config);
 	free(ch);
@@ -43,8 +47,9 @@ static int apply(enum action a, struct domdef *def, struct domdef_device *dev, b
 }
 
 /* A copy of def with the change made; NULL with the fault. */
-static struct domdef *changed(struct call *c, enum action a, const struct domdef *def, bool live)
+static struct domdef *changed(struct change *ch, const struct domdef *def, bool live)
 {
+	struct call *c = ch->call;
 	struct domdef *fresh = domdef_copy(def);
 	struct domdef_device dev = { 0 };
 	struct err e = { 0 };
@@ -54,9 +59,11 @@ static struct domdef *changed(struct call *c, enum action a, const struct domdef
 		fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
 		return NULL;
 	}
-	ret = domdef_device_parse(&dev, call_s(c, 1), strlen(call_s(c, 1)), 0, &e);
+	ret = domdef_device_parse(&dev, ch->xml, strlen(ch->xml), ch->action == DETACH ? DOMDEF_PARSE_LIVE : 0, &e);
+	if (ret == 0 && live && ch->action == ATTACH)
+		ret = domdef_place_at_port(fresh, &dev, &e);
 	if (ret == 0)
-		ret = apply(a, fresh, &dev, live, &e);
+		ret = apply(ch->action, fresh, &dev, live, &e);
 	if (ret == 0 && live && domdef_assign_aliases(fresh) < 0)
 		ret = err_set(&e, -ENOMEM, "out of memory");
 	domdef_device_free(&dev);
@@ -99,12 +106,15 @@ static void asked(void *opaque, const struct fault *f)
 {
 	struct change *ch = opaque;
 	struct call *c = ch->call;
+	bool came = !f && ch->live && ch->action == ATTACH;
 	int ret = f ? CALL_FAILED : CALL_DONE;
 
 	if (f)
 		c->fault = *f;
 	else if (commit(ch, &c->fault) < 0)
 		ret = CALL_FAILED;
+	if (came)
+		domain_device_added(ch->domain, ch->alias);
 	change_free(ch);
 	call_end(c, ret);
 }
@@ -174,23 +184,43 @@ static int ask_update(struct change *ch, const struct domdef_device *dev)
 	return not_live(ch, "such devices");
 }
 
+/* The device that was added is the last of its kind. */
+static int ask_attach(struct change *ch, const struct domdef_device *dev)
+{
+	const struct xlist *l = domdef_list(ch->live, dev->kind);
+	struct domdev *new = l->v[l->n - 1];
+
+	snprintf(ch->alias, sizeof(ch->alias), "%s", new->alias ? new->alias : "");
+	return remote_plug(ch->call, ch->domain, ch->live, dev->kind, new, asked, ch);
+}
+
+/* It stays in the running machine's definition until the guest has let it go. */
+static int ask_detach(struct change *ch, const struct domdef_device *dev)
+{
+	const struct xlist *l = domdef_list(ch->domain->def, dev->kind);
+	int at = domdef_device_find(ch->domain->def, dev);
+
+	domdef_free(ch->live);
+	ch->live = NULL;
+	if (at < 0)
+		return not_live(ch, "such devices");
+	return remote_unplug(ch->call, ch->domain, dev->kind, l->v[at], asked, ch);
+}
+
 /* CALL_LATER: the change ends with the answer. */
 static int ask(struct change *ch)
 {
 	struct domdef_device dev = { 0 };
 	struct err e = { 0 };
-	int ret = domdef_device_parse(&dev, call_s(ch->call, 1), strlen(call_s(ch->call, 1)), 0, &e);
+	int ret = domdef_device_parse(&dev, ch->xml, strlen(ch->xml), ch->action == DETACH ? DOMDEF_PARSE_LIVE : 0, &e);
 
 	if (ret < 0)
 		return fault_set(&ch->call->fault, domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
-	ret = ch->ask(ch, &dev);
+	ch->domain->changing = ch->live;
+	ret = ch->action == UPDATE ? ask_update(ch, &dev) : ch->action == ATTACH ? ask_attach(ch, &dev) :
+	      ask_detach(ch, &dev);
 	domdef_device_free(&dev);
 	return ret;
-}
-
-static int ask_nothing(struct change *ch, const struct domdef_device *dev)
-{
-	return not_live(ch, "devices");
 }
 
 /* ---- the calls ---- */
@@ -200,22 +230,63 @@ static int prepare(struct change *ch, unsigned flags)
 	struct domain *d = ch->domain;
 
 	if (flags & AFFECT_CONFIG) {
-		ch->config = changed(ch->call, ch->action, domain_config(d), false);
+		ch->config = changed(ch, domain_config(d), false);
 		if (!ch->config)
 			return CALL_FAILED;
 	}
 	if (flags & AFFECT_LIVE) {
-		ch->live = changed(ch->call, ch->action, d->def, true);
+		ch->live = changed(ch, d->def, true);
 		return ch->live ? ask(ch) : CALL_FAILED;
 	}
 	return commit(ch, &ch->call->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
+/* Takes xml over. */
+static int begin(struct call *c, struct domain *d, char *xml, unsigned flags, enum action action)
+{
+	struct change *ch = xml ? calloc(1, sizeof(*ch)) : NULL;
+	int ret;
+
+	if (!ch) {
+		free(xml);
+		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the change");
+	}
+	*ch = (struct change){ .call = c, .domain = d, .action = action, .force = flags & DEVICE_FORCE, .xml = xml };
+	ret = prepare(ch, flags & ~(unsigned)DEVICE_FORCE);
+	if (ret != CALL_LATER)
+		change_free(ch);
+	return ret;
+}
+
+/* A card that comes without an address gets one here, the same in both definitions. NULL: fault. */
+static char *complete(struct call *c, const char *xml, enum action action)
+{
+	struct domdef_device dev = { 0 };
+	struct domdef_interface *i;
+	struct err e = { 0 };
+	char *text = NULL;
+	int ret = domdef_device_parse(&dev, xml, strlen(xml), 0, &e);
+
+	if (ret < 0) {
+		fault_set(&c->fault, domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
+		return NULL;
+	}
+	i = (struct domdef_interface *)dev.dev;
+	if (action == ATTACH && !strcmp(dev.kind->name, "interface") && !i->mac && domdef_random_mac(&i->mac) == 0)
+		text = domdef_device_format(&dev, DOMDEF_FORMAT_SECURE);
+	else
+		text = strdup(xml);
+	domdef_device_free(&dev);
+	if (!text)
+		fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the change");
+	return text;
+}
+
 static int change(struct call *c, unsigned flags, enum action action)
 {
-	bool force = flags & DEVICE_FORCE;
+	unsigned force = flags & DEVICE_FORCE;
 	struct domain *d;
-	struct change *ch;
+	char *xml;
 	int ret = remote_domain_idle(c, 0, &d);
 
 	if (!d)
@@ -223,15 +294,8 @@ static int change(struct call *c, unsigned flags, enum action action)
 	flags &= ~(unsigned)DEVICE_FORCE;
 	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
-	ch = calloc(1, sizeof(*ch));
-	if (!ch)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the change");
-	*ch = (struct change){ .call = c, .domain = d, .action = action, .force = force,
-			       .ask = action == UPDATE ? ask_update : ask_nothing };
-	ret = prepare(ch, flags);
-	if (ret != CALL_LATER)
-		change_free(ch);
-	return ret;
+	xml = complete(c, call_s(c, 1), action);
+	return xml ? begin(c, d, xml, flags | force, action) : CALL_FAILED;
 }
 
 static int change_flags(struct call *c, enum action action)
@@ -261,6 +325,39 @@ static int detach_device_flags(struct call *c)
 	return change_flags(c, DETACH);
 }
 
+struct search {
+	const char *alias;
+	char *xml;
+};
+
+static int has_alias(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	struct search *s = opaque;
+	const struct domdef_device device = { .kind = k, .dev = dev };
+
+	if (!dev->alias || strcmp(dev->alias, s->alias))
+		return 0;
+	s->xml = domdef_device_format(&device, DOMDEF_FORMAT_SECURE);
+	return 1;
+}
+
+/* Of both definitions the first that is meant says what the device is. */
+static int detach_device_alias(struct call *c)
+{
+	struct search s = { .alias = call_s(c, 1) };
+	unsigned flags = call_u(c, 2);
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+		return CALL_FAILED;
+	if (!domdef_each(flags & AFFECT_LIVE ? d->def : domain_config(d), has_alias, &s))
+		return fault_set(&c->fault, FAULT_NO_DEVICE, FROM_DOMAIN, "no device found with alias %.100s", s.alias);
+	return begin(c, d, s.xml, flags, DETACH);
+}
+
 static int update_device_flags(struct call *c)
 {
 	return change_flags(c, UPDATE);
@@ -271,6 +368,7 @@ const struct handler remote_device[] = {
 	{"DOMAIN_DETACH_DEVICE", detach_device},
 	{"DOMAIN_ATTACH_DEVICE_FLAGS", attach_device_flags},
 	{"DOMAIN_DETACH_DEVICE_FLAGS", detach_device_flags},
+	{"DOMAIN_DETACH_DEVICE_ALIAS", detach_device_alias},
 	{"DOMAIN_UPDATE_DEVICE_FLAGS", update_device_flags},
 };
 const unsigned remote_device_count = COUNT_OF(remote_device);

@@ -161,12 +161,6 @@ static int set_vcpu(struct call *c)
 			      "vCPUs of a running machine cannot be plugged; setvcpus --config changes the next start");
 }
 
-static int detach_alias(struct call *c)
-{
-	return refuse_running(c, FAULT_OPERATION_UNSUPPORTED, "devices of a running machine cannot be changed; "
-			      "detach-device --config changes its next start");
-}
-
 /* The machine's state cannot be written out: it has no form outside the process yet. */
 static int no_saving(struct call *c)
 {
@@ -202,7 +196,6 @@ const struct handler remote_domain_input[] = {
 	{"DOMAIN_OPEN_GRAPHICS", open_graphics},
 	{"DOMAIN_OPEN_GRAPHICS_FD", open_graphics},
 	{"DOMAIN_SET_VCPU", set_vcpu},
-	{"DOMAIN_DETACH_DEVICE_ALIAS", detach_alias},
 	{"DOMAIN_SAVE", no_saving},
 	{"DOMAIN_SAVE_FLAGS", no_saving},
 	{"DOMAIN_SAVE_PARAMS", no_saving},

@@ -11,8 +11,8 @@ static const int event_count[WATCH_KINDS] = {
 };
 
 enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_WATCHDOG = 3, EVENT_ID_TRAY = 10,
-       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_AGENT = 18,
-       EVENT_ID_METADATA = 23 };
+       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_REMOVED = 15, EVENT_ID_AGENT = 18,
+       EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
 
 /* ---- registering ---- */
 
@@ -199,6 +199,33 @@ void remote_metadata_changed(const struct daemon *daemon, const struct domain *d
 	xdr_out_free(&o);
 }
 
+static void device(const struct daemon *daemon, const struct domain *d, int event, const char *procedure,
+		   const char *alias)
+{
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_string(&o, alias);
+	watch_send(daemon->server, WATCH_DOMAIN, event, procedure, domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
+static void device_added(void *opaque, const struct domain *d, const char *alias)
+{
+	device(opaque, d, EVENT_ID_ADDED, "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED", alias);
+}
+
+static void device_removed(void *opaque, const struct domain *d, const char *alias)
+{
+	device(opaque, d, EVENT_ID_REMOVED, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED", alias);
+}
+
+static void removal_failed(void *opaque, const struct domain *d, const char *alias)
+{
+	device(opaque, d, EVENT_ID_REMOVAL_FAILED, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED", alias);
+}
+
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
 	return (struct domain_watcher){.lifecycle = lifecycle,
@@ -206,7 +233,10 @@ struct domain_watcher remote_watcher(struct daemon *daemon)
 				       .tray = tray,
 				       .agent = agent,
 				       .watchdog = watchdog,
-		.sleep = sleeps,
+				       .sleep = sleeps,
+				       .device_added = device_added,
+				       .device_removed = device_removed,
+				       .removal_failed = removal_failed,
 				       .opaque = daemon};
 }
 

@@ -44,6 +44,16 @@ int remote_disk_measure(const char *path, const struct domdef_disk *k, uint64_t 
 int remote_agent(struct call *c, struct domain *d, const char *command, json_t *arguments, bool may_vanish,
 		 int (*put)(struct call *c, const json_t *result));
 
+/*
+ * Devices of a running machine (hotplug.c). Both send a command, and done is called as domain_command does.
+ * attach: dev is of live, the definition that the machine is to have; its live parts are filled in. detach: dev is of
+ * the machine's definition, where it stays until the guest has let it go.
+ */
+int remote_plug(struct call *c, struct domain *d, const struct domdef *live, const struct domdef_kind *k,
+		struct domdev *dev, domain_done_fn done, void *opaque);
+int remote_unplug(struct call *c, struct domain *d, const struct domdef_kind *k, const struct domdev *dev,
+		  domain_done_fn done, void *opaque);
+
 /* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
 struct network *remote_network(struct call *c, unsigned n);
 void remote_put_network(struct xdr_out *o, const struct network *n);

@@ -15,6 +15,8 @@
 
 #include "daemon/xml/xmap.h"
 
+struct buf;
+
 /* ---- values ---- */
 
 enum dom_switch { DOM_SWITCH_ABSENT, DOM_ON, DOM_OFF }; /* "on", "off" */
@@ -503,6 +505,17 @@ int domdef_device_detach(struct domdef *d, const struct domdef_device *dev, stru
  * Takes dev on success. Errors: -ENODEV, -ENOTSUP. */
 int domdef_device_update(struct domdef *d, struct domdef_device *dev, bool live, struct err *e) ATTR_MUST_USE;
 
+/* An address of our own for a card. -ENOMEM. */
+int domdef_random_mac(char **mac) ATTR_MUST_USE;
+/* A running machine has so many root ports with a slot for a device that comes; the controllers of the document with
+ * the index 1 and so on are they. */
+enum { DOMDEF_PORTS = 8 };
+/* Names those that the document of a machine that is to run does not name. -ENOMEM. */
+int domdef_name_ports(struct domdef *d, struct err *e) ATTR_MUST_USE;
+/* Gives a device that is to come a port that is free, or checks the one that it asks for. What is not on PCI is left
+ * alone. Errors: -ENOSPC (no port is free), -ENOTSUP (it cannot be where it asks for). */
+int domdef_place_at_port(const struct domdef *d, struct domdef_device *dev, struct err *e) ATTR_MUST_USE;
+
 /* ---- the machine that panal-vmm makes of it ---- */
 
 /* What panal-vmm calls a disk and a card: by target and address, which are unique in a machine and stay. False: it has
@@ -521,6 +534,8 @@ struct domdef_place {
 	const char *(*tap)(void *opaque, const struct domdef_interface *i); /* tap device of an interface, or NULL */
 	const char *(*volume)(void *opaque, const struct domdef_disk *k);   /* path of a disk of type volume, or NULL */
 	void *opaque;
+	const char *file;   /* what a disk's path is instead; NULL: its own */
+	const char *helper; /* where a user network's helper is that runs already; NULL: nowhere */
 	bool paused;
 };
 
@@ -538,6 +553,15 @@ struct domdef_args {
 int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struct domdef_place *place, struct err *e)
 	ATTR_MUST_USE;
 void domdef_args_free(struct domdef_args *a);
+/* Appends ",forward=PROTO:[ADDRESS:]HOST:GUEST" for each port that the card forwards. -ENOTSUP: not possible. */
+int domdef_forwards(const struct domdef_interface *i, struct buf *out, struct err *e) ATTR_MUST_USE;
+
+/* What panal-vmm calls the device in device_del: false: it has no name there. */
+bool domdef_device_id(const struct domdef_kind *k, const struct domdev *dev, char out[DOMDEF_ID_MAX]);
+/* The option of panal-vmm ("--disk=...") for a device of d that is to come while the machine runs; free it. *port: its
+ * root port, from 1 on; 0: it is not on PCI. Errors: -ENOTSUP (such a device cannot come), -ENOMEM. */
+int domdef_vmm_device(char **option, unsigned *port, const struct domdef *d, const struct domdef_kind *k,
+		      const struct domdev *dev, const struct domdef_place *place, struct err *e) ATTR_MUST_USE;
 
 extern const struct xmap domdef_map;
 

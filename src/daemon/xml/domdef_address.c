@@ -528,6 +528,89 @@ int domdef_assign_addresses(struct domdef *d, struct err *e)
 	return ret;
 }
 
+/* ---- root ports of a running machine ---- */
+
+enum { PORTS_SLOT = 0x1c };
+
+static int is_at(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	const struct domdef_address *a = &dev->address, *b = opaque;
+
+	return a->type == DOM_ADDRESS_PCI && a->bus.v == b->bus.v && a->slot.v == b->slot.v &&
+	       a->function.v == b->function.v;
+}
+
+/* Where the machine has it; elsewhere where the document has something else there, if anywhere. */
+static void place_port_at(struct domdef *d, struct domdef_controller *c, unsigned function)
+{
+	struct domdef_address at = { 0 };
+
+	for (unsigned n = 0; n < FUNCTIONS; n++) {
+		set_pci(&at, 0, PORTS_SLOT, (function + n) % FUNCTIONS);
+		if (domdef_each(d, is_at, &at))
+			continue;
+		set_pci(&c->dev.address, 0, PORTS_SLOT, (function + n) % FUNCTIONS);
+		c->dev.address.multifunction = c->dev.address.function.v ? DOM_SWITCH_ABSENT : DOM_ON;
+		return;
+	}
+}
+
+int domdef_name_ports(struct domdef *d, struct err *e)
+{
+	for (unsigned n = 1; n <= DOMDEF_PORTS; n++) {
+		struct domdef_controller *c = find_controller(d, DOM_CONTROLLER_PCI, n);
+
+		if (c)
+			continue;
+		c = need_controller(d, DOM_CONTROLLER_PCI, n, "pcie-root-port");
+		if (!c || xstr_set(&c->model_name, "pcie-root-port") < 0)
+			return no_memory(e);
+		place_port_at(d, c, n - 1);
+		c->chassis = xnum(n);
+		c->target_port = xhex(PORTS_SLOT << 3 | (n - 1));
+	}
+	return 0;
+}
+
+static int takes_bus(void *opaque, const struct domdef_kind *k, struct domdev *dev)
+{
+	return dev->address.type == DOM_ADDRESS_PCI && dev->address.bus.v == *(unsigned *)opaque;
+}
+
+static bool port_free(const struct domdef *d, unsigned n)
+{
+	const struct domdef_controller *c = find_controller(d, DOM_CONTROLLER_PCI, n);
+
+	return c && same(c->model, "pcie-root-port") && !domdef_each((struct domdef *)(uintptr_t)d, takes_bus, &n);
+}
+
+int domdef_place_at_port(const struct domdef *d, struct domdef_device *dev, struct err *e)
+{
+	struct places p = { .d = (struct domdef *)(uintptr_t)d, .machine = domdef_machine_find(d->os.machine), .e = e };
+	struct domdef_address *a = &dev->dev->address;
+	struct domdef_disk *k = (struct domdef_disk *)dev->dev;
+
+	if (!strcmp(dev->kind->name, "disk") && k->bus != DOM_BUS_VIRTIO && !(k->bus == DOM_BUS_NONE && k->target &&
+									       k->target[0] == 'v'))
+		return 0;
+	if (strcmp(dev->kind->name, "disk") && !on_pci(&p, dev->kind, dev->dev))
+		return 0;
+	if (a->type && a->type != DOM_ADDRESS_PCI)
+		return err_set(e, -ENOTSUP, "this type of address is not possible for a device '%s'", dev->kind->name);
+	if (a->type && (a->bus.set || a->slot.set || a->function.set)) {
+		if (a->bus.v >= 1 && a->bus.v <= DOMDEF_PORTS && !a->slot.v && !a->function.v)
+			return 0;
+		return err_set(e, -ENOTSUP, "Bus %u does not support hotplugging; pcie-root-ports, 1 to %d, do",
+			       (unsigned)a->bus.v, DOMDEF_PORTS);
+	}
+	for (unsigned n = 1; n <= DOMDEF_PORTS; n++)
+		if (port_free(d, n)) {
+			set_pci(a, n, 0, 0);
+			return 0;
+		}
+	return err_set(e, -ENOSPC, "No more available PCI slots");
+}
+
 /* ---- aliases of a running machine ---- */
 
 struct naming {

@@ -223,7 +223,7 @@ static int fill_disk(struct domdef *d, struct domdef_disk *k, struct err *e)
 
 /* ---- networks ---- */
 
-static int random_mac(char **mac)
+int domdef_random_mac(char **mac)
 {
 	uint8_t b[3];
 
@@ -254,7 +254,7 @@ static int fill_interface(struct domdef *d, struct domdef_interface *i, struct e
 	if (missing)
 		return err_set(e, -EBADMSG, "%s", missing);
 	if (!i->mac)
-		ret = random_mac(&i->mac);
+		ret = domdef_random_mac(&i->mac);
 	if (ret == 0 && i->mac && strchr("13579bdf", i->mac[1]))
 		return err_set(e, -EBADMSG, "expected unicast mac address, found multicast '%s'", i->mac);
 	if (ret == 0 && i->type != DOM_NET_HOSTDEV)

@@ -37,8 +37,6 @@ enum { DOMDEF_SLOT_FIRST = 1, DOMDEF_SLOT_LAST = 24 };
 bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, const struct domdev *dev);
 /* Gives every device its place on its bus. */
 int domdef_assign_addresses(struct domdef *d, struct err *e) ATTR_MUST_USE;
-/* Appends ",forward=PROTO:[ADDRESS:]HOST:GUEST" for each port that the card forwards. -ENOTSUP: not possible. */
-int domdef_forwards(const struct domdef_interface *i, struct buf *out, struct err *e) ATTR_MUST_USE;
 /* Says what has no effect (domdef_left.c). */
 typedef void (*domdef_note_fn)(void *opaque, const char *text);
 void domdef_left(const struct domdef *d, domdef_note_fn note, void *opaque);

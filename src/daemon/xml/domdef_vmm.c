@@ -20,7 +20,7 @@ enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 /* What panal-vmm's board has: numbers on a controller, characters of a drive's serial number. */
 enum { SATA_UNITS = 6, IDE_UNITS = 4, SCSI_UNITS = 16, SERIAL_MAX = 20 };
 
-#define NO_PORTS "there are no root ports; virtio devices are on PCI bus 0"
+#define NO_PORTS "virtio devices are on PCI bus 0, or behind the first root ports where the document says so"
 #define NOT_PIIX "the chipset is a Q35's; virtio devices are on PCI bus 0"
 
 /* q35 is first: what clients choose by themselves, and what a document without a machine gets. */
@@ -362,9 +362,23 @@ static bool slot_possible(const struct domdef_address *a)
 	       a->slot.v <= DOMDEF_SLOT_LAST;
 }
 
+/* Behind a root port, from 1 on; 0: not so. Two devices cannot be. */
+static unsigned port_of(const struct domdef *d, const struct domdef_address *a)
+{
+	if (a->type != DOM_ADDRESS_PCI || a->bus.v < 1 || a->bus.v > DOMDEF_PORTS || a->slot.v || a->function.v)
+		return 0;
+	for (unsigned n = 0; n < d->controllers.n; n++) {
+		const struct domdef_controller *c = d->controllers.v[n];
+
+		if (c->type == DOM_CONTROLLER_PCI && c->index.v == a->bus.v)
+			return same(c->model, "pcie-root-port") ? (unsigned)a->bus.v : 0;
+	}
+	return 0;
+}
+
 static void make_slots(struct making *m)
 {
-	char text[4 * DOMDEF_SLOT_LAST + 1] = "";
+	char text[8 * DOMDEF_SLOT_LAST + 1] = "";
 	uint32_t used = m->reserved;
 	unsigned len = 0;
 	bool moved = false;
@@ -374,7 +388,12 @@ static void make_slots(struct making *m)
 			used |= 1u << m->where[n]->slot.v;
 	for (unsigned n = 0; n < m->where_count; n++) {
 		unsigned slot = slot_possible(m->where[n]) ? (unsigned)m->where[n]->slot.v : 0;
+		unsigned port = port_of(m->d, m->where[n]);
 
+		if (port) {
+			len += (unsigned)snprintf(text + len, sizeof(text) - len, "%sport%u", n ? "," : "", port);
+			continue;
+		}
 		for (unsigned s = DOMDEF_SLOT_FIRST; !slot; s++)
 			if (!(used & 1u << s))
 				slot = s, moved = true, used |= 1u << s;
@@ -384,8 +403,10 @@ static void make_slots(struct making *m)
 		arg(m, "--pci-slots=%s", text);
 	if (moved)
 		note(m,
-		     "address: only slots %d to %d of PCI bus 0 are possible; devices elsewhere were given free ones",
-		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST);
+		     "address: only slots %d to %d of PCI bus 0 are possible, and root ports 1 to %d; devices "
+		     "elsewhere were given free ones",
+		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST, DOMDEF_PORTS);
+	arg(m, "--root-ports=%d", DOMDEF_PORTS);
 }
 
 /* ---- names ---- */
@@ -423,6 +444,8 @@ static const char *id_part(bool has, const char *id, char out[DOMDEF_ID_MAX + 8]
 
 static const char *disk_path(struct making *m, const struct domdef_disk *k)
 {
+	if (m->place->file)
+		return m->place->file;
 	switch (k->type) {
 	case DOM_SOURCE_FILE:
 		return k->source.file;
@@ -621,7 +644,7 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 		at_place(m, &k->dev);
 }
 
-static uint64_t port_of(const struct domdef_disk *k)
+static uint64_t sata_port(const struct domdef_disk *k)
 {
 	return k->dev.address.controller.v * 6 + k->dev.address.unit.v;
 }
@@ -640,11 +663,11 @@ static void make_disks(struct making *m)
 		more = false;
 		next = UINT64_MAX;
 		for (unsigned n = 0; n < d->disks.n; n++)
-			if (d->disks.v[n]->bus == DOM_BUS_SATA && port_of(d->disks.v[n]) >= done &&
-			    port_of(d->disks.v[n]) < next)
-				next = port_of(d->disks.v[n]);
+			if (d->disks.v[n]->bus == DOM_BUS_SATA && sata_port(d->disks.v[n]) >= done &&
+			    sata_port(d->disks.v[n]) < next)
+				next = sata_port(d->disks.v[n]);
 		for (unsigned n = 0; n < d->disks.n && m->ret == 0; n++)
-			if (d->disks.v[n]->bus == DOM_BUS_SATA && port_of(d->disks.v[n]) == next) {
+			if (d->disks.v[n]->bus == DOM_BUS_SATA && sata_port(d->disks.v[n]) == next) {
 				make_disk(m, d->disks.v[n]);
 				more = true;
 			}
@@ -706,6 +729,9 @@ static void make_user_net(struct making *m, const struct domdef_interface *i)
 	char part[DOMDEF_ID_MAX + 8], boot[BOOT_PART], rom[PATH_MAX + 32];
 	struct buf forwards;
 
+	if (m->place->helper) /* which knows the rest */
+		return arg(m, "--net=user,helper=%s,mac=%s%s%s%s", m->place->helper, i->mac, model_text(i),
+			   nic_part(m, i, part), rom_part(m, i, rom));
 	buf_init(&forwards, 64 << 10);
 	if (m->ret == 0)
 		m->ret = domdef_forwards(i, &forwards, m->e);
@@ -1116,6 +1142,80 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 	make_control(&m);
 	if (m.ret < 0)
 		domdef_args_free(out);
+	return m.ret;
+}
+
+/* ---- a device that comes while the machine runs ---- */
+
+bool domdef_device_id(const struct domdef_kind *k, const struct domdev *dev, char out[DOMDEF_ID_MAX])
+{
+	if (!strcmp(k->name, "disk"))
+		return domdef_disk_id((const struct domdef_disk *)dev, out);
+	if (!strcmp(k->name, "interface"))
+		return domdef_nic_id((const struct domdef_interface *)dev, out);
+	if (!dev->alias || strlen(dev->alias) >= DOMDEF_ID_MAX)
+		return false;
+	strcpy(out, dev->alias);
+	return true;
+}
+
+static void make_coming_disk(struct making *m, const struct domdef_disk *k)
+{
+	char id[DOMDEF_ID_MAX];
+
+	if (k->device != DOM_DISK_DISK || (k->bus != DOM_BUS_VIRTIO && k->bus != DOM_BUS_USB))
+		refuse(m, "drive '%s' cannot be added to a running machine; disks on bus 'virtio' and 'usb' can",
+		       k->target);
+	else if (!domdef_disk_id(k, id))
+		refuse(m, "target '%s' is no name for a disk that is added to a running machine", k->target);
+	else
+		make_disk(m, k);
+}
+
+static void make_coming_input(struct making *m, const struct domdef_input *i)
+{
+	static const char *const kinds[] = { "keyboard", "mouse", "tablet", NULL };
+
+	if (!same(i->bus, "usb") || !i->type || !one_of(i->type, kinds))
+		return refuse(m, "of input devices, keyboards, mice and tablets on bus 'usb' can be added to a running "
+			      "machine");
+	make_usb(m, i->type, &i->dev);
+}
+
+static void make_coming_rng(struct making *m, const struct domdef_rng *r)
+{
+	if (!same(r->model, "virtio") || !same(r->backend_model, "random"))
+		return refuse(m, "an rng of model 'virtio' with backend 'random' is possible, no other");
+	arg(m, "--rng");
+}
+
+int domdef_vmm_device(char **option, unsigned *port, const struct domdef *d, const struct domdef_kind *k,
+		      const struct domdev *dev, const struct domdef_place *place, struct err *e)
+{
+	struct domdef_args out = { .argv = calloc(ARGS_MAX, sizeof(char *)),
+				   .note = calloc(NOTES_MAX, sizeof(char *)) };
+	struct making m = { .out = &out, .d = d, .place = place, .e = e };
+
+	*port = port_of(d, &dev->address);
+	if (!out.argv || !out.note)
+		m.ret = err_set(e, -ENOMEM, "out of memory");
+	else if (!strcmp(k->name, "disk"))
+		make_coming_disk(&m, (const struct domdef_disk *)dev);
+	else if (!strcmp(k->name, "interface"))
+		make_interface(&m, (const struct domdef_interface *)dev);
+	else if (!strcmp(k->name, "input"))
+		make_coming_input(&m, (const struct domdef_input *)dev);
+	else if (!strcmp(k->name, "rng"))
+		make_coming_rng(&m, (const struct domdef_rng *)dev);
+	else
+		refuse(&m, "a device '%s' cannot be added to a running machine", k->name);
+	if (m.ret == 0 && !out.argc)
+		refuse(&m, "such a device '%s' cannot be added to a running machine", k->name);
+	if (m.ret == 0) {
+		*option = out.argv[0];
+		out.argv[0] = NULL;
+	}
+	domdef_args_free(&out);
 	return m.ret;
 }
 

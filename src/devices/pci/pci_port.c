@@ -34,6 +34,7 @@ struct pci_port {
 	/* the host's lock */
 	uint16_t control_seen;
 	bool asked;  /* the button was pressed, and the guest has not answered */
+	bool later;  /* it is to be pressed when the guest is done with switching the slot on */
 	bool raised; /* the interrupt's condition holds */
 };
 
@@ -100,7 +101,7 @@ static void follow(struct pci_port *p, bool tell)
 	if (tell)
 		set_events(p, events);
 	if (!present)
-		p->asked = false;
+		p->asked = p->later = false;
 }
 
 /* A function that lost its power has forgotten all. */
@@ -109,6 +110,19 @@ static void power_lost(struct pci_port *p)
 	for (unsigned n = 0; n < PCI_FUNCTIONS; n++)
 		if (pci_bus_dev(p->behind, (uint8_t)n))
 			pci_dev_reset(pci_bus_dev(p->behind, (uint8_t)n));
+}
+
+/* Drivers ignore the button, or take it for a wish to stop, while they switch the slot on. */
+static bool steady(uint16_t control)
+{
+	return !(control & CONTROL_POWER_OFF) && power_led(control) != PCI_INDICATOR_BLINK;
+}
+
+static void press(struct pci_port *p)
+{
+	p->later = false;
+	p->asked = true;
+	set_events(p, EVENT_BUTTON);
 }
 
 static void control_written(struct pci_port *p)
@@ -126,8 +140,10 @@ static void control_written(struct pci_port *p)
 			power_lost(p);
 		follow(p, true);
 	}
-	if (p->asked && let_go(now) && p->ejected) {
-		p->asked = false;
+	if (p->later && steady(now))
+		press(p);
+	if ((p->asked || p->later) && let_go(now) && !let_go(before) && p->ejected) {
+		p->asked = p->later = false;
 		p->ejected(p->opaque, p);
 	}
 }
@@ -192,9 +208,9 @@ int pci_port_push(struct pci_port *p, struct err *e)
 {
 	pthread_mutex_lock(lock_of(p));
 	bool there = filled(p);
-	if (there) {
-		p->asked = true;
-		set_events(p, EVENT_BUTTON);
+	p->later = there;
+	if (there && steady(load_le16(reg(p, EXPRESS_SLOT_CONTROL)))) {
+		press(p);
 		update_interrupt(p);
 	}
 	pthread_mutex_unlock(lock_of(p));
@@ -231,7 +247,7 @@ static void port_reset(void *impl)
 				      (filled(p) ? 0 : CONTROL_POWER_OFF));
 	store_le16(reg(p, EXPRESS_SLOT_CONTROL), control);
 	p->control_seen = control;
-	p->asked = p->raised = false;
+	p->asked = p->later = p->raised = false;
 	follow(p, false);
 	pthread_mutex_unlock(lock_of(p));
 }
@@ -265,6 +281,7 @@ static const struct state_field port_fields[] = {
 	STATE_ARRAY(struct pci_port, msix.table, STATE_BYTES, MSIX_ENTRY),
 	STATE_FIELD(struct pci_port, msix.pending, STATE_U64),
 	STATE_FIELD(struct pci_port, asked, STATE_BOOL),
+	STATE_FIELD(struct pci_port, later, STATE_BOOL),
 	STATE_END,
 };
 

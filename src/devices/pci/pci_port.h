@@ -37,7 +37,8 @@ void pci_port_on_refusal(struct pci_port *p, void (*refused)(void *opaque, struc
 bool pci_port_filled(const struct pci_port *p);
 /* The slot was filled or emptied: the guest hears of it. Main loop. */
 void pci_port_changed(struct pci_port *p);
-/* The attention button: the guest is asked to give the function up. -ENOENT: the slot is empty. Any thread. */
+/* The attention button: the guest is asked to give the function up, as soon as it is done with switching it on.
+ * -ENOENT: the slot is empty. Any thread. */
 int pci_port_push(struct pci_port *p, struct err *e) ATTR_MUST_USE;
 /* Did the guest switch the slot's power on? Any thread. */
 bool pci_port_powered(struct pci_port *p);

@@ -223,6 +223,25 @@ static void a_guest_may_take_its_time_or_refuse(void **state)
 	assert_int_equal(f.refused, 1);
 }
 
+static void the_button_waits_for_a_guest_that_is_busy(void **state)
+{
+	unsigned at = cap(0, CAP_EXPRESS);
+
+	plug(&f.dev, pci_port_bus(f.port[0]), 0);
+	pci_port_changed(f.port[0]);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0xffff);
+	assert_int_equal(pci_port_push(f.port[0], NULL), 0); /* not even noticed yet */
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x40);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x12e9);
+	put(0, PORT_SLOT, 0, at + STATUS, 2, 0xffff);
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x40);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x11e9);
+	assert_int_equal(get(0, PORT_SLOT, 0, at + STATUS, 2), 0x41);
+	put(0, PORT_SLOT, 0, at + CONTROL, 2, 0x17e9);
+	assert_int_equal(f.ejected, 1);
+	assert_int_equal(f.refused, 0);
+}
+
 static void a_function_that_is_pulled_takes_the_link_down(void **state)
 {
 	unsigned at = cap(0, CAP_EXPRESS);
@@ -283,7 +302,9 @@ int main(void)
 		TEST(a_tree_is_found_by_bus_numbers), TEST(a_line_turns_at_each_bridge),
 		TEST(a_reset_of_the_bus_behind_resets_the_functions), TEST(slots_know_what_is_in_them),
 		TEST(plugging_and_unplugging), TEST(a_guest_may_take_its_time_or_refuse),
-		TEST(a_function_that_is_pulled_takes_the_link_down), TEST(events_come_as_messages),
+		TEST(the_button_waits_for_a_guest_that_is_busy),
+		TEST(a_function_that_is_pulled_takes_the_link_down),
+		TEST(events_come_as_messages),
 		TEST(states_survive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,7 +349,8 @@ static void arguments_follow(void **state)
 		strcat(strcat(all, args.argv[n]), " ");
 	assert_null(args.argv[args.argc]);
 	assert_string_equal(all, "--board=micro --kernel=/k --memory=65536K --cpus=4,sockets=1,cores=2,threads=2 "
-	                    "--accel=auto --disk=/a,,b,format=raw,readonly,id=vda --serial=none --pci-slots=1 ");
+	                    "--accel=auto --disk=/a,,b,format=raw,readonly,id=vda --serial=none --pci-slots=1 "
+	                    "--root-ports=8 ");
 	domdef_args_free(&args);
 	domdef_free(d);
 }
@@ -393,6 +394,68 @@ static void cards_and_boot_order_reach_the_machine(void **state)
 	domdef_args_free(&args);
 }
 
+static void root_ports_of_the_document_are_the_machines(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments("<domain type='qemu'><name>a</name><memory>65536</memory><os>"
+			      "<type machine='q35'>hvm</type></os><devices>"
+			      "<controller type='pci' index='2' model='pcie-root-port'/>"
+			      "<disk><source file='/a'/><target dev='vda'/><address type='pci' bus='0x02' "
+			      "slot='0x00'/></disk><memballoon model='none'/></devices></domain>", &args);
+
+	assert_non_null(strstr(all, "--pci-slots=port2 --root-ports=8"));
+	domdef_args_free(&args);
+	free(all);
+}
+
+static struct domdef_device coming(const char *xml)
+{
+	struct domdef_device dev;
+
+	assert_int_equal(domdef_device_parse(&dev, xml, strlen(xml), 0, NULL), 0);
+	return dev;
+}
+
+static void devices_that_come_get_a_port(void **state)
+{
+	struct domdef *d = parse(MINIMAL("", "<memballoon model='none'/>"), 0);
+	struct domdef_place place = { .file = "/dev/fdset/16", .helper = "/dev/fdset/16" };
+	char disk[] = "<disk><source file='/a'/><target dev='vdb'/></disk>", *option, id[DOMDEF_ID_MAX];
+	struct domdef_device dev = coming(disk);
+	struct err e = { 0 };
+	unsigned port;
+
+	assert_int_equal(domdef_place_at_port(d, &dev, &e), -ENOSPC);
+	assert_string_equal(e.text, "No more available PCI slots");
+	assert_int_equal(domdef_name_ports(d, &e), 0);
+	for (unsigned n = 1; n <= DOMDEF_PORTS; n++) {
+		disk[strlen(disk) - strlen("b'/></disk>")] = (char)('a' + n);
+		domdef_device_free(&dev);
+		dev = coming(disk);
+		assert_int_equal(domdef_place_at_port(d, &dev, &e), 0);
+		assert_int_equal(dev.dev->address.bus.v, n);
+		assert_int_equal(domdef_device_attach(d, &dev, &e), 0);
+		assert_int_equal(domdef_vmm_device(&option, &port, d, domdef_kind_find("disk"),
+						   &d->disks.v[n - 1]->dev, &place, &e), 0);
+		assert_int_equal(port, n);
+		if (n == 1)
+			assert_string_equal(option, "--disk=/dev/fdset/16,format=raw,id=vdb");
+		free(option);
+	}
+	dev = coming("<interface type='user'><mac address='52:54:00:00:00:09'/></interface>");
+	assert_int_equal(domdef_place_at_port(d, &dev, &e), -ENOSPC);
+	domdef_device_free(&dev);
+	dev = coming("<interface type='user'><mac address='52:54:00:00:00:09'/>"
+		     "<address type='pci' bus='0' slot='5'/></interface>");
+	assert_int_equal(domdef_place_at_port(d, &dev, &e), -ENOTSUP);
+	domdef_device_free(&dev);
+	dev = coming("<video><model type='vga'/></video>");
+	assert_int_equal(domdef_vmm_device(&option, &port, d, dev.kind, dev.dev, &place, &e), -ENOTSUP);
+	assert_false(domdef_device_id(dev.kind, dev.dev, id));
+	domdef_device_free(&dev);
+	domdef_free(d);
+}
+
 static void firmware_boots_without_a_kernel(void **state)
 {
 	struct domdef_args args;
@@ -406,7 +469,7 @@ static void firmware_boots_without_a_kernel(void **state)
 	                    "--firmware=uefi --firmware-vars=/n --memory=65536K --cpus=1 --accel=soft "
 	                    "--disk=/a,format=raw,id=vda "
 	                    "--net=user,mac=52:54:00:00:00:01,id=net-525400000001 --serial=none --balloon "
-	                    "--pci-slots=3,1,4 ");
+	                    "--pci-slots=3,1,4 --root-ports=8 ");
 	assert_int_equal(args.note_count, 1);
 	has(args.note[0], "slots 1 to 24");
 	domdef_args_free(&args);
@@ -431,7 +494,7 @@ static void drives_of_a_pc(void **state)
 	                    "--disk=/a,format=qcow2,bus=sata,id=sda,unit=0 "
 			    "--disk=/c,,d,format=raw,cdrom,bus=sata,readonly,id=sdb,unit=1 "
 			    "--disk=none,cdrom,bus=sata,id=sdc,unit=2 "
-	                    "--serial=none ");
+	                    "--serial=none --root-ports=8 ");
 	domdef_args_free(&args);
 	free(all);
 }
@@ -648,6 +711,8 @@ int main(void)
 		cmocka_unit_test(devices_come_and_go),
 		cmocka_unit_test(live_updates_are_limited),
 		cmocka_unit_test(arguments_follow),
+		cmocka_unit_test(root_ports_of_the_document_are_the_machines),
+		cmocka_unit_test(devices_that_come_get_a_port),
 		cmocka_unit_test(firmware_boots_without_a_kernel),
 		cmocka_unit_test(drives_of_a_pc),
 		cmocka_unit_test(a_bootloader_means_the_kernel_on_the_disk),
