@@ -33,6 +33,7 @@ const struct command commands[] = {
 	{ "query-nics", cmd_query_nics },
 	{"balloon", cmd_balloon},
 	{"query-balloon", cmd_query_balloon},
+	{"balloon-stats", cmd_balloon_stats},
 	{ "send-key", cmd_send_key },
 	{ "input-send-event", cmd_input_send_event },
 	{ "screendump", cmd_screendump },

@@ -72,6 +72,14 @@ struct control_slot {
 	bool filled, asked;
 };
 
+enum { CONTROL_BALLOON_STATS = 10 };
+
+struct control_balloon {
+	uint64_t bytes; /* that the guest has */
+	uint64_t told_s; /* when it last told the following, seconds of real time; 0: not yet */
+	uint64_t stat[CONTROL_BALLOON_STATS]; /* virtio 1.2, 5.5.6.3, in the order of its tags; UINT64_MAX: not told */
+};
+
 /* What the commands act on. */
 struct control_target {
 	struct vm *vm;
@@ -81,7 +89,9 @@ struct control_target {
 	void (*quit)(void *opaque);
 	/* The guest's memory in bytes; false when the machine has no balloon. */
 	bool (*balloon_set)(void *opaque, uint64_t bytes);
-	bool (*balloon_get)(void *opaque, uint64_t *bytes);
+	bool (*balloon_get)(void *opaque, struct control_balloon *out);
+	/* How often the guest is asked for its figures; 0: only when somebody wants to know. */
+	bool (*balloon_period)(void *opaque, unsigned seconds);
 	/* The n-th; false: there are fewer. NULL: there are none. */
 	bool (*disk)(void *opaque, unsigned n, struct control_disk *out);
 	bool (*channel)(void *opaque, unsigned n, struct control_channel *out);

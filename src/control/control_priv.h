@@ -92,6 +92,7 @@ json_t *cmd_query_channels(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);
 json_t *cmd_query_balloon(struct command_call *call, struct err *e);
+json_t *cmd_balloon_stats(struct command_call *call, struct err *e);
 json_t *cmd_send_key(struct command_call *call, struct err *e);
 json_t *cmd_input_send_event(struct command_call *call, struct err *e);
 json_t *cmd_screendump(struct command_call *call, struct err *e);

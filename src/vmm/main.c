@@ -14,6 +14,7 @@
 #include "debug/gdb.h"
 #include "net/net.h"
 #include "sandbox/sandbox.h"
+#include "vmm/balloon.h"
 #include "vmm/disk.h"
 #include "vmm/firmware.h"
 #include "vmm/hotplug.h"
@@ -46,6 +47,7 @@ struct vmm {
 	struct board *board;
 	struct media media;
 	struct hotplug hotplug;
+	struct balloon balloon;
 	struct control *control;
 	struct gdb *gdb;
 	struct vm *vm;
@@ -83,14 +85,19 @@ static void press_power(void *opaque)
 	board_power_button(((struct vmm *)opaque)->board);
 }
 
-static bool balloon_set(void *opaque, uint64_t bytes)
+static bool set_balloon(void *opaque, uint64_t bytes)
 {
-	return board_balloon_set(((struct vmm *)opaque)->board, bytes);
+	return balloon_set(&((struct vmm *)opaque)->balloon, bytes);
 }
 
-static bool balloon_get(void *opaque, uint64_t *bytes)
+static bool get_balloon(void *opaque, struct control_balloon *out)
 {
-	return board_balloon_get(((struct vmm *)opaque)->board, bytes);
+	return balloon_get(&((struct vmm *)opaque)->balloon, out);
+}
+
+static bool ask_balloon(void *opaque, unsigned seconds)
+{
+	return balloon_period(&((struct vmm *)opaque)->balloon, seconds);
 }
 
 static bool disk_at(void *opaque, unsigned n, struct control_disk *out)
@@ -360,8 +367,9 @@ static int open_control(struct vmm *m, struct err *e)
 		.input = board_input(m->board),
 		.power_button = press_power,
 		.quit = quit,
-		.balloon_set = balloon_set,
-		.balloon_get = balloon_get,
+		.balloon_set = set_balloon,
+		.balloon_get = get_balloon,
+		.balloon_period = ask_balloon,
 		.disk = disk_at,
 		.nic = nic_at,
 		.channel = channel_of,
@@ -374,6 +382,7 @@ static int open_control(struct vmm *m, struct err *e)
 		.opaque = m,
 	};
 
+	balloon_init(&m->balloon, m->board, m->vm->timers);
 	media_drives(&m->media, &m->board_config, &m->control);
 	m->hotplug = (struct hotplug){ .vm = m->vm, .board = m->board, .media = &m->media, .control = &m->control,
 				       .helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox },
@@ -482,6 +491,7 @@ static void tear_down(struct vmm *m)
 {
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
+	balloon_stop(&m->balloon);
 	vm_destroy(m->vm);
 	hotplug_stop(&m->hotplug);
 	boot_disk_close(m->boot_disk);

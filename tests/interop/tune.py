@@ -205,7 +205,44 @@ def two_consoles():
         other.close()
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen, two_consoles)]
+def memory_figures():
+    """What the guest's balloon driver tells: by itself every second, and in statistics under libvirt's names."""
+    def figures(p):
+        return {k: int(v) for k, v in re.findall(r"^(\w+) (\d+)$", p.virsh("dommemstat", "told"), re.M)}
+
+    balloon = "<memballoon model='virtio'><stats period='1'/></memballoon>"
+    with Panald() as p:
+        Loop.start(libvirt)
+        c = libvirt.open(p.uri())
+        d = c.defineXML(domain_xml("told", UUID, devices=balloon))
+        d.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        t = Console(libvirt, c, d)
+        d.resume()
+        t.expect(r"/ # ")
+        wait_for("figures", lambda: "available" in figures(p), 20)
+        first = figures(p)
+        expect_equal(first["actual"], 192 << 10, "actual")
+        expect(64 << 10 < first["available"] <= 192 << 10 and first["unused"] <= first["usable"] <= first["available"], first)
+        expect(first["rss"] > 0 and "disk_caches" in first, first)
+        t.send("dd if=/dev/zero of=/eaten bs=1M count=40; echo ea''ten\n")
+        t.expect("eaten")
+        wait_for("less that is free", lambda: figures(p)["unused"] < first["unused"] - (30 << 10), 20)
+        wait_for("another answer", lambda: figures(p)["last_update"] > first["last_update"], 20)
+        stats = c.listAllDomains()[0].memoryStats()
+        expect("last_update" in stats and "minor_fault" in stats, stats)
+        said = c.domainListGetStats([d], 0)[0][1] if hasattr(c, "domainListGetStats") else c.getAllDomainStats()[0][1]
+        for name in ("balloon.unused", "balloon.usable", "balloon.last-update", "balloon.disk_caches", "vcpu.0.delay", "iothread.count"):
+            expect(name in said, f"{name} is not in {sorted(said)}")
+        p.virsh("dommemstat", "told", "--period", "3", "--live")
+        expect("period='3'" in d.XMLDesc() and "period='1'" in d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), d.XMLDesc())
+        p.virsh("dommemstat", "told", "--period", "0", "--config")
+        expect("<stats" not in d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), "no period")
+        p.virsh("setmem", "told", str(160 << 10), "--live")
+        wait_for("the balloon", lambda: figures(p)["actual"] == 160 << 10, 30)
+        t.close()
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen, two_consoles, memory_figures)]
 
 
 if __name__ == "__main__":

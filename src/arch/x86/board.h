@@ -24,6 +24,7 @@ struct loop;
 struct net;
 struct numa;
 struct pci_port;
+struct virtio_balloon_info;
 struct scsi_cd;
 struct vm;
 
@@ -142,7 +143,8 @@ struct display *board_display(struct board *b);
 struct input *board_input(struct board *b);
 /* Asks the guest to keep `bytes` of its memory and give the rest to the host. False: the board has no balloon. */
 bool board_balloon_set(struct board *b, uint64_t bytes);
-/* The memory that the guest has now, in bytes. False: the board has no balloon. */
-bool board_balloon_get(struct board *b, uint64_t *bytes);
+/* The memory that the guest has now, in bytes, and what else is known of it; asks the guest for newer statistics.
+ * False: the board has no balloon. */
+bool board_balloon_get(struct board *b, uint64_t *bytes, struct virtio_balloon_info *info);
 
 #endif

@@ -285,13 +285,11 @@ bool board_balloon_set(struct board *b, uint64_t bytes)
 	return true;
 }
 
-bool board_balloon_get(struct board *b, uint64_t *bytes)
+bool board_balloon_get(struct board *b, uint64_t *bytes, struct virtio_balloon_info *info)
 {
-	struct virtio_balloon_info info;
-
 	if (!b->virtio.balloon)
 		return false;
-	virtio_balloon_query(b->virtio.balloon, &info);
-	*bytes = gmem_total(b->vm->mem) - info.actual;
+	virtio_balloon_query(b->virtio.balloon, info);
+	*bytes = gmem_total(b->vm->mem) - info->actual;
 	return true;
 }

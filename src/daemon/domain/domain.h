@@ -60,6 +60,11 @@ enum domain_job {
 
 enum { DOMAIN_DISKS_MAX = 64, DOMAIN_NICS_MAX = 32, DOMAIN_DEVICE_MAX = 32 };
 
+/* What the driver of a balloon tells, in the order of the device's tags. Bytes, and numbers of faults and pages. */
+enum domain_balloon_stat { BALLOON_STAT_SWAP_IN, BALLOON_STAT_SWAP_OUT, BALLOON_STAT_MAJOR_FAULTS,
+			   BALLOON_STAT_MINOR_FAULTS, BALLOON_STAT_FREE, BALLOON_STAT_TOTAL, BALLOON_STAT_AVAILABLE,
+			   BALLOON_STAT_CACHES, BALLOON_STAT_HUGE_MADE, BALLOON_STAT_HUGE_FAILED, BALLOON_STATS };
+
 /* What disks and network cards have done since the machine's start, as it said when it was last asked. */
 struct domain_sample {
 	unsigned disk_count, nic_count;
@@ -75,6 +80,13 @@ struct domain_sample {
 		char id[DOMAIN_DEVICE_MAX];
 		uint64_t rx_bytes, rx_packets, rx_dropped, tx_bytes, tx_packets; /* rx: into the guest */
 	} nic[DOMAIN_NICS_MAX];
+	struct domain_balloon_sample {
+		bool there;
+		uint64_t bytes;  /* that the guest has */
+		uint64_t told_s; /* when the guest told the rest; 0: it has not */
+		bool has[BALLOON_STATS];
+		uint64_t stat[BALLOON_STATS];
+	} balloon;
 };
 
 typedef void (*domain_done_fn)(void *opaque, const struct fault *f);
@@ -176,7 +188,7 @@ int domain_resume(struct domain *d, domain_done_fn done, void *opaque, struct fa
 int domain_destroy(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
 /* Time that a vCPU's thread has used and the processor that it was last on; false: not known. */
 struct domain_vcpu {
-	uint64_t time_ns;
+	uint64_t time_ns, delay_ns; /* it ran; it could have run and had no processor */
 	int cpu;
 	bool waiting;
 };
@@ -216,6 +228,8 @@ void domain_note(const struct domain *d);
 
 /* Asks the machine for its sample; done is called when it has come, or the machine is gone. -1: it cannot be asked. */
 int domain_sample(struct domain *d, void (*done)(void *opaque), void *opaque);
+/* How often the guest is asked for its figures of memory, seconds; of a machine that runs. */
+int domain_balloon_period(struct domain *d, unsigned seconds, domain_done_fn done, void *opaque, struct fault *f);
 /* Of the sample; NULL: it has none of this device. */
 const struct domain_disk_sample *domain_disk_sample(const struct domain *d, const struct domdef_disk *k);
 const struct domain_nic_sample *domain_nic_sample(const struct domain *d, const struct domdef_interface *i);

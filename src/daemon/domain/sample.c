@@ -93,6 +93,37 @@ static void nics_came(void *opaque, const json_t *result, const struct err *e)
 	answered(a);
 }
 
+static void take_balloon(struct domain_balloon_sample *b, const json_t *o)
+{
+	static const char *const names[BALLOON_STATS] = {
+		"stat-swap-in", "stat-swap-out", "stat-major-faults", "stat-minor-faults", "stat-free-memory",
+		"stat-total-memory", "stat-available-memory", "stat-disk-caches", "stat-htlb-pgalloc",
+		"stat-htlb-pgfail",
+	};
+	const json_t *s = json_object_get(o, "stats");
+
+	*b = (struct domain_balloon_sample){ .there = json_is_object(o), .bytes = number(o, "actual"),
+					     .told_s = number(o, "last-update") };
+	for (unsigned n = 0; n < BALLOON_STATS; n++) {
+		b->has[n] = json_is_integer(json_object_get(s, names[n]));
+		b->stat[n] = number(s, names[n]);
+	}
+}
+
+static void balloon_came(void *opaque, const json_t *result, const struct err *e)
+{
+	struct asking *a = opaque;
+
+	if (a->domain->sample)
+		take_balloon(&a->domain->sample->balloon, result);
+	answered(a);
+}
+
+int domain_balloon_period(struct domain *d, unsigned seconds, domain_done_fn done, void *opaque, struct fault *f)
+{
+	return domain_command(d, "balloon-stats", json_pack("{s:i}", "period", (int)seconds), done, opaque, f);
+}
+
 int domain_sample(struct domain *d, void (*done)(void *opaque), void *opaque)
 {
 	struct asking *a = d->machine ? malloc(sizeof(*a)) : NULL;
@@ -105,13 +136,15 @@ int domain_sample(struct domain *d, void (*done)(void *opaque), void *opaque)
 		free(a);
 		return -1;
 	}
-	*a = (struct asking){ .domain = d, .pending = 2, .done = done, .opaque = opaque };
+	*a = (struct asking){ .domain = d, .pending = 3, .done = done, .opaque = opaque };
 	if (machine_execute(d->machine, "query-blockstats", NULL, disks_came, a, NULL) < 0) {
 		free(a);
 		return -1;
 	}
 	/* Its own failure is an answer too: then the one that is under way tells. */
 	if (machine_execute(d->machine, "query-nics", NULL, nics_came, a, NULL) < 0)
+		answered(a);
+	if (machine_execute(d->machine, "query-balloon", NULL, balloon_came, a, NULL) < 0)
 		answered(a);
 	return 0;
 }

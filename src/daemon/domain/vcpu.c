@@ -17,6 +17,20 @@ static bool thread_path(const struct domain *d, unsigned n, const char *file, ch
 	return access(path, R_OK) == 0;
 }
 
+/* How long the thread was ready and had no processor: the second number of schedstat. */
+static uint64_t delay_of(const struct domain *d, unsigned n)
+{
+	unsigned long long ran, waited = 0;
+	char path[64];
+	FILE *f = thread_path(d, n, "schedstat", path, sizeof(path)) ? fopen(path, "re") : NULL;
+
+	if (!f || fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	if (f)
+		fclose(f);
+	return waited;
+}
+
 bool domain_vcpu(const struct domain *d, unsigned n, struct domain_vcpu *v)
 {
 	uint64_t tick = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -39,8 +53,8 @@ bool domain_vcpu(const struct domain *d, unsigned n, struct domain_vcpu *v)
 		field[k] = strtoull(at, &at, 10);
 	if (!at)
 		return false;
-	*v = (struct domain_vcpu){ .time_ns = (field[14] + field[15]) * tick, .cpu = (int)field[39],
-		.waiting = state == 'S' };
+	*v = (struct domain_vcpu){ .delay_ns = delay_of(d, n), .time_ns = (field[14] + field[15]) * tick,
+		.cpu = (int)field[39], .waiting = state == 'S' };
 	return true;
 }
 

@@ -76,6 +76,39 @@ static int set_memory_flags(struct call *c)
 	return set_memory_with(c, call_u(c, 2));
 }
 
+/* The document says what was asked for last, of the next start and of what runs. */
+static int set_stats_period(struct call *c)
+{
+	enum { DAY = 86400 };
+	int seconds = call_i(c, 1);
+	unsigned flags = call_u(c, 2);
+	struct domdef *def[2] = { NULL, NULL };
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+		return CALL_FAILED;
+	if (seconds < 0 || seconds > DAY)
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN,
+				 "a period of %d seconds; 0 to %d are possible", seconds, DAY);
+	def[0] = flags & AFFECT_LIVE ? d->def : NULL;
+	def[1] = flags & AFFECT_CONFIG ? domain_config(d) : NULL;
+	for (unsigned n = 0; n < COUNT_OF(def); n++)
+		if (def[n] && (!def[n]->memballoons.n || !strcmp(def[n]->memballoons.v[0]->model, "none")))
+			return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
+					 "Memory balloon model must be virtio to set the collection period");
+	for (unsigned n = 0; n < COUNT_OF(def); n++)
+		if (def[n])
+			def[n]->memballoons.v[0]->stats_period = seconds ? xnum((uint64_t)seconds) : (struct xnum){ 0 };
+	if ((flags & AFFECT_CONFIG) && domain_save(d, &c->fault) < 0)
+		return CALL_FAILED;
+	if (!(flags & AFFECT_LIVE))
+		return CALL_DONE;
+	return remote_started(domain_balloon_period(d, (unsigned)seconds, remote_done, c, &c->fault));
+}
+
 /* ---- vCPUs ---- */
 
 static int set_config_vcpus(struct call *c, struct domain *d, unsigned count, bool maximum)
@@ -215,6 +248,7 @@ static int get_metadata(struct call *c)
 const struct handler remote_domain_config[] = {
 	{"DOMAIN_SET_MEMORY", set_memory},
 	{"DOMAIN_SET_MAX_MEMORY", set_max_memory},
+	{"DOMAIN_SET_MEMORY_STATS_PERIOD", set_stats_period},
 	{"DOMAIN_SET_MEMORY_FLAGS", set_memory_flags},
 	{"DOMAIN_SET_VCPUS", set_vcpus},
 	{"DOMAIN_SET_VCPUS_FLAGS", set_vcpus_flags},

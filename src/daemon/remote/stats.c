@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATS_STATE = 1, STATS_CPU = 2, STATS_BALLOON = 4, STATS_VCPU = 8, STATS_NET = 16, STATS_BLOCK = 32 };
-static const unsigned stats_known = STATS_STATE | STATS_CPU | STATS_BALLOON | STATS_VCPU | STATS_NET | STATS_BLOCK;
+enum { STATS_STATE = 1, STATS_CPU = 2, STATS_BALLOON = 4, STATS_VCPU = 8, STATS_NET = 16, STATS_BLOCK = 32,
+       STATS_PERF = 64, STATS_IOTHREAD = 128, STATS_MEMORY = 256 };
+/* Of perf and of memory (bandwidth) there are values where events or monitors are defined, and here none can be. */
+static const unsigned stats_known = STATS_STATE | STATS_CPU | STATS_BALLOON | STATS_VCPU | STATS_NET | STATS_BLOCK |
+				    STATS_PERF | STATS_IOTHREAD | STATS_MEMORY;
 /* Parts of libvirt's that are asked for with "all" and have no value here. */
-enum { STATS_OTHERS = 0x7c0 };
+enum { STATS_OTHERS = 0x600 };
 enum { STATS_STRINGS = 4 }; /* the client can take texts among typed parameters */
 enum { STATS_NOWAIT = 1 << 29, STATS_BACKING = 1 << 30 };
 static const uint32_t stats_enforce = UINT32_C(1) << 31;
@@ -67,12 +70,52 @@ static void put_cpu(struct record *r, const struct domain *d)
 	put_u64(r, "cpu.system", u.system_ns);
 }
 
+/* Figures of the guest's driver: bytes there, KiB here. */
+static const struct memory_row {
+	enum domain_balloon_stat stat;
+	unsigned unit;
+	int tag; /* of MEMORY_STATS */
+	const char *field;
+} memory_rows[] = {
+	{ BALLOON_STAT_SWAP_IN, 1024, 0, "balloon.swap_in" },
+	{ BALLOON_STAT_SWAP_OUT, 1024, 1, "balloon.swap_out" },
+	{ BALLOON_STAT_MAJOR_FAULTS, 1, 2, "balloon.major_fault" },
+	{ BALLOON_STAT_MINOR_FAULTS, 1, 3, "balloon.minor_fault" },
+	{ BALLOON_STAT_FREE, 1024, 4, "balloon.unused" },
+	{ BALLOON_STAT_TOTAL, 1024, 5, "balloon.available" },
+	{ BALLOON_STAT_AVAILABLE, 1024, 8, "balloon.usable" },
+	{ BALLOON_STAT_CACHES, 1024, 10, "balloon.disk_caches" },
+	{ BALLOON_STAT_HUGE_MADE, 1, 11, "balloon.hugetlb_pgalloc" },
+	{ BALLOON_STAT_HUGE_FAILED, 1, 12, "balloon.hugetlb_pgfail" },
+};
+
+/* NULL: there is no balloon, or it was not asked yet. */
+static const struct domain_balloon_sample *balloon_of(const struct domain *d)
+{
+	return domain_active(d) && d->sample && d->sample->balloon.there ? &d->sample->balloon : NULL;
+}
+
+static uint64_t memory_now(const struct domain *d)
+{
+	const struct domain_balloon_sample *b = balloon_of(d);
+
+	if (b)
+		return b->bytes / 1024;
+	return d->def->current_memory.set ? d->def->current_memory.v : d->def->memory.v;
+}
+
 static void put_balloon(struct record *r, const struct domain *d)
 {
+	const struct domain_balloon_sample *b = balloon_of(d);
 	struct machine_usage u;
 
-	put_u64(r, "balloon.current", d->def->current_memory.set ? d->def->current_memory.v : d->def->memory.v);
+	put_u64(r, "balloon.current", memory_now(d));
 	put_u64(r, "balloon.maximum", d->def->memory.v);
+	for (unsigned n = 0; b && n < COUNT_OF(memory_rows); n++)
+		if (b->has[memory_rows[n].stat])
+			put_u64(r, memory_rows[n].field, b->stat[memory_rows[n].stat] / memory_rows[n].unit);
+	if (b)
+		put_u64(r, "balloon.last-update", b->told_s);
 	if (d->machine && machine_usage(d->machine, &u))
 		put_u64(r, "balloon.rss", u.rss_kib);
 }
@@ -91,6 +134,7 @@ static void put_vcpus(struct record *r, const struct domain *d)
 			continue;
 		put_i32(r, indexed(name, "vcpu", n, "state"), 1);
 		put_u64(r, indexed(name, "vcpu", n, "time"), v.time_ns);
+		put_u64(r, indexed(name, "vcpu", n, "delay"), v.delay_ns);
 	}
 }
 
@@ -180,12 +224,19 @@ static void put_disks(struct record *r, const struct domain *d)
 		put_disk(r, d, n, d->def->disks.v[n]);
 }
 
+/* One loop serves all devices. */
+static void put_iothreads(struct record *r, const struct domain *d)
+{
+	if (domain_active(d))
+		put_u32(r, "iothread.count", 0);
+}
+
 static const struct {
 	unsigned flag;
 	void (*put)(struct record *r, const struct domain *d);
 } groups[] = {
 	{STATS_STATE, put_state}, {STATS_CPU, put_cpu}, {STATS_BALLOON, put_balloon}, {STATS_VCPU, put_vcpus},
-	{STATS_NET, put_nets}, {STATS_BLOCK, put_disks},
+	{STATS_NET, put_nets}, {STATS_BLOCK, put_disks}, {STATS_IOTHREAD, put_iothreads},
 };
 
 struct all {
@@ -262,7 +313,7 @@ static int get_all(struct call *c)
 	if (a.stats & ~(known | STATS_OTHERS))
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR, "unknown statistics: 0x%x",
 				 a.stats);
-	if (!(a.stats & (STATS_NET | STATS_BLOCK)))
+	if (!(a.stats & (STATS_NET | STATS_BLOCK | STATS_BALLOON)))
 		return put_all(c);
 	a.gathering = gather_new(c, put_all);
 	if (!a.gathering)
@@ -312,24 +363,54 @@ static int get_cpu_stats(struct call *c)
 	return CALL_DONE;
 }
 
-static int get_memory_stats(struct call *c)
+static void put_tag(struct call *c, unsigned *count, int tag, uint64_t v)
 {
-	enum { TAG_ACTUAL = 6, TAG_RSS = 7 };
-	struct domain *d = remote_domain(c, 0);
-	struct machine_usage u;
+	if (*count >= call_u(c, 1))
+		return;
+	xdr_i32(&c->out, tag);
+	xdr_u64(&c->out, v);
+	++*count;
+}
 
-	if (!d || call_unknown_flags(c, 2, 0))
+static int put_memory_stats(struct call *c)
+{
+	enum { TAG_ACTUAL = 6, TAG_RSS = 7, TAG_LAST_UPDATE = 9 };
+	struct domain *d = remote_domain(c, 0);
+	const struct domain_balloon_sample *b = d ? balloon_of(d) : NULL;
+	struct machine_usage u;
+	unsigned count = 0;
+	size_t hole;
+
+	if (!d)
 		return CALL_FAILED;
 	if (!d->machine || !machine_usage(d->machine, &u))
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	xdr_u32(&c->out, call_u(c, 1) < 2 ? 0 : 2);
-	if (call_u(c, 1) < 2)
-		return CALL_DONE;
-	xdr_i32(&c->out, TAG_ACTUAL);
-	xdr_u64(&c->out, d->def->current_memory.set ? d->def->current_memory.v : d->def->memory.v);
-	xdr_i32(&c->out, TAG_RSS);
-	xdr_u64(&c->out, u.rss_kib);
+	hole = xdr_hole(&c->out);
+	put_tag(c, &count, TAG_ACTUAL, memory_now(d));
+	for (unsigned n = 0; b && n < COUNT_OF(memory_rows); n++)
+		if (b->has[memory_rows[n].stat])
+			put_tag(c, &count, memory_rows[n].tag, b->stat[memory_rows[n].stat] / memory_rows[n].unit);
+	if (b)
+		put_tag(c, &count, TAG_LAST_UPDATE, b->told_s);
+	put_tag(c, &count, TAG_RSS, u.rss_kib);
+	xdr_fill(&c->out, hole, count);
 	return CALL_DONE;
+}
+
+static int get_memory_stats(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+	struct gathering *g;
+
+	if (!d || call_unknown_flags(c, 2, 0))
+		return CALL_FAILED;
+	if (!d->machine)
+		return put_memory_stats(c);
+	g = gather_new(c, put_memory_stats);
+	if (!g)
+		return CALL_FAILED;
+	gather_add(g, d);
+	return gather_run(g);
 }
 
 static int get_job_stats(struct call *c)

@@ -7,6 +7,7 @@
 #include "core/vm.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { QUEUES = 4, QUEUE_SIZE = 128, SEG_MAX = 128, CLASS_OTHER = 0xff0000 };
 enum { F_STATS = 1 << 1, F_DEFLATE_ON_OOM = 1 << 2, F_REPORTING = 1 << 5 };
@@ -20,7 +21,7 @@ struct virtio_balloon {
 	bool stats_held; /* stats_elem is the buffer that the driver left for the next query */
 	uint32_t target; /* pages */
 	uint64_t reported;
-	uint64_t stat[BALLOON_TAGS];
+	uint64_t stat[BALLOON_TAGS], told_s;
 };
 
 /* --- pages --- */
@@ -77,6 +78,7 @@ static void stats_forget(struct virtio_balloon *b)
 {
 	for (unsigned i = 0; i < BALLOON_TAGS; i++)
 		b->stat[i] = UINT64_MAX;
+	b->told_s = 0;
 }
 
 static void stats_take(struct virtio_balloon *b)
@@ -88,6 +90,7 @@ static void stats_take(struct virtio_balloon *b)
 		if (tag < BALLOON_TAGS)
 			b->stat[tag] = load_le64(text + at + 2);
 	}
+	b->told_s = len >= STAT_SIZE ? (uint64_t)time(NULL) : b->told_s;
 }
 
 /* The buffer stays here until someone asks; giving it back is the question (5.5.6.3). */
@@ -144,6 +147,7 @@ void virtio_balloon_query(struct virtio_balloon *b, struct virtio_balloon_info *
 	info->actual = (uint64_t)load_le32(v->config + C_ACTUAL) << PAGE_SHIFT;
 	info->reported = b->reported;
 	memcpy(info->stat, b->stat, sizeof(info->stat));
+	info->told_s = b->told_s;
 	if (b->stats_held && virtio_active(v)) {
 		b->stats_held = false;
 		virtq_push(&v->queue[stats_index()].q, &b->stats_elem, 0);

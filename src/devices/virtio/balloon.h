@@ -32,6 +32,7 @@ struct virtio_balloon_info {
 	uint64_t target, actual;       /* bytes in the balloon */
 	uint64_t reported;             /* bytes given back by free page reporting since the start */
 	uint64_t stat[BALLOON_TAGS];   /* UINT64_MAX: the guest did not tell */
+	uint64_t told_s;               /* when it last told, seconds of the host's real time; 0: not yet */
 };
 
 /* Owned by the machine. out may be NULL. */
