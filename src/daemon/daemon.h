@@ -54,6 +54,7 @@ struct daemon {
 	char log_dir[PATH_MAX / 4];
 	char socket_dir[PATH_MAX / 4];
 	char images_dir[PATH_MAX / 4]; /* of the storage pool "default" */
+	char cgroup_dir[PATH_MAX / 4]; /* below it are the machines' cgroups; "auto": it is looked for; "none" */
 	char program_dir[PATH_MAX / 4]; /* where panal-vmm lies */
 };
 

@@ -49,6 +49,8 @@ static const struct option_row {
 	{"--sockets", "DIR", offsetof(struct daemon, socket_dir), "where clients find the sockets"},
 	{"--images", "DIR", offsetof(struct daemon, images_dir),
 	 "directory of the storage pool \"default\", when it is made at the first start"},
+	{"--cgroup", "DIR", offsetof(struct daemon, cgroup_dir),
+	 "a cgroup of version 2 that is ours: machines get theirs below it (the system instance looks for the mount)"},
 	{"--auth", "HOW", 0, "who may command machines: group (root and the group libvirt) or polkit (whom it allows)"},
 	{"--tls", "ADDRESS:PORT", 0, "listen for clients with certificates; libvirt's port is 16514"},
 	{"--tls-name", "PATTERN", 0, "let in those whose certificate's name matches; may be repeated"},
@@ -197,6 +199,8 @@ static void set_places(struct daemon *d)
 		user_dir(d->images_dir, size, "XDG_DATA_HOME", ".local/share", "libvirt/images");
 		return;
 	}
+	/* Another instance would take this one's machines for leftovers. */
+	default_dir(d->cgroup_dir, size, d->run_dir[0] ? "none" : "auto");
 	default_dir(d->config_dir, size, "/etc/panal");
 	default_dir(d->run_dir, size, "/run/panal");
 	default_dir(d->socket_dir, size, "/run/libvirt");

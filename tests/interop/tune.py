@@ -9,8 +9,9 @@
 import os
 import re
 import sys
+import tempfile
 
-from panald import Console, Failure, Loop, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
 try:
     import libvirt
@@ -242,7 +243,113 @@ def memory_figures():
         t.close()
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen, two_consoles, memory_figures)]
+def read(*path):
+    with open(os.path.join(*path), encoding="ascii") as f:
+        return f.read().strip()
+
+
+def likeness(root):
+    """A tree of plain files, as the kernel would show it for a machine with one vCPU."""
+    for folder, names in (("", ("cgroup.subtree_control",)), ("panal", ("cgroup.subtree_control",)),
+                          ("panal/" + UUID, ("cgroup.procs", "cgroup.subtree_control", "cpu.weight", "cpu.max", "memory.max",
+                                             "memory.high", "memory.swap.max", "io.weight", "cpuset.mems")),
+                          (f"panal/{UUID}/vcpu0", ("cgroup.type", "cgroup.threads", "cpu.max")),
+                          (f"panal/{UUID}/emulator", ("cgroup.type", "cgroup.threads", "cpu.max"))):
+        os.makedirs(os.path.join(root, folder), exist_ok=True)
+        for name in names:
+            with open(os.path.join(root, folder, name), "w", encoding="ascii"):
+                pass
+
+
+class InCgroup(Panald):
+    """A daemon with a cgroup of its own, or the likeness of one."""
+
+    def __init__(self, root):
+        self.root = root
+        super().__init__()
+
+    def arguments(self):
+        return ["--cgroup", self.root]
+
+
+def cgroup_values():
+    """What virsh sets of a running machine stands in the files of its cgroup."""
+    with tempfile.TemporaryDirectory() as root:
+        likeness(root)
+        more = "<cputune><shares>200</shares></cputune><memtune><hard_limit unit='MiB'>900</hard_limit></memtune>"
+        with InCgroup(root) as p:
+            name = started(p, more=more)
+            machine = os.path.join(root, "panal", UUID)
+            expect_equal(read(machine, "cgroup.procs"), str(p.engines()[0]), "process")
+            expect_equal((read(machine, "cpu.weight"), read(machine, "memory.max")), ("200", str(900 << 20)), "the document's")
+            p.virsh("schedinfo", name, "--live", "--set", "cpu_shares=512", "--set", "vcpu_quota=20000", "--set", "emulator_quota=5000")
+            p.virsh("schedinfo", name, "--live", "--set", "global_quota=50000")
+            expect_equal([read(machine, f) for f in ("cpu.weight", "cpu.max", "vcpu0/cpu.max", "emulator/cpu.max")],
+                         ["512", "50000 100000", "20000 100000", "5000 100000"], "processor")
+            tid = int(read(machine, "vcpu0", "cgroup.threads"))
+            expect(tid in threads(p) and read(machine, "vcpu0", "cgroup.type") == "threaded", "the vCPU's thread")
+            p.virsh("memtune", name, "--live", "--hard-limit", "1048576", "--soft-limit", "524288", "--swap-hard-limit", "2097152")
+            expect_equal([read(machine, f) for f in ("memory.max", "memory.high", "memory.swap.max")],
+                         [str(1 << 30), str(512 << 20), str(1 << 30)], "memory")
+            p.virsh("blkiotune", name, "--live", "--weight", "300")
+            expect_equal(read(machine, "io.weight"), "default 300", "weight")
+            xml = p.virsh("dumpxml", name)
+            expect("<shares>512</shares>" in xml and "<weight>300</weight>" in xml, xml)
+            expect("<shares>200</shares>" in p.virsh("dumpxml", "--inactive", name), "the next start's")
+            expect(re.search(r"vcpu_quota\s*: 20000", p.virsh("schedinfo", name)), "read back")
+            p.restart()
+            expect(re.search(r"vcpu_quota\s*: 20000", p.virsh("schedinfo", name)), "after a restart")
+            os.unlink(os.path.join(machine, "memory.max"))
+            p.virsh("memtune", name, "--live", "--hard-limit", "999999", status=1)
+
+
+def unified():
+    """Where cgroups of version 2 are, and may be made."""
+    for line in open("/proc/self/mountinfo", encoding="ascii"):
+        if " - cgroup2 " in line:
+            root = os.path.join(line.split()[4], f"panal-test-{os.getpid()}")
+            try:
+                os.mkdir(root)
+            except OSError as error:
+                raise Skip(f"no cgroup can be made: {error}") from None
+            return root
+    raise Skip("no cgroups of version 2")
+
+
+def cgroup_of_kernel():
+    """A real one: the machine is in it and it goes with the machine; limits, where the host hands these controllers on."""
+    root = unified()
+    machine = os.path.join(root, "panal", UUID)
+    try:
+        with InCgroup(root) as p:
+            name = started(p)
+            expect(str(p.engines()[0]) in read(machine, "cgroup.procs").split(), "its process")
+            here = read(machine, "cgroup.controllers").split()
+            for controller, words, file, value in (
+                    ("cpu", ["schedinfo", name, "--live", "--set", "cpu_shares=512"], "cpu.weight", "512"),
+                    ("cpu", ["schedinfo", name, "--live", "--set", "vcpu_quota=50000"], "vcpu0/cpu.max", "50000 100000"),
+                    ("memory", ["memtune", name, "--live", "--hard-limit", "1048576"], "memory.max", str(1 << 30))):
+                if controller not in here:
+                    print(f"    NOT TRIED: {file}: this host does not hand on the controller {controller} ({here})")
+                    expect("is not mounted" in p.virsh(*words, status=1), words)
+                else:
+                    p.virsh(*words)
+                    expect_equal(read(machine, file), value, file)
+            p.restart()
+            expect(os.path.isdir(machine), "gone with the daemon")
+            p.virsh("destroy", name)
+            wait_for("end of the cgroup", lambda: not os.path.exists(machine), 10)
+            os.mkdir(machine)
+            p.restart()
+            expect(not os.path.exists(machine), "a cgroup without a machine was left")
+    finally:
+        for folder in (machine, os.path.join(root, "panal"), root):
+            if os.path.isdir(folder):
+                os.rmdir(folder)
+
+
+TESTS = [(f.__name__.replace("_", " "), f) for f in (pinning, limits, at_the_end, refusals, cpus, firmware_variables, screen, two_consoles, memory_figures, cgroup_values,
+                                                       cgroup_of_kernel)]
 
 
 if __name__ == "__main__":

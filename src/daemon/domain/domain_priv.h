@@ -13,6 +13,7 @@ struct domains {
 	int last_id;
 	char config_dir[PATH_MAX / 2]; /* the definitions */
 	char machines_dir[PATH_MAX / 2];
+	char cgroups_dir[PATH_MAX / 2]; /* empty: machines have no cgroups */
 };
 
 /* domains.c */
@@ -60,6 +61,9 @@ void domain_ask_channels(struct domain *d);
 
 /* pin.c: the threads go where the document wants them */
 void domain_pins_apply(struct domain *d);
+
+/* pin.c: f for each thread of the process that is no vCPU's; the last failure, or 0. One that has ended is none. */
+int domain_each_other_thread(const struct domain *d, int (*f)(void *opaque, pid_t tid), void *opaque);
 
 /* run.c */
 /* Takes over the process of a domain that was noted. */

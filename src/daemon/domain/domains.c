@@ -3,6 +3,7 @@
 #include "daemon/domain/domain_priv.h"
 
 #include "core/loop.h"
+#include "daemon/domain/cgroup.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,7 +54,9 @@ int domains_load(struct domains *ds, struct err *e)
 {
 	definitions_load(ds);
 	domain_nvrams_settle(ds);
+	cgroups_open(ds);
 	notes_load(ds);
+	cgroups_clear(ds);
 	definitions_autostart(ds);
 	return 0;
 }

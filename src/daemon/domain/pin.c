@@ -93,7 +93,7 @@ static bool is_vcpu(const struct domain *d, pid_t tid)
 }
 
 /* 0, or the last negative errno. A thread that has ended meanwhile is none. */
-static int each_thread(const struct domain *d, int (*f)(void *opaque, pid_t tid), void *opaque)
+int domain_each_other_thread(const struct domain *d, int (*f)(void *opaque, pid_t tid), void *opaque)
 {
 	char path[64];
 	struct dirent *entry;
@@ -130,7 +130,7 @@ int domain_emulator_pin(struct domain *d, const uint8_t *map, size_t size, struc
 	for (unsigned cpu = 0; cpu < size * 8 && cpu < CPU_SETSIZE; cpu++)
 		if (in_map(map, size, cpu))
 			CPU_SET(cpu, &set);
-	ret = each_thread(d, set_one, &set);
+	ret = domain_each_other_thread(d, set_one, &set);
 	if (ret < 0)
 		return fault_set(f, FAULT_SYSTEM, FROM_HYPERVISOR, "cannot pin the emulator: %s", strerror(-ret));
 	return 0;

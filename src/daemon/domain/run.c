@@ -3,6 +3,7 @@
 #include "daemon/domain/domain_priv.h"
 
 #include "base/log.h"
+#include "daemon/domain/cgroup.h"
 #include "daemon/domain/plug.h"
 #include "daemon/storage/storage.h"
 
@@ -66,6 +67,7 @@ static void forget_run(struct domain *d)
 	char uuid[37];
 
 	xuuid_text(domain_uuid(d), uuid);
+	domain_cgroup_leave(d);
 	note_remove(d->all, uuid);
 	machine_free(d->machine);
 	d->machine = NULL;
@@ -157,6 +159,7 @@ static void vcpus_known(void *opaque, const json_t *result, const struct err *e)
 	for (unsigned n = 0; n < d->vcpu_count; n++)
 		d->vcpu_tid[n] = (pid_t)json_integer_value(json_object_get(json_array_get(result, n), "thread-id"));
 	domain_pins_apply(d);
+	domain_cgroup_threads(d);
 }
 
 /* Whoever has no threads to name shows less, and runs all the same. */
@@ -165,6 +168,17 @@ static void ask_vcpus(struct domain *d)
 	d->vcpu_count = 0;
 	if (machine_execute(d->machine, "query-cpus-fast", NULL, vcpus_known, d, NULL) < 0)
 		log_line(LOG_WARNING, "%s: its vCPUs are not known", domain_name(d));
+}
+
+/* As the document wants it; a machine without a balloon's driver only tells less. */
+static void ask_for_memory(struct domain *d)
+{
+	const struct domdef_memballoon *b = d->def->memballoons.n ? d->def->memballoons.v[0] : NULL;
+
+	if (b && b->stats_period.set && b->stats_period.v &&
+	    machine_execute(d->machine, "balloon-stats",
+			    json_pack("{s:I}", "period", (json_int_t)b->stats_period.v), NULL, NULL, NULL) < 0)
+		log_line(LOG_WARNING, "%s: its memory's statistics are not asked for", domain_name(d));
 }
 
 static void running(struct domain *d)
@@ -182,6 +196,7 @@ static void running(struct domain *d)
 		domain_lifecycle(d, EVENT_SUSPENDED, 0);
 	d->relaunching = false;
 	ask_vcpus(d);
+	ask_for_memory(d);
 	domain_ask_channels(d);
 	start_ended(d);
 	domain_job_end(d);
@@ -302,6 +317,8 @@ static int launch(struct domain *d, struct err *e)
 		ret = note_write(d, NOTE_STARTING, e);
 	if (ret == 0)
 		ret = spawn(d, dir, &args, &sources.plugs, e);
+	if (ret == 0)
+		domain_cgroup_join(d);
 	/* Now with its number; without it the next daemon reaches the process through its socket. */
 	if (ret == 0 && note_write(d, NOTE_STARTING, NULL) < 0)
 		log_line(LOG_WARNING, "%s: its note could not be written again", domain_name(d));

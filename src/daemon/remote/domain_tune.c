@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shares and limits as lists of named values. They are kept in the definition; of a running machine there are none, for
- * machines have no cgroups of their own, and so nothing that could hold them to it: that is refused, as libvirt does
- * where the host has no cgroups.
+ * Shares and limits as lists of named values. They are kept in the definition; a running machine is held to its own by
+ * its cgroup. Where the host has none, or none with that controller, that is refused, as libvirt does.
  */
 #include "daemon/remote/remote_priv.h"
+
+#include "daemon/domain/cgroup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,10 +45,11 @@ struct tune {
 	const struct tune_row *row;
 	unsigned count;
 	const char *controller;
+	enum cgroup_part part;
 };
-static const struct tune scheduler_tune = {scheduler, COUNT_OF(scheduler), "CPU"};
-static const struct tune memory_tune = {memory, COUNT_OF(memory), "memory"};
-static const struct tune blkio_tune = {blkio, COUNT_OF(blkio), "block I/O"};
+static const struct tune scheduler_tune = {scheduler, COUNT_OF(scheduler), "CPU", CGROUP_CPU};
+static const struct tune memory_tune = {memory, COUNT_OF(memory), "memory", CGROUP_MEMORY};
+static const struct tune blkio_tune = {blkio, COUNT_OF(blkio), "block I/O", CGROUP_IO};
 
 /* ---- reading ---- */
 
@@ -73,14 +75,15 @@ static void put_row(struct xdr_out *o, const struct tune_row *r, int64_t v)
 		xdr_param_u64(o, r->field, (uint64_t)v);
 }
 
-static bool only_config(struct call *c, const struct domain *d, const struct tune *t, unsigned *flags)
+static bool possible(struct call *c, const struct domain *d, const struct tune *t, unsigned *flags)
 {
 	if (remote_affect(c, d, flags) < 0)
 		return false;
-	if (*flags & AFFECT_LIVE)
-		fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "cgroup %s controller is not mounted",
-			  t->controller);
-	return !(*flags & AFFECT_LIVE);
+	if (!(*flags & AFFECT_LIVE) || domain_cgroup_has(d, t->part))
+		return true;
+	fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "cgroup %s controller is not mounted",
+		  t->controller);
+	return false;
 }
 
 /* told: the number of values follows the list. Asked with room for none, the answer is how many there are. */
@@ -88,17 +91,19 @@ static int get(struct call *c, const struct tune *t, unsigned flags, bool told)
 {
 	struct domain *d = remote_domain(c, 0);
 	int room = call_i(c, 1);
+	const struct domdef *def;
 	unsigned count;
 
 	flags &= ~(unsigned)TUNE_STRINGS;
-	if (!d || !only_config(c, d, t, &flags))
+	if (!d || !possible(c, d, t, &flags))
 		return CALL_FAILED;
+	def = flags & AFFECT_LIVE ? d->def : domain_config(d);
 	if (room < 0)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "room for %d values", room);
 	count = (unsigned)room < t->count ? (unsigned)room : t->count;
 	xdr_u32(&c->out, count);
 	for (unsigned n = 0; n < count; n++)
-		put_row(&c->out, &t->row[n], value_of(&t->row[n], domain_config(d)));
+		put_row(&c->out, &t->row[n], value_of(&t->row[n], def));
 	if (told)
 		xdr_i32(&c->out, (int)(room ? count : t->count));
 	return CALL_DONE;
@@ -185,6 +190,34 @@ static int check_params(struct call *c, const struct tune *t, const struct value
 	return 0;
 }
 
+static int set_rows(const struct tune *t, struct domdef *def, const struct value *params, struct fault *f)
+{
+	for (uint32_t n = 0; n < params->count; n++)
+		if (set_row(find(t, params->items[2 * n].s), def, &params->items[2 * n + 1], f) < 0)
+			return -1;
+	return 0;
+}
+
+/* What the kernel does not take is not in the document either. */
+static int set_live(struct call *c, const struct tune *t, struct domain *d, const struct value *params)
+{
+	struct domdef *before = domdef_copy(d->def);
+	struct fault ignored;
+
+	if (!before)
+		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the values");
+	if (set_rows(t, d->def, params, &c->fault) == 0 && domain_cgroup_apply(d, t->part, &c->fault) == 0) {
+		domdef_free(before);
+		domain_note(d);
+		return 0;
+	}
+	domdef_free(d->def);
+	d->def = before;
+	if (domain_cgroup_apply(d, t->part, &ignored) < 0)
+		return -1; /* the first failure is the one to tell */
+	return -1;
+}
+
 static int set(struct call *c, const struct tune *t, unsigned flags)
 {
 	const struct value *params = call_arg(c, 1);
@@ -193,13 +226,14 @@ static int set(struct call *c, const struct tune *t, unsigned flags)
 
 	if (!d)
 		return ret;
-	if (check_params(c, t, params) < 0 || !only_config(c, d, t, &flags))
+	if (check_params(c, t, params) < 0 || !possible(c, d, t, &flags))
 		return CALL_FAILED;
-	for (uint32_t n = 0; n < params->count; n++)
-		if (set_row(find(t, params->items[2 * n].s), domain_config(d), &params->items[2 * n + 1],
-			    &c->fault) < 0)
-			return CALL_FAILED;
-	return domain_save(d, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
+	if ((flags & AFFECT_LIVE) && set_live(c, t, d, params) < 0)
+		return CALL_FAILED;
+	if ((flags & AFFECT_CONFIG) &&
+	    (set_rows(t, domain_config(d), params, &c->fault) < 0 || domain_save(d, &c->fault) < 0))
+		return CALL_FAILED;
+	return CALL_DONE;
 }
 
 static int set_scheduler(struct call *c)
