@@ -379,6 +379,9 @@ static int make_live(struct domain *d, struct err *e)
 		domdef_free(live);
 		return e->code;
 	}
+	if (domdef_drop_displays(live))
+		log_line(LOG_WARNING, "%s: graphics: left out: nobody could connect, no display is served",
+			 domain_name(d));
 	live->id = xnum((uint64_t)d->id);
 	if (d->persistent)
 		d->next = d->def;

@@ -320,7 +320,7 @@ static int get_messages(struct call *c)
 		return CALL_FAILED;
 	if (call_u(c, 1) == DEPRECATION) {
 		xdr_u32(&c->out, 0);
-	} else if (domdef_vmm_args(&args, d->def, &place, &e) < 0) {
+	} else if (domdef_vmm_args(&args, domain_config(d), &place, &e) < 0) {
 		xdr_u32(&c->out, 1);
 		xdr_string(&c->out, e.text);
 	} else {

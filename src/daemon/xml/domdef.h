@@ -539,6 +539,10 @@ struct domdef_place {
 	bool paused;
 };
 
+/* Takes out of the document of a machine that starts what clients would connect to and that is not served.
+ * False: there was nothing. */
+bool domdef_drop_displays(struct domdef *d);
+
 /* Whether a channel is one that there can be: a named port of virtio-serial on a socket of ours. */
 bool domdef_channel_possible(const struct domdef_chr *c);
 

@@ -788,6 +788,16 @@ static void make_chr(struct making *m, const char *option, const struct domdef_c
 		note(m, "%s: <log> has no effect", option);
 }
 
+bool domdef_drop_displays(struct domdef *d)
+{
+	const struct domdef_kind *k = domdef_kind_find("graphics");
+	bool any = d->graphics.n != 0;
+
+	while (d->graphics.n)
+		xmap_free(k->map, xlist_take(&d->graphics, d->graphics.n - 1));
+	return any;
+}
+
 bool domdef_channel_possible(const struct domdef_chr *c)
 {
 	return c->type == DOM_CHR_UNIX && same(c->target_type, "virtio") && c->target_name && c->path &&
@@ -1009,7 +1019,6 @@ struct verdict {
 #define LEFT_OUT(n, l, w) { n, offsetof(struct domdef, l), w, NULL }
 #define REFUSED(n, l, h) { n, offsetof(struct domdef, l), NULL, h }
 static const struct verdict verdicts[] = {
-	REFUSED("graphics", graphics, " (virt-install: --graphics none); use the serial console"),
 	REFUSED("hostdev", hostdevs, ""),
 	REFUSED("filesystem", filesystems, ""),
 	REFUSED("tpm", tpms, " (virt-install: --tpm none)"),
@@ -1021,6 +1030,8 @@ static const struct verdict verdicts[] = {
 	REFUSED("launchSecurity", launch_security, ""),
 	REFUSED("idmap", idmap, ""),
 	REFUSED("lease", leases, ""),
+	LEFT_OUT("graphics", graphics,
+		 "nobody can connect: no display is served; use the serial console, and screenshots"),
 	LEFT_OUT("sound", sounds, "there is no sound card"),
 	LEFT_OUT("redirdev", redirdevs, "USB devices of elsewhere are not reached"),
 	LEFT_OUT("smartcard", smartcards, "there is no reader"),
