@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,11 +333,15 @@ static void put_prefixes(const struct found *f, ZydisDecodedInstruction *zi)
 	zi->raw.prefix_count = (ZyanU8)n;
 }
 
+/* Of what the bytes are (zi->raw) only what is looked at. */
 static void copy_shape(const struct shape *s, ZydisDecodedInstruction *zi, ZydisDecodedOperand *op)
 {
-	*zi = s->zi;
+	memcpy(zi, &s->zi, offsetof(ZydisDecodedInstruction, raw));
+	zi->raw.rex.W = 0;
+	zi->raw.disp.size = 0;
+	zi->raw.imm[0].size = s->zi.raw.imm[0].size;
 	for (unsigned n = 0; n < s->zi.operand_count; n++)
-		op[n] = s->op[n];
+		memcpy(&op[n], &s->op[n], sizeof(*op));
 }
 
 static bool endbr64(struct predecoder *p, const uint8_t *bytes, ZydisDecodedInstruction *zi, ZydisDecodedOperand *op)
@@ -346,7 +351,9 @@ static bool endbr64(struct predecoder *p, const uint8_t *bytes, ZydisDecodedInst
 		n = learn(p, (const uint8_t[ZYDIS_MAX_INSTRUCTION_LENGTH]){ 0xf3, 0x0f, 0x1e, 0xfa }, &p->endbr64);
 	if (n == SHAPE_REFUSED)
 		return false;
-	copy_shape(&p->shape[n - 1], zi, op);
+	const struct shape *s = &p->shape[n - 1];
+	copy_shape(s, zi, op);
+	zi->raw = s->zi.raw;
 	return true;
 }
 

@@ -19,8 +19,8 @@ struct predecoder;
 /* d: of 64-bit code; it stays the caller's and must live as long. -ENOMEM. */
 int predecode_create(struct predecoder **out, const ZydisDecoder *d, struct err *e) ATTR_MUST_USE;
 void predecode_destroy(struct predecoder *p);
-/* As ZydisDecoderDecodeFull of at most `avail` bytes; any thread. False: ask Zydis. Not filled: values that stand in the
- * bytes and are operands' too (raw.disp.offset, raw.imm[].value and the like). */
+/* As ZydisDecoderDecodeFull of at most `avail` bytes; any thread. False: ask Zydis. Of zi->raw only what is looked at
+ * is filled: prefixes' values, REX.W, ModRM, SIB's base, the displacement and its size, size and place of an immediate. */
 bool predecode(struct predecoder *p, const uint8_t *bytes, unsigned avail, ZydisDecodedInstruction *zi, ZydisDecodedOperand *op);
 
 #endif

@@ -184,6 +184,8 @@ const uint8_t *mmu_fetch(struct soft_cpu *c, uint64_t lin, uint64_t *gpa);
 /* For an access of 64-bit code that found no TLB entry: puts one there. False, and nothing has changed that the guest can
  * tell from a walk: the access faults, is not to RAM, or must be seen. */
 bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write);
+/* The same for the code at lin, at the present privilege. */
+bool mmu_refill_exec(struct soft_cpu *c, uint64_t lin);
 void mmu_drop_writers(struct soft_cpu *c); /* all write translations */
 /* Those of this page, which are at `slot`; TLB_SIZE: anywhere. */
 void mmu_drop_writers_of(struct soft_cpu *c, const uint8_t *host_page, unsigned slot);

@@ -224,27 +224,54 @@ bool walk_mark(struct soft_cpu *c, uint64_t lin, struct walk *w, bool write)
 	return true;
 }
 
+/* The walk of an access, with accessed and dirty bits set; false: it would fault, or leaves RAM on its way. */
+static bool refill_walk(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, struct walk *w)
+{
+	w->ram_only = true;
+	for (bool upper = true;;) {
+		if (walk(c, lin, upper, w) != WALK_OK || !walk_allows(c, w, kind, who)) {
+			if (!w->from_upper)
+				return false;
+			upper = false;
+		} else if (walk_mark(c, lin, w, kind == TLB_WRITE)) {
+			return true;
+		}
+	}
+}
+
+/* What was walked for a write serves reads too. */
+static void fill_both(struct soft_cpu *c, uint64_t lin, enum tlb_kind kind, enum tlb_who who, const struct walk *w, uint8_t *host)
+{
+	tlb_fill(c, lin, kind, who, w, host);
+	if (kind == TLB_WRITE && c->tlb.entry[who][TLB_READ][tlb_slot(lin)].tag != (lin & ~UINT64_C(0xfff)))
+		tlb_fill(c, lin, TLB_READ, who, w, host);
+}
+
 bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
 {
 	enum tlb_kind kind = write ? TLB_WRITE : TLB_READ;
 	enum tlb_who who = c->tlb.data_who;
 	struct walk w;
-	if (c->tlb.rd == c->tlb.none || !canonical(lin))
+	if (c->tlb.rd == c->tlb.none || !canonical(lin) || !refill_walk(c, lin, kind, who, &w))
 		return false;
-	w.ram_only = true;
-	for (bool upper = true;;) {
-		if (walk(c, lin, upper, &w) != WALK_OK || !walk_allows(c, &w, kind, who)) {
-			if (!w.from_upper)
-				return false;
-			upper = false;
-		} else if (walk_mark(c, lin, &w, write)) {
-			break;
-		}
-	}
 	struct soft_ram *r = ram_find(c->sv, w.gpa);
 	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa, lin))))
 		return false;
 	c->tlb.misses++;
-	tlb_fill(c, lin, kind, who, &w, r->host + (w.gpa - r->gpa));
+	fill_both(c, lin, kind, who, &w, r->host + (w.gpa - r->gpa));
+	return true;
+}
+
+bool mmu_refill_exec(struct soft_cpu *c, uint64_t lin)
+{
+	enum tlb_who who = c->mode & MODE_USER ? TLB_USER : TLB_SUPER;
+	struct walk w;
+	if (!canonical(lin) || !refill_walk(c, lin, TLB_EXEC, who, &w))
+		return false;
+	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	if (!r)
+		return false;
+	c->tlb.misses++;
+	tlb_fill(c, lin, TLB_EXEC, who, &w, r->host + (w.gpa - r->gpa));
 	return true;
 }

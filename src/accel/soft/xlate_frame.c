@@ -4,6 +4,7 @@
  * enters it, leaves it, and calls C from it.
  */
 #include "accel/soft/xlate_priv.h"
+#include "core/vcpu.h"
 
 #include <asm/prctl.h>
 #include <assert.h>
@@ -252,9 +253,18 @@ static const uint8_t *stub_refill(struct soft_cpu *c, struct xtext *t, uint32_t 
 	return at;
 }
 
+/* Looks the page of xb up; false: the block is to be left. */
+__attribute__((target("general-regs-only"))) static uint32_t remap(struct soft_cpu *c, const struct xblock *xb)
+{
+	if (!mmu_refill_exec(c, xb->page) || xb->exec->tag != xb->page || xb->exec->addend != xb->addend)
+		return false;
+	/* An accessed bit may have been set where code lies. */
+	return !(atomic_load_explicit(&c->v->attention, memory_order_relaxed) & SOFT_ATT_CODE);
+}
+
 /* To be called; R14: struct xblock, whose page the TLB showed at its place under another generation of the mapping. Where
- * it does again that is the present one's; else the block is left. */
-static void stub_remap(struct xlate *x, struct xtext *t)
+ * it does again that is the present one's; where it does not show it, it is looked up; else the block is left. */
+static void stub_remap(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 {
 	x->remap = x_rx(t);
 	x_byte(t, 0x51); /* push rcx */
@@ -273,7 +283,19 @@ static void stub_remap(struct xlate *x, struct xtext *t)
 	x_byte(t, 0xc3);
 	x_here(t, other);
 	x_here(t, another);
-	X_PUT(t, 0x59, 0x48, 0x83, 0xc4, 8); /* pop rcx; add rsp, 8 */
+	x_byte(t, 0x59); /* pop rcx */
+	push_all(t);
+	x_rr(t, true, 0x89, HOST_R14, HOST_RSI);
+	X_PUT(t, 0x41, 0x56); /* push r14 */
+	align_stack(t);
+	call_c(c, t, (const void *)(uintptr_t)remap);
+	stack_back(t);
+	X_PUT(t, 0x41, 0x5e); /* pop r14 */
+	x_rr(t, false, 0x89, HOST_RAX, HOST_R15);
+	pop_all(t);
+	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
+	x_jcc_to(t, 5, x->remap);
+	X_PUT(t, 0x48, 0x83, 0xc4, 8); /* add rsp, 8 */
 	x_imm(t, HOST_R15, XEXIT_STALE);
 	x_jmp(t, x->leave);
 }
@@ -342,7 +364,7 @@ void xframe_stubs(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	x->refill = stub_refill(c, t, refill);
 	x->near_refill = stub_refill(c, t, xnear_refill);
 	stub_stack_refill(x, t);
-	stub_remap(x, t);
+	stub_remap(c, x, t);
 	stub_vec_load(x, t, load);
 	stub_x87_load(c, x, t, save);
 	assert(!t->overflow);
