@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Code that changes after it has become hot, so that a translator holds a translation of it: in the middle of a block
- * that is under way, over the edge of a page, through an alias, by remapping, at addresses that wrap.
+ * that is under way, over the edge of a page, through an alias, by remapping, at addresses that wrap; and hot calls that
+ * return elsewhere than behind themselves.
  */
 #include "cpu64.h"
 
@@ -163,6 +164,137 @@ static void wrapping(void)
 	check("hot loads at addresses that wrap", sum, 4 * 7 * HOT);
 }
 
+/* ---- calls and returns ---- */
+static uint64_t call1(const void *at, uint64_t arg)
+{
+	uint64_t v;
+	__asm__ volatile("call *%2" : "=a"(v), "+D"(arg) : "r"(at) : "rcx", "rdx", "memory");
+	return v;
+}
+
+/* More calls are under way than anybody keeps the returns of. */
+static void deep(void)
+{
+	uint64_t sum = 0;
+
+	/* f: test %edi, %edi; jz 1f; dec %edi; call f; inc %eax; ret; 1: xor %eax, %eax; ret */
+	memcpy(code, "\x85\xff\x74\x0a\xff\xcf\xe8\xf5\xff\xff\xff\xff\xc0\xc3\x31\xc0\xc3", 17);
+	for (unsigned n = 0; n < HOT / 4; n++)
+		sum += call1(code, 10 * n);
+	check("hot recursion", sum, 10 * (HOT / 4) * (HOT / 4 - 1) / 2);
+}
+
+static void other_returns(void)
+{
+	uint64_t sum = 0;
+
+	/* call 1f; mov $1, %eax; ret; mov $2, %eax; ret; 1: add %rdi, (%rsp); ret */
+	memcpy(code, "\xe8\x0c\0\0\0\xb8\x01\0\0\0\xc3\xb8\x02\0\0\0\xc3\x48\x01\x3c\x24\xc3", 22);
+	for (unsigned n = 0; n < HOT; n++)
+		sum += call1(code, n % 3 ? 0 : 6);
+	check("hot return to another place", sum, HOT + HOT / 3);
+	/* mov $3, %eax; call 1f; ud2; 1: add $8, %rsp; ret */
+	memcpy(code, "\xb8\x03\0\0\0\xe8\x02\0\0\0\x0f\x0b\x48\x83\xc4\x08\xc3", 17);
+	check("hot return past the caller", heat(code), 3 * HOT);
+	/* push %rax; call 1f; mov $5, %eax; ret; 1: ret $8 */
+	memcpy(code, "\x50\xe8\x06\0\0\0\xb8\x05\0\0\0\xc3\xc2\x08\0", 15);
+	check("hot return that drops an argument", heat(code), 5 * HOT);
+	/* call 1f; 1: pop %rax; sub %rdi, %rax; ret */
+	memcpy(code, "\xe8\0\0\0\0\x58\x48\x29\xf8\xc3", 10);
+	sum = 0;
+	for (unsigned n = 0; n < HOT; n++)
+		sum += call1(code, (uint64_t)code);
+	check("hot call without a return", sum, 5 * HOT);
+}
+
+/* push %rdi; ret */
+static void wild_return(uint64_t to)
+{
+	call1(code, to);
+}
+
+static void wild_returns(void)
+{
+	static const uint64_t not[] = { 0x0000800000000000, 0x8000000000000000, 0xffff7fffffffffff };
+
+	memcpy(code, "\x57\xc3\xc3", 3);
+	for (unsigned n = 0; n < HOT; n++)
+		wild_return((uint64_t)code + 2);
+	for (unsigned n = 0; n < 3; n++) {
+		call0(wild_return, not[n]);
+		expect("hot return to no address", 13, 0);
+	}
+	call0(wild_return, 0x7f0000000000);
+	expect("hot return to nowhere", 14, 0x10);
+}
+
+/* What is behind the call changes before the return. */
+static void rewritten_behind(void)
+{
+	static uint32_t elsewhere;
+	uint64_t sum = 0;
+
+	/* call 1f; mov $1, %eax; ret; 1: mov %esi, (%rdi); ret */
+	memcpy(code, "\xe8\x06\0\0\0\xb8\x01\0\0\0\xc3\x89\x37\xc3", 14);
+	for (unsigned n = 0; n < HOT; n++) {
+		uint32_t v;
+		uint32_t *at = n % 100 == 99 ? (uint32_t *)(void *)(code + 6) : &elsewhere;
+		__asm__ volatile("call *%1" : "=a"(v) : "r"(code), "D"(at), "S"(n) : "memory");
+		sum += v;
+	}
+	check("hot code behind a call that changes it", sum, 99 + 99 + 99 * 99 + 199 + 99 * 199 + 299);
+}
+
+static unsigned shown;
+
+static void show_other(void)
+{
+	shown ^= 1;
+	pt_window[6] = ((uint64_t)code + shown * 4096) | 3;
+	invlpg(WINDOW + 0x6000);
+}
+
+static void show_other_by_cr3(void)
+{
+	shown ^= 1;
+	pt_window[6] = ((uint64_t)code + shown * 4096) | 3;
+	write_cr3(read_cr3());
+}
+
+/* The page that a call lies in is another one when it returns. */
+static void remapped_behind(void)
+{
+	void (*const by[])(void) = { show_other, show_other_by_cr3 };
+
+	/* push %rbx; call *%rdi; mov $n, %eax; pop %rbx; ret */
+	for (unsigned n = 0; n < 2; n++) {
+		uint32_t v = 10 + 10 * n;
+		memcpy(code + n * 4096, "\x53\xff\xd7\xb8\0\0\0\0\x5b\xc3", 10);
+		memcpy(code + n * 4096 + 4, &v, 4);
+	}
+	for (unsigned k = 0; k < 2; k++) {
+		uint64_t sum = 0;
+		shown = 1;
+		by[k]();
+		for (unsigned n = 0; n < HOT; n++) {
+			uint64_t v, rdi = (uint64_t)(uintptr_t)by[k];
+			__asm__ volatile("call *%2" : "=a"(v), "+D"(rdi) : "r"((uint64_t)WINDOW + 0x6000)
+					 : "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory");
+			sum += v * (n & 1 ? 1 : 1000);
+		}
+		check(k ? "hot call whose page moves by CR3" : "hot call whose page moves", sum, HOT / 2 * (20 * 1000 + 10));
+	}
+}
+
+static void returns(void)
+{
+	deep();
+	other_returns();
+	wild_returns();
+	rewritten_behind();
+	remapped_behind();
+}
+
 void test_hot(void)
 {
 	middle_of_block();
@@ -171,4 +303,5 @@ void test_hot(void)
 	remapped();
 	wild_jumps();
 	wrapping();
+	returns();
 }
