@@ -181,6 +181,25 @@ static void check_segment(struct xgen *g, unsigned n, const struct xplace *p, un
 	xgen_cold(g, XCOLD_BAIL, x_jcc(t, 7), n);
 }
 
+/* The address once more, where one of its two registers is in memory: beside what is loaded from the table, whose tag it
+ * would have to wait for. False: it is not so. */
+static bool address_again(struct xgen *g, const struct xplace *p, struct xaddr *a)
+{
+	bool base = p->base != REG_NONE && xframe_host[p->base] == HOST_NONE;
+	bool index = p->index != REG_NONE && xframe_host[p->index] == HOST_NONE;
+	if (p->known || segment(p) || base == index || !g->wide)
+		return false;
+	x_load(g->t, HOST_R14, XFRAME_GPR(base ? p->base : p->index));
+	*a = (struct xaddr){ HOST_R14, HOST_R15, 0 };
+	if (index)
+		lea(g, HOST_R14, p->base == REG_NONE ? REG_NONE : xframe_host[p->base], HOST_R14, p->scale, p->disp);
+	else if (p->index != REG_NONE)
+		lea(g, HOST_R14, HOST_R14, xframe_host[p->index], p->scale, p->disp);
+	else
+		a->disp = p->disp;
+	return true;
+}
+
 /* With a segment's base, or registers that are in memory. */
 static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, unsigned size, bool write)
 {
@@ -188,6 +207,11 @@ static struct xaddr at_any(struct xgen *g, unsigned n, const struct xplace *p, u
 	xmem_linear(g, p);
 	slot(g, write, HOST_R14);
 	compare(g, n, p, size, write, retry);
+	struct xaddr a;
+	if (address_again(g, p, &a)) {
+		entry(g, 0x8b, HOST_R15, 8, write);
+		return a;
+	}
 	entry(g, 0x03, HOST_R14, 0, write); /* the address again */
 	entry(g, 0x8b, HOST_R15, 8, write);
 	return (struct xaddr){ HOST_R14, HOST_R15, 0 };
