@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Code that changes after it has become hot, so that a translator holds a translation of it: in the middle of a block
- * that is under way, over the edge of a page, through an alias, by remapping, at addresses that wrap; and hot calls that
- * return elsewhere than behind themselves.
+ * that is under way, over the edge of a page, through an alias, by remapping, at addresses that wrap; and hot calls
+ * that return elsewhere than behind themselves.
  */
 #include "cpu64.h"
 
@@ -282,7 +282,8 @@ static void remapped_behind(void)
 					 : "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory");
 			sum += v * (n & 1 ? 1 : 1000);
 		}
-		check(k ? "hot call whose page moves by CR3" : "hot call whose page moves", sum, HOT / 2 * (20 * 1000 + 10));
+		check(k ? "hot call whose page moves by CR3" : "hot call whose page moves", sum,
+		      HOT / 2 * (20 * 1000 + 10));
 	}
 }
 
