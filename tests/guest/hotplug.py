@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from control import Qmp, expect
 from linux import BOOT_S, PROMPT, SHELL, boot
 from machine import BUILD, run_tests
+from pc import modules
 
 MIB = 1 << 20
 GONE_S = 40  # the guest's driver waits five seconds for a second press of the button
@@ -89,12 +90,18 @@ class Plug(Qmp):
 class Running:
     """A guest at its shell, with `ports` slots."""
 
-    def __init__(self, *args, ports=4, first=False, **more):
+    def __init__(self, *args, ports=4, first=False, pc=None, **more):
         self.dir = tempfile.TemporaryDirectory()
         path = os.path.join(self.dir.name, "qmp")
         if first:
-            args = [self.image("first.raw") if a == "FIRST" else a for a in args]
-        self.m = boot("cloud-amd64", "--control", path, "--root-ports", str(ports), *args, append="panic=-1", **more)
+            args = [a.replace("FIRST", self.image("first.raw")) if a.startswith("FIRST") else a for a in args]
+        args = ["--control", path, "--root-ports", str(ports), *args]
+        if pc: # a firmware, and Debian's whole kernel with drivers for other cards
+            drivers = os.path.join(self.dir.name, "drivers.img")
+            with open(drivers, "wb") as f:
+                f.write(modules(self.dir.name, "amd64", "nvme", "e1000e", "xhci_pci", "usb_storage", "sd_mod", "usbhid", "hid_generic"))
+            args += ["--board", "pc", "--firmware", pc, "--initrd", drivers]
+        self.m = boot("amd64" if pc else "cloud-amd64", *args, append="panic=-1", **more)
         try:
             self.m.expect(SHELL, BOOT_S)
             self.m.expect(PROMPT, 60)
@@ -294,7 +301,46 @@ def mistakes():
         r.until("grep virtio_rng /sys/class/misc/hw_random/rng_available")
 
 
-TESTS = [("a disk", a_disk, True), ("three rounds", rounds(3), True), ("under load", under_load, True), ("mistakes", mistakes, True),
+def on_a_pc(firmware):
+    """Behind a firmware's bridges: NVMe, an Intel card, USB; a disk that was there from the start; all over a reset."""
+    def test():
+        with Running("--usb", "controller", "--disk", "FIRST,id=cold", "--pci-slots", "port2", first=True, pc=firmware) as r:
+            load = "for f in /m/*.ko; do insmod $f 2>/dev/null; done; true"
+            r.run(load, 120)
+            expect(r.q.slots() == {"port2": "cold"}, r.q.slots())
+            nvme, usb = r.image("n.raw"), r.image("u.raw")
+            sock, helper = user_net()
+            r.disk("fast", nvme, options=",bus=nvme")
+            r.q.plugged("net", "user,model=e1000e,helper=FILE", file=sock.fileno(), id="intel")
+            sock.close()
+            r.disk("stick", usb, options=",bus=usb")
+            expect(r.q.plugged("usb", "tablet") == "usb0", "a name is made")
+            expect(r.q.slots() == {"port1": "fast", "port2": "cold", "port3": "intel"}, r.q.slots())
+            write_and_read(r, "nvme0n1", nvme)
+            write_and_read(r, "sda", usb)
+            ping(r, "eth0")
+            r.until("grep -qi tablet /proc/bus/input/devices")
+            for name in ("stick", "usb0"):
+                expect("return" in r.q.execute("device_del", id=name), "device_del")
+            r.q.gone("stick", "usb0")
+            r.until("test ! -b /dev/sda")
+            r.q.execute("system_reset")
+            r.m.expect(SHELL, BOOT_S)
+            r.m.expect(PROMPT, 60)
+            r.run(load, 120)
+            write_and_read(r, "nvme0n1", nvme)
+            ping(r, "eth0")
+            for name in ("fast", "cold", "intel"):
+                expect("return" in r.q.execute("device_del", id=name), "device_del")
+            r.eject(1, 2, 3)
+            r.q.gone("fast", "cold", "intel")
+            helper.wait(10)
+            expect(r.q.slots() == {} and not r.q.execute("query-blockstats")["return"], "something is left")
+            r.until("test ! -e /dev/nvme0n1 -a ! -e /dev/vda -a ! -e /sys/class/net/eth0")
+    return test
+
+
+TESTS = [("bios", on_a_pc("bios"), True), ("uefi", on_a_pc("uefi"), False), ("a disk", a_disk, True), ("three rounds", rounds(3), True), ("under load", under_load, True), ("mistakes", mistakes, True),
          ("twenty rounds", rounds(20), False)]
 
 if __name__ == "__main__":
