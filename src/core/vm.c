@@ -169,42 +169,6 @@ static void devices_run_state(struct vm *vm, bool running)
 	}
 }
 
-/* ---- devices that come and go ---- */
-
-void vm_hold(struct vm *vm)
-{
-	if (atomic_load(&vm->run_state) != VM_RUNNING)
-		return;
-	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		vcpu_park(vm->vcpu[n]);
-	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		vcpu_wait_parked(vm->vcpu[n]);
-}
-
-void vm_release(struct vm *vm)
-{
-	if (atomic_load(&vm->run_state) != VM_RUNNING)
-		return;
-	for (unsigned n = 0; n < vm->vcpu_count; n++)
-		if (!vm->vcpu[n]->held)
-			vcpu_unpark(vm->vcpu[n]);
-}
-
-void vm_dev_begin(struct vm *vm, struct dev *d)
-{
-	if (d->type->reset)
-		d->type->reset(d->impl);
-	if (d->type->run_state && atomic_load(&vm->run_state) == VM_RUNNING)
-		d->type->run_state(d->impl, true);
-}
-
-void vm_dev_remove(struct vm *vm, struct dev *d)
-{
-	if (d->type->run_state)
-		d->type->run_state(d->impl, false);
-	destroy_device(d);
-}
-
 static void clock_run(struct vm *vm, bool run)
 {
 	struct vm_priv *p = vm->priv;
@@ -256,6 +220,40 @@ static void go_on(struct vm *vm)
 		if (!asleep && !vm->vcpu[n]->held)
 			vcpu_unpark(vm->vcpu[n]);
 }
+
+/* ---- devices that come and go ---- */
+
+void vm_hold(struct vm *vm)
+{
+	if (atomic_load(&vm->run_state) == VM_RUNNING)
+		park_vcpus(vm);
+}
+
+void vm_release(struct vm *vm)
+{
+	if (atomic_load(&vm->run_state) != VM_RUNNING)
+		return;
+	for (unsigned n = 0; n < vm->vcpu_count; n++)
+		if (!vm->vcpu[n]->held)
+			vcpu_unpark(vm->vcpu[n]);
+}
+
+void vm_dev_begin(struct vm *vm, struct dev *d)
+{
+	if (d->type->reset)
+		d->type->reset(d->impl);
+	if (d->type->run_state && goes(vm))
+		d->type->run_state(d->impl, true);
+}
+
+void vm_dev_remove(struct vm *vm, struct dev *d)
+{
+	if (d->type->run_state)
+		d->type->run_state(d->impl, false);
+	destroy_device(d);
+}
+
+/* ---- pause, sleep, reset ---- */
 
 void vm_pause(struct vm *vm)
 {

@@ -49,6 +49,26 @@ static void test_posts_from_threads(void **state)
 	loop_destroy(c.l);
 }
 
+static void test_posts_are_taken_back(void **state)
+{
+	struct counted mine = {0}, others = {0};
+	struct loop *l;
+
+	assert_int_equal(loop_create(&l, NULL, NULL), 0);
+	for (int n = 0; n < 3; n++) {
+		assert_int_equal(loop_post(l, count, &mine), 0);
+		assert_int_equal(loop_post(l, count, &others), 0);
+	}
+	loop_unpost(l, &mine);
+	loop_once(l, 100);
+	assert_int_equal(mine.count, 0);
+	assert_int_equal(others.count, 3);
+	assert_int_equal(loop_post(l, count, &mine), 0);
+	loop_once(l, 100);
+	assert_int_equal(mine.count, 1);
+	loop_destroy(l);
+}
+
 /* Both are ready in one round; whoever comes first removes both. */
 static void remove_both(void *opaque, int fd, unsigned events)
 {
@@ -157,7 +177,8 @@ static void test_thread_and_timer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_posts_from_threads), cmocka_unit_test(test_remove_in_callback),
+		cmocka_unit_test(test_posts_from_threads), cmocka_unit_test(test_posts_are_taken_back),
+		cmocka_unit_test(test_remove_in_callback),
 		cmocka_unit_test(test_no_events_no_hangup), cmocka_unit_test(test_timer_of_virtual_clock),
 		cmocka_unit_test(test_thread_and_timer),
 	};

@@ -207,6 +207,69 @@ static void sleeps_and_wakes(void **state)
 	finish(vm);
 }
 
+struct guest_device {
+	unsigned resets, runs, stops, gone;
+};
+
+static void dev_gone(void *impl)
+{
+	((struct guest_device *)impl)->gone++;
+}
+
+static void dev_reset(void *impl)
+{
+	((struct guest_device *)impl)->resets++;
+}
+
+static void dev_run_state(void *impl, bool running)
+{
+	struct guest_device *g = impl;
+
+	*(running ? &g->runs : &g->stops) += 1;
+}
+
+static const struct dev_type guest_type = {
+	.name = "guest", .destroy = dev_gone, .reset = dev_reset, .run_state = dev_run_state,
+};
+
+/* With the machine running, and standing: then a device that comes runs when the machine does. */
+static void devices_come_and_go(void **state)
+{
+	struct guest_device g = { 0 };
+	struct seen seen;
+	struct vm *vm = make(&seen, 2);
+	struct err e;
+	unsigned before;
+
+	assert_int_equal(vm_start(vm, false, &e), 0);
+	for (unsigned n = 0; n < 100; n++) {
+		if (n == 50)
+			vm_pause(vm);
+		vcpu_attend(vm->vcpu[n % 2], VCPU_ATT_INTR);
+		vm_hold(vm);
+		before = atomic_load((_Atomic unsigned *)vm->vcpu[n % 2]->accel_data);
+		assert_int_equal(dev_attach(vm, &guest_type, "guest", &g, &e), 0);
+		vm_dev_begin(vm, dev_find(vm, "guest"));
+		assert_int_equal(g.resets, n + 1);
+		assert_int_equal(g.runs, n < 50 ? n + 1 : 50);
+		assert_int_equal(atomic_load((_Atomic unsigned *)vm->vcpu[n % 2]->accel_data), before);
+		vm_release(vm);
+		vm_hold(vm);
+		vm_dev_remove(vm, dev_find(vm, "guest"));
+		vm_release(vm);
+		assert_int_equal(g.stops, n + 1);
+		assert_int_equal(g.gone, n + 1);
+		assert_null(dev_find(vm, "guest"));
+	}
+	assert_int_equal(dev_attach(vm, &guest_type, "guest", &g, &e), 0);
+	vm_resume(vm);
+	assert_int_equal(g.runs, 51);
+	assert_int_equal(seen.events[VM_EVENT_STOP], 1); /* held is not paused */
+	vm_end(vm, VM_REQUEST_HOST_QUIT);
+	finish(vm);
+	assert_int_equal(g.gone, 101);
+}
+
 static void fire(void *opaque)
 {
 	vm_request(opaque, VM_REQUEST_POWEROFF);
@@ -291,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pauses_and_resumes),
 		cmocka_unit_test(sleeps_and_wakes),
+		cmocka_unit_test(devices_come_and_go),
 		cmocka_unit_test(timers_follow_the_machine_clock),
 		cmocka_unit_test(regions_split_and_refuse_overlap),
 		cmocka_unit_test(memory_is_checked),
