@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+from live import AGENT, CHANNEL
 from panald import Console, Loop, Panald, domain_xml, expect, expect_equal, prepared, run_tests, wait_for
 
 import pc  # of tests/guest
@@ -147,7 +148,7 @@ def nmi():
 def sleep():
     """The guest goes to sleep; it is seen, also by the next daemon, and woken."""
     with Panald() as p, tempfile.TemporaryDirectory() as d:
-        g = Guest(p, d, devices=drive(p, "sda", "sata", ""))  # a PC
+        g = Guest(p, d, devices=drive(p, "sda", "sata", "") + CHANNEL)  # a PC
         heard = []
         for event in (libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND, libvirt.VIR_DOMAIN_EVENT_ID_PMWAKEUP):
             g.connection.domainEventRegisterAny(g.domain, event, lambda *a: heard.append(a[-1]), event)
@@ -158,8 +159,10 @@ def sleep():
         g.console.expect("awake", 30)
         wait_for("waking", lambda: g.domain.state() == [libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_WAKEUP], 10)
         expect_equal(heard, [libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND, libvirt.VIR_DOMAIN_EVENT_ID_PMWAKEUP], "events")
-        g.console.send("echo mem > /sys/power/state\n")
-        wait_for("sleep", lambda: g.domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED, 30)
+        g.run("cat > /tmp/agent <<'END'\n" + AGENT + "END\nsh /tmp/agent & sleep 1; echo there", "there")
+        expect("Duration not supported" in p.virsh("dompmsuspend", "guest", "mem", "--duration", "5", status=1), "for a time")
+        p.virsh("dompmsuspend", "guest", "mem")
+        expect_equal(g.domain.state()[0], libvirt.VIR_DOMAIN_PMSUSPENDED, "after dompmsuspend")
         p.restart()
         expect("pmsuspended" in p.virsh("domstate", "guest"), "after a restart of the daemon")
         p.virsh("dompmwakeup", "guest")

@@ -191,6 +191,7 @@ while read -r line <&3; do
 	*guest-get-vcpus*) echo '{"return": [{"logical-id": 0, "online": true, "can-offline": false}]}' >&3;;
 	*set-user-password*) echo "$line" > /tmp/said; echo '{"return": {}}' >&3;;
 	*guest-shutdown*) poweroff -f;;
+	*guest-suspend-ram*) echo mem > /sys/power/state;;
 	*guest-fstrim*) ;;
 	*) echo '{"error": {"class": "CommandNotFound", "desc": "not found"}}' >&3;;
 	esac

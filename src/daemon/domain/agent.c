@@ -83,6 +83,12 @@ void domain_agent_stop(struct domain *d)
 		silent(d->agent, "the machine ended");
 }
 
+void domain_agent_slept(struct domain *d)
+{
+	if (d->agent && d->agent->may_vanish && d->agent->synced)
+		finish(d->agent, NULL, NULL);
+}
+
 static void gone(struct agent *a)
 {
 	if (a->may_vanish && a->synced)

@@ -15,6 +15,8 @@ typedef void (*domain_agent_fn)(void *opaque, const json_t *result, const struct
  * configured (argument unsupported), not there or silent (agent), what it refuses (internal). */
 int domain_agent(struct domain *d, const char *command, json_t *arguments, bool may_vanish, domain_agent_fn done,
 		 void *opaque, struct fault *f);
+/* The guest sleeps: the answer of a command that may vanish. */
+void domain_agent_slept(struct domain *d);
 /* The channel of the document that leads to an agent; NULL: there is none. */
 const struct domdef_chr *domain_agent_channel(const struct domain *d);
 

@@ -3,6 +3,7 @@
 #include "daemon/domain/domain_priv.h"
 
 #include "base/log.h"
+#include "daemon/domain/agent.h"
 #include "daemon/domain/cgroup.h"
 #include "daemon/domain/plug.h"
 #include "daemon/storage/storage.h"
@@ -533,6 +534,8 @@ static void on_sleep(struct domain *d, bool awake)
 	enum { STARTED_WAKEUP = 4, PMSUSPENDED_MEMORY = 0 };
 
 	d->all->watcher.sleep(d->all->watcher.opaque, d, awake);
+	if (!awake)
+		domain_agent_slept(d);
 	if (d->state != (awake ? DOMAIN_PMSUSPENDED : DOMAIN_RUNNING))
 		return;
 	domain_set_state(d, awake ? DOMAIN_RUNNING : DOMAIN_PMSUSPENDED, awake ? (int)RUNNING_WAKEUP : 0);

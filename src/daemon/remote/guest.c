@@ -538,6 +538,24 @@ static int set_timeout(struct call *c)
 	return CALL_DONE;
 }
 
+static int pm_suspend(struct call *c)
+{
+	static const char *const command[] = { "guest-suspend-ram", "guest-suspend-disk", "guest-suspend-hybrid" };
+	uint32_t to = call_u(c, 1);
+	int ret;
+	struct domain *d = target(c, 3, 0, &ret);
+
+	if (!d)
+		return ret;
+	if (call_H(c, 2))
+		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
+				 "Duration not supported. Use 0 for now");
+	if (to >= COUNT_OF(command))
+		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "Unknown suspend target: %u", to);
+	/* Who sleeps does not answer. */
+	return remote_agent(c, d, command[to], NULL, true, NULL);
+}
+
 static int no_agent(struct call *c)
 {
 	struct domain *d = remote_domain(c, 0);
@@ -554,7 +572,7 @@ static int no_agent(struct call *c)
 const struct handler remote_guest[] = {
 	{"DOMAIN_AGENT_COMMAND", agent_command},
 	{"DOMAIN_GET_HOSTNAME", get_hostname},
-	{"DOMAIN_PM_SUSPEND_FOR_DURATION", no_agent},
+	{"DOMAIN_PM_SUSPEND_FOR_DURATION", pm_suspend},
 	{"DOMAIN_FSTRIM", trim},
 	{"DOMAIN_FSFREEZE", freeze},
 	{"DOMAIN_FSTHAW", thaw},

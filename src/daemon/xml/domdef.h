@@ -254,12 +254,18 @@ struct domdef_cpu_feature {
 	char *name, *policy;
 };
 
+struct domdef_sibling {
+	XLIST(struct xraw) extra;
+	struct xnum id, value;
+};
+
 struct domdef_cell {
 	XLIST(struct xraw) extra;
 	struct xnum id;
 	char *cpus;
 	struct xnum memory;
 	char *unit, *mem_access, *discard;
+	XLIST(struct domdef_sibling) distances;
 	XLIST(struct xraw) parts;
 };
 

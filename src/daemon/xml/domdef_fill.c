@@ -49,7 +49,7 @@ static int fill_memory(struct domdef *d, struct err *e)
 			return err_set(e, -EBADMSG, "Missing or invalid memory of NUMA cell %u", n);
 		cells += c->memory.v * scale / 1024;
 	}
-	if (!d->memory.set && cells)
+	if (cells) /* what <memory> says is nothing then */
 		d->memory = xnum(cells);
 	if (!d->memory.set || !d->memory.v)
 		return err_set(e, -EBADMSG,

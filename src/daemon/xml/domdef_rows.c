@@ -452,10 +452,18 @@ static const struct xrow cpu_feature_rows[] = {
 static const struct xmap cpu_feature_map = { "feature", sizeof(T), EXTRA, cpu_feature_rows };
 #undef T
 
+#define T struct domdef_sibling
+static const struct xrow sibling_rows[] = {
+	XNUM(ATTR, "id", id, .flags = XF_REQUIRED), XNUM(ATTR, "value", value, .flags = XF_REQUIRED), XEND
+};
+static const struct xmap sibling_map = { "sibling", sizeof(T), EXTRA, sibling_rows };
+#undef T
+
 #define T struct domdef_cell
+static const struct xrow distances_rows[] = { XMANY("sibling", distances, sibling_map), XEND };
 static const struct xrow cell_rows[] = {
 	XNUM(ATTR, "id", id), XSTR(ATTR, "cpus", cpus), XNUM(ATTR, "memory", memory), XSTR(ATTR, "unit", unit),
-	XSTR(ATTR, "memAccess", mem_access), XSTR(ATTR, "discard", discard), XRAW("distances", parts),
+	XSTR(ATTR, "memAccess", mem_access), XSTR(ATTR, "discard", discard), XGROUP("distances", distances_rows),
 	XRAW("cache", parts), XEND
 };
 static const struct xmap cell_map = { "cell", sizeof(T), EXTRA, cell_rows };

@@ -157,6 +157,52 @@ static void make_cpu_model(struct making *m, const struct domdef_cpu *c)
 		arg(m, "--cpu=%s%s", words, enforce && !same(c->check, "none") ? "" : ",enforce=off");
 }
 
+/* "0-3,5" as cpus=0-3,cpus=5 */
+static bool cell_cpus(char *out, size_t size, const char *set)
+{
+	size_t len = 0;
+
+	for (const char *at = set; at && *at;) {
+		size_t part = strcspn(at, ",");
+
+		if (!part || strspn(at, "0123456789-") < part || len + part + 8 > size)
+			return false;
+		len += (size_t)snprintf(out + len, size - len, ",cpus=%.*s", (int)part, at);
+		at += part + (at[part] == ',');
+	}
+	out[len] = 0;
+	return true;
+}
+
+static void make_cells(struct making *m, const struct domdef_cpu *c)
+{
+	char cpus[256];
+
+	for (unsigned n = 0; c && n < c->cells.n; n++) {
+		const struct domdef_cell *cell = c->cells.v[n];
+		uint64_t kib = cell->memory.v * xunit_scale(cell->unit ? cell->unit : "KiB") / 1024;
+
+		if (cell->id.set && cell->id.v != n)
+			return refuse(m, "NUMA cells must be in the order of their ids");
+		if (!cell_cpus(cpus, sizeof(cpus), cell->cpus))
+			return refuse(m, "the CPUs '%s' of NUMA cell %u are not possible; a list as 0-3,5 is",
+			              cell->cpus, n);
+		arg(m, "--numa=node%s,mem=%lluK", cpus, (unsigned long long)kib);
+	}
+	for (unsigned n = 0; c && n < c->cells.n; n++) {
+		const struct domdef_cell *cell = c->cells.v[n];
+
+		for (unsigned k = 0; k < cell->distances.n; k++)
+			arg(m, "--numa=dist,src=%u,dst=%llu,val=%llu", n,
+			    (unsigned long long)cell->distances.v[k]->id.v,
+			    (unsigned long long)cell->distances.v[k]->value.v);
+		if (cell->parts.n)
+			note(m, "NUMA cell %u: the guest is not told of its memory's caches", n);
+	}
+	if (c && c->interconnects.n)
+		note(m, "numa: the guest is not told of latencies and bandwidths");
+}
+
 static void make_cpu(struct making *m)
 {
 	const struct domdef *d = m->d;
@@ -166,8 +212,6 @@ static void make_cpu(struct making *m)
 	if (count > DOMDEF_VCPU_MAX)
 		return refuse(m, "%llu vCPUs are not possible; at most %d are", (unsigned long long)count,
 		              DOMDEF_VCPU_MAX);
-	if (c && c->cells.n)
-		return refuse(m, "NUMA cells (<numa> in <cpu>) are not possible yet");
 	if (c)
 		make_cpu_model(m, c);
 	if (c && same(c->mode, "host-model"))
@@ -180,6 +224,7 @@ static void make_cpu(struct making *m)
 	if (count < d->vcpu.v)
 		note(m, "vcpu: the machine starts with %llu of %llu, and none can be added while it runs",
 		     (unsigned long long)count, (unsigned long long)d->vcpu.v);
+	make_cells(m, c);
 	/* "kvm" is what clients ask for; which accelerator is the faster here is measured. */
 	arg(m, d->type == DOM_TYPE_QEMU ? "--accel=soft" : "--accel=auto");
 }
@@ -315,6 +360,16 @@ static void make_boot_order(struct making *m)
 		arg(m, "--boot-order=%s", text);
 }
 
+/* <genid>UUID</genid>, or an empty one for a new one at each start. */
+static void make_generation(struct making *m)
+{
+	const char *text = m->d->genid.n ? m->d->genid.v[0]->text : NULL, *from = text ? strchr(text, '>') : NULL;
+	size_t len = from ? strcspn(from + 1, "<") : 0;
+
+	if (text)
+		arg(m, "--vmgenid=%.*s", len ? (int)len : 4, len ? from + 1 : "auto");
+}
+
 static void make_boot(struct making *m)
 {
 	const struct domdef_os *os = &m->d->os;
@@ -332,6 +387,7 @@ static void make_boot(struct making *m)
 		xuuid_text(m->d->uuid.b, uuid);
 		arg(m, "--board=%s", machine->board);
 		arg(m, "--uuid=%s", uuid);
+		make_generation(m);
 		make_firmware(m, os);
 		make_files(m, os);
 		if (!os->kernel)
@@ -846,12 +902,18 @@ static void make_chrs(struct making *m)
 			return refuse(m, "a console of type '%s' is not possible; serial and virtio are",
 			              d->consoles.v[n]->target_type);
 		}
-	if (d->serials.n > 1)
-		return refuse(m, "only one serial port is possible");
-	if (d->serials.n)
-		make_chr(m, "serial", d->serials.v[0], m->place->serial);
-	else
+	if (d->serials.n > 4 || d->parallels.n > 1)
+		return refuse(m, "more than four serial ports, or than one parallel port, are not possible");
+	for (unsigned n = 0; n < d->serials.n; n++) {
+		if (n && d->serials.v[n]->type == DOM_CHR_PTY)
+			return refuse(m, "only the first serial port can be a pty; null, file and a listening unix "
+					 "socket are possible for others");
+		make_chr(m, "serial", d->serials.v[n], n ? NULL : m->place->serial);
+	}
+	if (!d->serials.n)
 		arg(m, "--serial=none");
+	if (d->parallels.n)
+		make_chr(m, "parallel", d->parallels.v[0], NULL);
 	if (console) {
 		make_chr(m, "console", console, m->place->console);
 		for (unsigned n = 0; n < d->controllers.n; n++)
@@ -1026,7 +1088,6 @@ static const struct verdict verdicts[] = {
 	REFUSED("iommu", iommus, ""),
 	REFUSED("crypto", cryptos, ""),
 	REFUSED("nvram", nvrams, ""),
-	REFUSED("parallel", parallels, ""),
 	REFUSED("launchSecurity", launch_security, ""),
 	REFUSED("idmap", idmap, ""),
 	REFUSED("lease", leases, ""),
@@ -1035,7 +1096,6 @@ static const struct verdict verdicts[] = {
 	LEFT_OUT("sound", sounds, "there is no sound card"),
 	LEFT_OUT("redirdev", redirdevs, "USB devices of elsewhere are not reached"),
 	LEFT_OUT("smartcard", smartcards, "there is no reader"),
-	LEFT_OUT("genid", genid, "the guest is not told when it was copied"),
 	LEFT_OUT("hyperv", features.hyperv, "the guest is not offered Hyper-V's interfaces"),
 	LEFT_OUT("kvm", features.kvm, "these features have no effect"),
 	LEFT_OUT("iothreads", iothread, "one loop serves all devices"),

@@ -476,6 +476,30 @@ static void firmware_boots_without_a_kernel(void **state)
 	free(all);
 }
 
+static void nodes_and_ports_of_a_pc(void **state)
+{
+	struct domdef_args args;
+	char *all =
+		arguments("<domain type='kvm'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
+			  "<genid>22222222-2222-4333-8444-555555555555</genid>"
+			  "<vcpu>4</vcpu><os><type machine='q35'>hvm</type></os>"
+			  "<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-1,3' memory='1' unit='GiB'>"
+			  "<distances><sibling id='1' value='21'/></distances></cell>"
+			  "<cell id='1' cpus='2' memory='524288'/></numa></cpu>"
+			  "<devices><serial type='null'/><serial type='file'><source path='/s'/><target port='1'/></serial>"
+			  "<parallel type='file'><source path='/p'/></parallel>"
+			  "<memballoon model='none'/></devices></domain>",
+			  &args);
+
+	assert_string_equal(all, "--board=pc --uuid=11111111-2222-4333-8444-555555555555 "
+			    "--vmgenid=22222222-2222-4333-8444-555555555555 --firmware=bios --memory=1572864K --cpus=4 "
+			    "--numa=node,cpus=0-1,cpus=3,mem=1048576K --numa=node,cpus=2,mem=524288K "
+			    "--numa=dist,src=0,dst=1,val=21 --accel=auto --serial=none --serial=file:/s "
+			    "--parallel=file:/p ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void drives_of_a_pc(void **state)
 {
 	struct domdef_args args;
@@ -713,7 +737,7 @@ int main(void)
 		cmocka_unit_test(root_ports_of_the_document_are_the_machines),
 		cmocka_unit_test(devices_that_come_get_a_port),
 		cmocka_unit_test(firmware_boots_without_a_kernel),
-		cmocka_unit_test(drives_of_a_pc),
+		cmocka_unit_test(nodes_and_ports_of_a_pc), cmocka_unit_test(drives_of_a_pc),
 		cmocka_unit_test(a_bootloader_means_the_kernel_on_the_disk),
 		cmocka_unit_test(ports_are_forwarded),
 		cmocka_unit_test(processors_are_named),
