@@ -85,6 +85,7 @@ static int set_cpu(struct options *o, const char *value, struct err *e)
 static const struct opt_desc cpu_keys[] = {
 	{ .key = "count", .kind = OPT_NUMBER, .positional = true },
 	{ .key = "sockets", .kind = OPT_NUMBER },
+	{ .key = "dies", .kind = OPT_NUMBER },
 	{ .key = "cores", .kind = OPT_NUMBER },
 	{ .key = "threads", .kind = OPT_NUMBER },
 	{ 0 },
@@ -94,29 +95,33 @@ static const struct opt_desc cpu_keys[] = {
 static int set_cpus(struct options *o, const char *value, struct err *e)
 {
 	struct opts k;
-	uint64_t count, sockets, cores, threads;
+	uint64_t count, sockets, dies, cores, threads;
 	int ret = opts_parse(&k, cpu_keys, value, e);
 
 	if (ret < 0)
 		return ret;
 	threads = opts_number(&k, "threads", 1);
 	sockets = opts_number(&k, "sockets", 1);
+	dies = opts_number(&k, "dies", 1);
 	cores = opts_number(&k, "cores", 0);
-	count = opts_number(&k, "count", sockets * (cores ? cores : 1) * threads);
+	count = opts_number(&k, "count", sockets * dies * (cores ? cores : 1) * threads);
 	opts_free(&k);
 	if (count < 1 || count > VCPU_MAX)
 		return err_set(e, -EINVAL, "%llu vCPUs are not possible; 1 to %d are", (unsigned long long)count,
 			       VCPU_MAX);
-	if (sockets < 1 || sockets > VCPU_MAX || threads < 1 || threads > VCPU_MAX || cores > VCPU_MAX)
-		return err_set(e, -EINVAL, "sockets, cores and threads go from 1 to %d", VCPU_MAX);
+	if (sockets < 1 || sockets > VCPU_MAX || dies < 1 || dies > VCPU_MAX || threads < 1 || threads > VCPU_MAX ||
+	    cores > VCPU_MAX)
+		return err_set(e, -EINVAL, "sockets, dies, cores and threads go from 1 to %d", VCPU_MAX);
 	if (!cores)
-		cores = (count + sockets * threads - 1) / (sockets * threads);
-	if (sockets * cores * threads != count)
-		return err_set(e, -EINVAL, "%llu sockets x %llu cores x %llu threads are not %llu vCPUs",
-			       (unsigned long long)sockets, (unsigned long long)cores, (unsigned long long)threads,
+		cores = (count + sockets * dies * threads - 1) / (sockets * dies * threads);
+	if (sockets * dies * cores * threads != count)
+		return err_set(e, -EINVAL, "%llu sockets x %llu dies x %llu cores x %llu threads are not %llu vCPUs",
+			       (unsigned long long)sockets, (unsigned long long)dies, (unsigned long long)cores,
+			       (unsigned long long)threads,
 			       (unsigned long long)count);
 	o->cpus = (unsigned)count;
-	o->topology = (struct x86_topology){ (unsigned)sockets, (unsigned)cores, (unsigned)threads };
+	o->topology = (struct x86_topology){ (unsigned)sockets, (unsigned)cores, (unsigned)threads,
+					    (unsigned)dies };
 	return 0;
 }
 
@@ -415,7 +420,7 @@ static const struct option table[] = {
 	{ "--memory", "SIZE", .set = set_memory, .help = "guest memory, K/M/G/T (1G)" },
 	{ "--cpu", "MODEL[,+FEATURE][,-FEATURE]", .set = set_cpu,
 	  .help = "the processor: host, max, x86-64-v1 to v4, or one of panal cpu list (host)" },
-	{ "--cpus", "N[,sockets=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
+	{ "--cpus", "N[,sockets=,dies=,cores=,threads=]", .set = set_cpus, .help = "vCPUs (1)" },
 	{ "--numa", "node[,cpus=N[-N]][,mem=SIZE][,initiator=N]|dist,...|hmat-lb,...|hmat-cache,...", .set = add_numa,
 	  .help = "nodes of memory and vCPUs, and what lies between them; may be repeated" },
 	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata|ide|scsi|nvme|usb]", .set = add_disk,

@@ -73,6 +73,8 @@ def processor(m):
     check(status == 0, out)
     says(out, r"Model name:.*Haswell", r"^CPU\(s\): +8$", r"Thread\(s\) per core: +2$", r"Core\(s\) per socket: +2$", r"Socket\(s\): +2$",
          r"\bsse4_1\b.*\bsse4_2\b", r"^L1d +\d+K", r"^L3 +\d+(\.\d+)?M", r"NUMA node\(s\): +2$")
+    dies, _ = m.run("cd /sys/devices/system/cpu; cat cpu0/topology/die_cpus_list cpu2/topology/die_id cpu5/topology/package_cpus_list; cd /", 60)
+    check(dies.split() == ["0-1", "1", "4-7"], f"the dies are not what was asked for: {dies}")
     tsc, _ = m.run("dmesg | grep -m1 'tsc: Detected'; grep -m1 'cpu MHz' /proc/cpuinfo", 60)
     detected = number(r"Detected ([\d.]+) MHz", tsc)
     near(number(r"cpu MHz\s*: ([\d.]+)", tsc), detected, "the clock in cpuinfo and the one that the kernel found")
@@ -147,7 +149,7 @@ def sees(firmware, flavour="amd64", accel="soft"):
             with open(disk, "wb") as f:
                 f.truncate(1 << 20)
             with pc("--firmware", firmware, "--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--initrd", more,
-                    "--append", "console=ttyS0 quiet", "--control", path, "--cpu", MODEL, "--cpus", "8,sockets=2,cores=2,threads=2",
+                    "--append", "console=ttyS0 quiet", "--control", path, "--cpu", MODEL, "--cpus", "8,sockets=2,dies=2,cores=1,threads=2",
                     "--numa", "node,cpus=0-3,mem=512M", "--numa", "node,cpus=4-7,mem=1536M", "--numa", "dist,src=0,dst=1,val=25",
                     "--video", "std", "--usb", "tablet", "--usb", "keyboard", "--net", "user,model=e1000e", "--disk", disk + ",bus=nvme",
                     "--root-ports", "2", "--uuid", "12345678-9abc-def0-1234-56789abcdef0",

@@ -21,7 +21,7 @@
 /* KVM's leaf 0x40000001 (Linux Documentation/virt/kvm/x86/cpuid.rst). */
 #define KVM_CLOCKS (1u << 0 | 1u << 3 | 1u << 24) /* old and new MSRs, stable */
 #define KVM_NO_IO_DELAY (1u << 1)
-enum { LEVEL_THREAD = 1, LEVEL_CORE = 2 };
+enum { LEVEL_THREAD = 1, LEVEL_CORE = 2, LEVEL_DIE = 5 };
 enum { CACHE_DATA = 1, CACHE_CODE = 2, CACHE_UNIFIED = 3, CACHES = 4 };
 #define BRAND_HYPERVISOR 0x40000000u
 
@@ -46,13 +46,16 @@ static unsigned bits_for(unsigned count)
 }
 
 static unsigned thread_bits(const struct x86_topology *t) { return bits_for(t->threads); }
-static unsigned package_bits(const struct x86_topology *t) { return thread_bits(t) + bits_for(t->cores); }
+static unsigned die_bits(const struct x86_topology *t) { return thread_bits(t) + bits_for(t->cores); }
+static unsigned dies_of(const struct x86_topology *t) { return t->dies ? t->dies : 1; }
+static unsigned package_bits(const struct x86_topology *t) { return die_bits(t) + bits_for(dies_of(t)); }
+static unsigned logical_of(const struct x86_topology *t) { return dies_of(t) * t->cores * t->threads; }
 
 uint32_t apic_id_for(const struct x86_topology *t, unsigned index)
 {
 	unsigned thread = index % t->threads, core = index / t->threads % t->cores;
-	unsigned socket = index / t->threads / t->cores;
-	return socket << package_bits(t) | core << thread_bits(t) | thread;
+	unsigned die = index / t->threads / t->cores % dies_of(t), socket = index / logical_of(t);
+	return socket << package_bits(t) | die << die_bits(t) | core << thread_bits(t) | thread;
 }
 
 static const struct x86_cpuid *row(const struct build *b, uint32_t leaf, uint32_t subleaf)
@@ -110,7 +113,7 @@ static void copy_rows(struct build *b)
 static void basic(struct build *b)
 {
 	const struct x86_topology *t = &b->cfg->topology;
-	unsigned logical = t->cores * t->threads, slots = 1u << package_bits(t);
+	unsigned logical = logical_of(t), slots = 1u << package_bits(t);
 	struct x86_cpuid *l0 = need(b, 0, 0, false);
 	uint32_t top = b->amd ? 0xb : 0x1f;
 	if (l0->eax < top)
@@ -157,7 +160,7 @@ static bool host_cache(const struct build *b, uint32_t leaf, const struct cache 
 	return false;
 }
 
-/* Leaf 4 and AMD's 0x8000001d have one layout. L1 and L2 belong to a core, L3 to the socket. */
+/* Leaf 4 and AMD's 0x8000001d have one layout. L1 and L2 belong to a core, L3 to the die. */
 static void caches(struct build *b)
 {
 	const struct x86_topology *t = &b->cfg->topology;
@@ -166,8 +169,8 @@ static void caches(struct build *b)
 		struct cache c = usual[n];
 		if (!host_cache(b, 4, &usual[n], &c))
 			host_cache(b, 0x8000001d, &usual[n], &c);
-		unsigned sharing = (1u << (c.level == 3 ? package_bits(t) : thread_bits(t))) - 1;
-		unsigned core_ids = (1u << bits_for(t->cores)) - 1;
+		unsigned sharing = (1u << (c.level == 3 ? die_bits(t) : thread_bits(t))) - 1;
+		unsigned core_ids = (1u << (package_bits(t) - thread_bits(t))) - 1;
 		if (b->amd) /* counts there are exact, not rounded to APIC id ranges */
 			sharing = (c.level == 3 ? t->cores * t->threads : t->threads) - 1;
 		struct x86_cpuid *r = need(b, leaf, n, true);
@@ -210,21 +213,27 @@ static void topology(struct build *b)
 	static const uint32_t leaves[] = {0xb, 0x1f};
 	for (unsigned n = 0; n < (b->amd ? 1 : 2); n++) {
 		level(b, leaves[n], 0, thread_bits(t), t->threads, LEVEL_THREAD);
-		level(b, leaves[n], 1, package_bits(t), t->threads * t->cores, LEVEL_CORE);
-		level(b, leaves[n], 2, 0, 0, 0);
+		/* Leaf 0xb knows no dies: to it the cores of all are the socket's. */
+		bool dies = leaves[n] == 0x1f && dies_of(t) > 1;
+		unsigned shift = dies ? die_bits(t) : package_bits(t);
+		unsigned sub = 1;
+		level(b, leaves[n], sub++, shift, dies ? t->threads * t->cores : logical_of(t), LEVEL_CORE);
+		if (dies)
+			level(b, leaves[n], sub++, package_bits(t), logical_of(t), LEVEL_DIE);
+		level(b, leaves[n], sub, 0, 0, 0);
 	}
 }
 
 static void amd_topology(struct build *b)
 {
 	const struct x86_topology *t = &b->cfg->topology;
-	unsigned logical = t->cores * t->threads;
+	unsigned logical = logical_of(t);
 	need(b, 0x80000008, 0, false)->ecx = (logical - 1) | package_bits(t) << 12;
 	struct x86_cpuid *x1 = need(b, 0x80000001, 0, false);
 	x1->ecx = (x1->ecx & ~F81_ECX_CMP_LEGACY) | F81_ECX_TOPOLOGY | (logical > 1 ? F81_ECX_CMP_LEGACY : 0);
 	struct x86_cpuid *r = need(b, 0x8000001e, 0, false);
 	r->eax = b->apic_id;
-	r->ebx = (b->index / t->threads % t->cores) | (t->threads - 1) << 8;
+	r->ebx = (b->index / t->threads % (t->cores * dies_of(t))) | (t->threads - 1) << 8;
 	r->ecx = b->index / logical; /* one node a socket */
 	struct x86_cpuid *top = need(b, 0x80000000, 0, false);
 	if (top->eax < 0x8000001e)
@@ -328,10 +337,12 @@ int cpuid_build(struct x86_cpuid *out, unsigned max, const struct x86_cpuid *row
                 const struct cpuid_config *cfg, unsigned index, struct err *e)
 {
 	const struct x86_topology *t = &cfg->topology;
-	if (!t->sockets || !t->cores || !t->threads || t->sockets > 256 || t->cores > 256 || t->threads > 256 ||
-	    t->sockets * t->cores * t->threads < cfg->cpus || index >= cfg->cpus)
-		return err_set(e, -EINVAL, "%u processors do not fit into %u sockets of %u cores of %u threads; "
-			       "give sockets * cores * threads = cpus", cfg->cpus, t->sockets, t->cores, t->threads);
+	if (!t->sockets || !t->cores || !t->threads || t->sockets > 256 || t->cores > 256 || t->threads > 256
+		|| dies_of(t) > 256 ||
+	    (uint64_t)t->sockets * logical_of(t) < cfg->cpus || index >= cfg->cpus)
+		return err_set(e, -EINVAL, "%u processors do not fit into %u sockets of %u dies of %u cores of %u "
+			       "threads; give sockets * dies * cores * threads = cpus", cfg->cpus, t->sockets,
+			       dies_of(t), t->cores, t->threads);
 	if (!max)
 		return err_set(e, -ENOSPC, "no room for the CPUID table");
 	struct build b = {.out = out, .max = max, .rows = rows, .row_count = count, .cfg = cfg, .index = index,

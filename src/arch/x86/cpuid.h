@@ -10,12 +10,13 @@
 #include "base/err.h"
 
 struct x86_topology {
-	unsigned sockets, cores, threads; /* cores of a socket, threads of a core; each at least 1 */
+	unsigned sockets, cores, threads; /* cores of a die, threads of a core; each at least 1 */
+	unsigned dies;                    /* of a socket; 0 is 1 */
 };
 
 struct cpuid_config {
 	struct x86_topology topology;
-	unsigned cpus;       /* vCPUs present, at most sockets * cores * threads */
+	unsigned cpus;       /* vCPUs present, at most sockets * dies * cores * threads */
 	uint32_t tsc_khz;
 	uint32_t apic_hz;    /* what the APIC timers count, see apic_bus_config.timer_hz; 0: 1 GHz */
 	unsigned phys_bits;  /* width of physical addresses at most; 0: the accelerator's */

@@ -82,7 +82,8 @@ static void chassis(struct build *b)
 
 static void processor(struct build *b, const struct smbios_config *c, unsigned socket)
 {
-	unsigned cores = c->topology.cores, threads = c->topology.cores * c->topology.threads;
+	unsigned cores = c->topology.cores * (c->topology.dies ? c->topology.dies : 1),
+	threads = cores * c->topology.threads;
 	uint16_t mhz = (uint16_t)(c->tsc_khz / 1000);
 	char name[16];
 	uint8_t s[44] = {1, 3 /* central processor */, 1 /* other family */, 2};

@@ -216,9 +216,11 @@ static void make_cpu(struct making *m)
 		make_cpu_model(m, c);
 	if (c && same(c->mode, "host-model"))
 		note(m, "cpu: host-model is taken as host-passthrough");
-	if (c && c->sockets.set && count == d->vcpu.v && c->dies.v <= 1 && (!c->clusters.set || c->clusters.v <= 1))
-		arg(m, "--cpus=%llu,sockets=%llu,cores=%llu,threads=%llu", (unsigned long long)count,
-		    (unsigned long long)c->sockets.v, (unsigned long long)c->cores.v, (unsigned long long)c->threads.v);
+	if (c && c->sockets.set && count == d->vcpu.v && (!c->clusters.set || c->clusters.v <= 1))
+		arg(m, "--cpus=%llu,sockets=%llu,%s%.0llu%scores=%llu,threads=%llu", (unsigned long long)count,
+		    (unsigned long long)c->sockets.v, c->dies.v > 1 ? "dies=" : "",
+		    (unsigned long long)(c->dies.v > 1 ? c->dies.v : 0), c->dies.v > 1 ? "," : "",
+		    (unsigned long long)c->cores.v, (unsigned long long)c->threads.v);
 	else
 		arg(m, "--cpus=%llu", (unsigned long long)count);
 	if (count < d->vcpu.v)

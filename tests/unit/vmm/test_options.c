@@ -77,7 +77,9 @@ static void test_cpus(void **state)
 		{ "sockets=4294967296,cores=4294967296,threads=18446744073709551615", 0 },
 		{ "-1", 0 },
 		{ "two", 0 },
-		{ "2,dies=2", 0 },
+		{ "8,dies=2", 8, 1, 4, 1 },
+		{ "2,dies=0", 0 },
+		{ "2,clusters=2", 0 },
 	};
 	struct result r;
 

@@ -486,7 +486,8 @@ static void nodes_and_ports_of_a_pc(void **state)
 			  "<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-1,3' memory='1' unit='GiB'>"
 			  "<distances><sibling id='1' value='21'/></distances></cell>"
 			  "<cell id='1' cpus='2' memory='524288'/></numa></cpu>"
-			  "<devices><serial type='null'/><serial type='file'><source path='/s'/><target port='1'/></serial>"
+			  "<devices><serial type='null'/>"
+			  "<serial type='file'><source path='/s'/><target port='1'/></serial>"
 			  "<parallel type='file'><source path='/p'/></parallel>"
 			  "<memballoon model='none'/></devices></domain>",
 			  &args);
@@ -495,7 +496,7 @@ static void nodes_and_ports_of_a_pc(void **state)
 			    "--vmgenid=22222222-2222-4333-8444-555555555555 --firmware=bios --memory=1572864K --cpus=4 "
 			    "--numa=node,cpus=0-1,cpus=3,mem=1048576K --numa=node,cpus=2,mem=524288K "
 			    "--numa=dist,src=0,dst=1,val=21 --accel=auto --serial=none --serial=file:/s "
-			    "--parallel=file:/p ");
+			    "--parallel=file:/p --root-ports=8 ");
 	domdef_args_free(&args);
 	free(all);
 }
