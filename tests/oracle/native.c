@@ -239,6 +239,14 @@ static bool map_data(void)
 	return !mprotect(ro, ORA_PAGE, PROT_READ);
 }
 
+/* A child that takes another's place inherits what the soft CPU has by then below 4 GiB, where a case is to find nothing. */
+static void clear_low(void)
+{
+	const uintptr_t first = 0x10000, end = (uintptr_t)1 << 32;
+	if ((uintptr_t)clear_low > end)
+		munmap((void *)first, end - first);
+}
+
 ATTR_NORETURN static void child_main(struct shared *sh)
 {
 	static const int signals[] = { SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP };
@@ -246,6 +254,7 @@ ATTR_NORETURN static void child_main(struct shared *sh)
 	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
+	clear_low();
 	sh->code_rw = map_code(ORA_CODE_AT, PROT_READ | PROT_EXEC);
 	sh->smc_rw = map_code(ORA_SMC_AT, PROT_READ | PROT_WRITE | PROT_EXEC);
 	alt.ss_sp = mmap(NULL, ALT_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
