@@ -228,7 +228,8 @@ def objects(p):
             pools[pool.name()] = (pool.isActive(), pool.isPersistent(), pool.autostart(), volumes)
         return {
             "domains": {d.name(): (d.UUIDString(), d.state()[0], d.isPersistent(), d.isPersistent() and d.autostart(),
-                                   d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) for d in c.listAllDomains()},
+                                   d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE),
+                                   re.sub(r" id='\d+'", "", d.XMLDesc())) for d in c.listAllDomains()},
             "networks": {n.name(): (n.isActive(), n.isPersistent(), n.isPersistent() and n.autostart(),
                                     n.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)) for n in c.listAllNetworks()},
             "pools": pools,
@@ -238,8 +239,24 @@ def objects(p):
         c.close()
 
 
+def held(p):
+    """Images that machines have open."""
+    found = set()
+    for pid, _, name, _ in processes():
+        if name != "panal-vmm":
+            continue
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if target.startswith(p.dir) and not target.endswith(".log"):
+                    found.add(os.path.relpath(target, p.dir))
+        except OSError:
+            pass
+    return sorted(found)
+
+
 def snapshot(p):
-    return {"objects": objects(p), "files": files(p), "processes": descendants(p), "host": network_of_host(p)}
+    return {"objects": objects(p), "files": files(p), "processes": descendants(p), "held": held(p), "host": network_of_host(p)}
 
 
 def differences(a, b, path=""):
@@ -513,6 +530,23 @@ def started(devices="", net=False):
     return prepare
 
 
+def disk(p):
+    return (f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{p.path('disk.raw')}'/>"
+            "<target dev='vdb' bus='virtio'/></disk>")
+
+
+def with_disk(before, attached=False):
+    def prepare(c, p):
+        with open(p.path("disk.raw"), "wb") as f:
+            f.truncate(4 << 20)
+        if p.user is not None:
+            os.chown(p.path("disk.raw"), p.user, p.user)
+        before(c, p)
+        if attached:
+            victim(c).attachDeviceFlags(disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    return prepare
+
+
 def with_network(more):
     def prepare(c, p):
         n = c.networkDefineXML(NET)
@@ -584,6 +618,10 @@ OPERATIONS = [
     Operation("destroy", started(USER_CARD), lambda c, p: victim(c).destroy()),
     Operation("destroy transient", lambda c, p: c.createXML(machine()), lambda c, p: victim(c).destroy()),
     Operation("undefine running", started(), lambda c, p: victim(c).undefine()),
+    Operation("attach to definition", with_disk(defined()), lambda c, p: victim(c).attachDeviceFlags(
+        disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)),
+    Operation("detach from definition", with_disk(defined(), attached=True), lambda c, p: victim(c).detachDeviceFlags(
+        disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)),
     Operation("shutdown", waiting_for_button, lambda c, p: victim(c).shutdown(), until=is_off),
     Operation("volume qcow2", nothing, lambda c, p: images(c).createXML(volume("disk"))),
     Operation("volume raw", nothing, lambda c, p: images(c).createXML(volume("disk", "raw"))),

@@ -263,7 +263,115 @@ static int set_blkio(struct call *c)
 	return set_with_flags(c, &blkio_tune);
 }
 
+/* ---- nodes ---- */
+
+static const char *const numa_modes[] = {"strict", "preferred", "interleave", "restrictive"};
+
+static int numa_mode(const char *text)
+{
+	for (unsigned n = 0; text && n < COUNT_OF(numa_modes); n++)
+		if (!strcmp(text, numa_modes[n]))
+			return (int)n;
+	return 0;
+}
+
+static bool nodes_possible(struct call *c, const struct domain *d, unsigned *flags)
+{
+	static const struct tune nodes = {NULL, 0, "cpuset", CGROUP_NODES};
+
+	*flags &= ~(unsigned)TUNE_STRINGS;
+	return possible(c, d, &nodes, flags);
+}
+
+static int get_numa(struct call *c)
+{
+	struct domain *d = remote_domain(c, 0);
+	unsigned flags = call_u(c, 2), room = (unsigned)call_i(c, 1);
+	const struct domdef *def;
+
+	if (!d || call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS) || !nodes_possible(c, d, &flags))
+		return CALL_FAILED;
+	def = flags & AFFECT_LIVE ? d->def : domain_config(d);
+	xdr_u32(&c->out, room ? 2 : 0);
+	if (room) {
+		xdr_param_i32(&c->out, "numa_mode", numa_mode(def->numatune.mode));
+		xdr_param_string(&c->out, "numa_nodeset", def->numatune.nodeset ? def->numatune.nodeset : "");
+	}
+	xdr_i32(&c->out, 2);
+	return CALL_DONE;
+}
+
+static int set_numa_text(char **at, const char *text, struct fault *f)
+{
+	char *fresh = strdup(text);
+
+	if (!fresh)
+		return fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the value");
+	free(*at);
+	*at = fresh;
+	return 0;
+}
+
+/* One value into the document. */
+static int set_numa_value(struct domdef *def, const char *field, const struct value *v, struct fault *f)
+{
+	uint8_t map[DOMAIN_CPUS_MAX / 8];
+
+	if (!strcmp(field, "numa_mode") && v->typed == TYPED_INT && v->i >= 0 && v->i < (int)COUNT_OF(numa_modes))
+		return set_numa_text(&def->numatune.mode, numa_modes[v->i], f);
+	if (!strcmp(field, "numa_nodeset") && v->typed == TYPED_STRING && v->s && domain_cpuset_parse(v->s, map))
+		return set_numa_text(&def->numatune.nodeset, v->s, f);
+	return fault_set(f, FAULT_INVALID_ARG, FROM_HYPERVISOR, "'%.60s' is no value of numatune, or not such a one",
+			 field);
+}
+
+static int set_numa_values(struct domdef *def, const struct value *params, struct fault *f)
+{
+	for (uint32_t n = 0; n < params->count; n++)
+		if (set_numa_value(def, params->items[2 * n].s, &params->items[2 * n + 1], f) < 0)
+			return -1;
+	return 0;
+}
+
+/* The memory of a machine that runs can be moved, its policy is not changed. */
+static int set_numa_live(struct call *c, struct domain *d, const struct value *params)
+{
+	struct domdef *before = domdef_copy(d->def);
+
+	if (!before)
+		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the values");
+	if (set_numa_values(d->def, params, &c->fault) == 0 && domain_cgroup_apply(d, CGROUP_NODES, &c->fault) == 0) {
+		domdef_free(before);
+		domain_note(d);
+		return 0;
+	}
+	domdef_free(d->def);
+	d->def = before;
+	return -1;
+}
+
+static int set_numa(struct call *c)
+{
+	const struct value *params = call_arg(c, 1);
+	unsigned flags = call_u(c, 2);
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	if (!d)
+		return ret;
+	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS) || !nodes_possible(c, d, &flags))
+		return CALL_FAILED;
+	if ((flags & AFFECT_LIVE) && set_numa_live(c, d, params) < 0)
+		return CALL_FAILED;
+	if ((flags & AFFECT_CONFIG) &&
+	    (set_numa_values(domain_config(d), params, &c->fault) < 0 || domain_save(d, &c->fault) < 0))
+		return CALL_FAILED;
+	return CALL_DONE;
+}
+
 const struct handler remote_domain_tune[] = {
+	{"DOMAIN_GET_NUMA_PARAMETERS", get_numa},
+	{"DOMAIN_SET_NUMA_PARAMETERS", set_numa},
 	{"DOMAIN_GET_SCHEDULER_TYPE", get_scheduler_type},
 	{"DOMAIN_GET_SCHEDULER_PARAMETERS", get_scheduler},
 	{"DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS", get_scheduler_flags},
