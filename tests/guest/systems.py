@@ -11,12 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
 from machine import Failure, prepared, run_tests
 from pc import BOOT_S, GRUB_S, loader, package, pc
-from screen import Screen
 
 FIRMWARE_S = 120
 
@@ -89,23 +87,6 @@ def refind():
             ends_well(m)
 
 
-def invaders():
-    """GRUB Invaders, a game that is a Multiboot kernel: its picture on the VGA's text screen changes by itself."""
-    with tempfile.TemporaryDirectory() as d:
-        program = package(d, "grub-invaders", "boot/invaders.exec")
-        image = loader(d, "multiboot /boot/invaders.exec", program)
-        path = os.path.join(d, "control")
-        with pc("--cdrom", image, "--video", "std", "--control", path, memory="128M") as m:
-            m.expect(r"Panal rescue", GRUB_S)
-            screen, deadline, seen = Screen(path, d), time.monotonic() + GRUB_S, set()
-            while len(seen) < 3:
-                check(time.monotonic() < deadline, "the picture stands still")
-                picture = screen.dump(keep="invaders")
-                if len(picture.colors()) > 3:
-                    seen.add(tuple(sorted(picture.colors().items())))
-                time.sleep(1)
-
-
 def memtest_32():
     """memtest86+ in its 32-bit form passes its first tests without an error."""
     with tempfile.TemporaryDirectory() as d:
@@ -119,7 +100,7 @@ def memtest_32():
 
 
 ALL = [("isolinux", isolinux), ("u-boot 32", u_boot("qemu-x86")), ("u-boot 64", u_boot("qemu-x86_64")), ("refind", refind),
-       ("invaders", invaders), ("memtest 32", memtest_32)]
+       ("memtest 32", memtest_32)]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]

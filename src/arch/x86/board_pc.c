@@ -53,7 +53,7 @@
 #define LOW_PART UINT64_C(0x80000000)
 #define PCI32_END 0xfec00000u
 #define GIB UINT64_C(0x40000000)
-/* Not up to 512 GiB: a PV kernel of Xen maps other domains' pages at the first free addresses, and can below that only. */
+/* Not up to 512 GiB: Xen's PV kernels map other domains' pages at the first free addresses, and can below that only. */
 #define PCI64_END UINT64_C(0x7c00000000)
 /* OVMF maps all that the processor can address, and its early memory holds tables for 40 bits. */
 enum { PHYS_BITS = 40 };
