@@ -84,8 +84,7 @@ static void excuse_half_store(const struct ora_case *c, const struct ora_result 
 	memcpy(soft->data + (native->cr2 - 10 - ORA_DATA_AT), native->data + (native->cr2 - 10 - ORA_DATA_AT), 10);
 }
 
-/* The same over a segment's limit: whether the mantissa is stored by then. */
-static void excuse_half_limit(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+static void excuse_part(const struct ora_result *native, struct ora_result *soft, unsigned most)
 {
 	unsigned first = 0, last = sizeof(soft->data);
 	if ((native->vector != X86_GP && native->vector != X86_SS_FAULT) || native->vector != soft->vector)
@@ -94,8 +93,20 @@ static void excuse_half_limit(const struct ora_case *c, const struct ora_result 
 		first++;
 	while (last > first && native->data[last - 1] == soft->data[last - 1])
 		last--;
-	if (last - first <= 8)
+	if (last - first <= most)
 		memcpy(soft->data + first, native->data + first, last - first);
+}
+
+/* The same over a segment's limit: whether the mantissa is stored by then. */
+static void excuse_half_limit(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	excuse_part(native, soft, 8);
+}
+
+/* And how much of the x87 state. */
+static void excuse_area_limit(const struct ora_case *c, const struct ora_result *native, struct ora_result *soft)
+{
+	excuse_part(native, soft, 108);
 }
 
 /* SDM 2C, VGATHER: a trap that is due is delivered before a fault that comes after the first element. */
@@ -287,6 +298,10 @@ static const struct known known[] = {
 	 0,
 	 {ZYDIS_MNEMONIC_FSTP, ZYDIS_MNEMONIC_FBSTP},
 	 excuse_half_limit},
+	{"x87 state over a segment's limit is stored in parts",
+	 0,
+	 {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV},
+	 excuse_area_limit},
 	{"LSL of the per-CPU descriptor shows the processor's number", 0, {ZYDIS_MNEMONIC_LSL}, excuse_cpu_number},
 	{"a repeated string instruction that overwrites itself",
 	 0,
