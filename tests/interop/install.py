@@ -181,7 +181,7 @@ def installer(folder):
 
 
 def debian_installer():
-    """The tree of Debian's mirrors, with the installer of its package, to the installer's first question on the serial console."""
+    """The tree of Debian's mirrors, with the installer of its package, to the installer's dialogs on the serial console."""
     files = os.environ[INSTALLER]
     if not os.path.exists(f"{files}/linux"):
         raise Skip("the package debian-installer-12-netboot-amd64 cannot be had")
@@ -198,7 +198,7 @@ def debian_installer():
         Loop.start(libvirt)
         connection = libvirt.open(p.uri())
         console = Console(libvirt, connection, connection.lookupByName("di"))
-        console.expect(r"(?i)select a language|choose the language", READY_S)
+        console.expect(r"Your terminal lacks the ability|Select a language", READY_S)  # of a dumb one, the installer's dialogs say so first
         p.virsh("destroy", "di")
 
 
