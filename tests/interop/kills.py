@@ -689,7 +689,11 @@ def main():
     if os.geteuid() == 0:
         enter_namespace(needed=False)
     Loop.start(libvirt)
-    return run_tests(tests_of(arguments))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
+    try:
+        return run_tests(tests_of(arguments))
+    finally:
+        stragglers()
 
 
 if __name__ == "__main__":
