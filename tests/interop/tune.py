@@ -113,7 +113,7 @@ def refusals():
     """What machines have no part for: a clear error, and the machine goes on."""
     with Panald() as p:
         name = started(p)
-        for words, says in ((["inject-nmi", name], "NMI"), (["save", name, p.path("saved")], "cannot be saved"),
+        for words, says in ((["save", name, p.path("saved")], "cannot be saved"),
                             (["managedsave", name], "cannot be saved"), (["dump", name, p.path("core")], "cannot be saved"),
                             (["restore", p.path("none")], "cannot be read"), (["dompmwakeup", name], "sleep state"),
                             (["setvcpu", name, "0", "--disable"], "cannot be plugged"),
