@@ -439,9 +439,11 @@ static int fill_displays(struct domdef *d, struct err *e)
 		ret = add_input(d, "keyboard");
 	if (ret == 0 && (d->graphics.n || d->sounds.n) && !d->audios.n)
 		ret = add_other(&d->audios, "1", "none");
-	for (unsigned n = 0; ret == 0 && n < d->videos.n; n++)
+	for (unsigned n = 0; ret == 0 && n < d->videos.n; n++) {
+		ret = dflt(&d->videos.v[n]->model, "vga");
 		if (!same(d->videos.v[n]->model, "none"))
 			dflt_num(&d->videos.v[n]->heads, 1);
+	}
 	if (ret == 0 && d->videos.n && !d->videos.v[0]->primary && !same(d->videos.v[0]->model, "none"))
 		ret = xstr_set(&d->videos.v[0]->primary, "yes");
 	return ret < 0 ? no_memory(e) : 0;

@@ -130,10 +130,11 @@ static void validation_names_the_unknown(void **state)
 static void defaults_are_filled_in(void **state)
 {
 	struct domdef *d = parse(MINIMAL("<vcpu>2</vcpu>", "<disk><source file='/a'/><target dev='vdb'/></disk>"
-	                                 "<interface type='user'/><serial type='pty'/>"), 0);
+	                                 "<interface type='user'/><serial type='pty'/><video/>"), 0);
 	char *text = format(d, 0);
 
 	assert_true(d->uuid.set);
+	assert_string_equal(d->videos.v[0]->model, "vga");
 	assert_int_equal(d->current_memory.v, 65536);
 	assert_int_equal(d->disks.v[0]->bus, DOM_BUS_VIRTIO);
 	assert_int_equal(d->consoles.n, 1);
