@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -83,4 +84,18 @@ void buf_consume(struct buf *b, size_t len)
 		return;
 	memmove(b->data, b->data + len, b->len - len);
 	b->len -= len;
+}
+
+bool buf_send(struct buf *b, int socket)
+{
+	while (b->len) {
+		ssize_t sent = send(socket, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return errno == EAGAIN;
+		buf_consume(b, (size_t)sent);
+	}
+	return true;
 }

@@ -20,6 +20,8 @@ int buf_printf(struct buf *b, const char *fmt, ...) ATTR_PRINTF(2, 3) ATTR_MUST_
 uint8_t *buf_reserve(struct buf *b, size_t len) ATTR_MUST_USE;
 /* Drops bytes at the front; len <= b->len. */
 void buf_consume(struct buf *b, size_t len);
+/* Sends what the socket takes without waiting, and drops it at the front. False: the connection is gone. */
+bool buf_send(struct buf *b, int socket);
 static inline size_t buf_room(const struct buf *b) { return b->max - b->len; }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/control_priv.h"
 
+#include "base/buf.h"
 #include "base/fd.h"
 #include "base/opt.h"
 #include "core/chardev.h"
@@ -25,8 +26,7 @@ struct client {
 	bool negotiated;
 	int passed_fd; /* came and belongs to the next message; -1: none */
 	struct framing framing;
-	char *out; /* what the peer has not taken yet */
-	size_t out_len, out_room;
+	struct buf out; /* what the peer has not taken yet */
 };
 
 struct control {
@@ -50,44 +50,16 @@ static void drop(struct client *cl)
 	loop_fd_remove(cl->watch);
 	close(cl->fd);
 	fd_close(&cl->passed_fd);
-	free(cl->out);
+	buf_free(&cl->out);
 	free(cl);
 }
 
 /* Sends what it can; false when the peer is gone. */
 static bool flush(struct client *cl)
 {
-	while (cl->out_len) {
-		ssize_t sent = send(cl->fd, cl->out, cl->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno == EAGAIN)
-			break;
-		if (sent < 0)
-			return false;
-		memmove(cl->out, cl->out + sent, cl->out_len - (size_t)sent);
-		cl->out_len -= (size_t)sent;
-	}
-	loop_fd_events(cl->watch, cl->out_len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
-	return true;
-}
-
-static bool append(struct client *cl, const char *text, size_t len)
-{
-	if (cl->out_len + len > CONTROL_OUTPUT_MAX)
+	if (!buf_send(&cl->out, cl->fd))
 		return false;
-	if (cl->out_len + len > cl->out_room) {
-		size_t room = (cl->out_len + len) * 2;
-		char *out = realloc(cl->out, room);
-
-		if (!out)
-			return false;
-		cl->out = out;
-		cl->out_room = room;
-	}
-	memcpy(cl->out + cl->out_len, text, len);
-	cl->out_len += len;
+	loop_fd_events(cl->watch, cl->out.len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 	return true;
 }
 
@@ -95,7 +67,8 @@ static bool append(struct client *cl, const char *text, size_t len)
 static bool tell(struct client *cl, json_t *msg)
 {
 	char *text = msg ? json_dumps(msg, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-	bool ok = text && append(cl, text, strlen(text)) && append(cl, "\r\n", 2) && flush(cl);
+	bool ok = text && buf_append(&cl->out, text, strlen(text)) == 0 &&
+		  buf_append(&cl->out, "\r\n", 2) == 0 && flush(cl);
 
 	free(text);
 	json_decref(msg);
@@ -196,6 +169,7 @@ static void on_connect(void *opaque, int fd, unsigned events)
 		if (!cl)
 			break;
 		*cl = (struct client){ .control = c, .fd = peer, .passed_fd = -1 };
+		buf_init(&cl->out, CONTROL_OUTPUT_MAX);
 		if (loop_fd_add(c->loop, peer, LOOP_READ, on_client, cl, &cl->watch, NULL) < 0) {
 			free(cl);
 			break;

@@ -4,21 +4,12 @@
 
 #include "core/loop.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 void gdb_flush(struct gdb *g)
 {
-	while (g->out.len) {
-		ssize_t n = send(g->peer, g->out.data, g->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		buf_consume(&g->out, (size_t)n);
-	}
+	buf_send(&g->out, g->peer); /* the watch sees a debugger that is gone */
 	if (g->peer_watch)
 		loop_fd_events(g->peer_watch, g->out.len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }

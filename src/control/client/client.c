@@ -98,17 +98,8 @@ static void lose(struct control_client *c, const char *why)
 
 static bool flush(struct control_client *c)
 {
-	while (c->out.len) {
-		ssize_t sent = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno != EAGAIN)
-			return false;
-		if (sent < 0)
-			break;
-		buf_consume(&c->out, (size_t)sent);
-	}
+	if (!buf_send(&c->out, c->fd))
+		return false;
 	loop_fd_events(c->watch, c->out.len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 	return true;
 }

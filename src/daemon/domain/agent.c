@@ -199,17 +199,8 @@ static void receive(struct agent *a)
 
 static bool flush(struct agent *a)
 {
-	while (a->out.len) {
-		ssize_t sent = send(a->fd, a->out.data, a->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno != EAGAIN)
-			return false;
-		if (sent < 0)
-			break;
-		buf_consume(&a->out, (size_t)sent);
-	}
+	if (!buf_send(&a->out, a->fd))
+		return false;
 	loop_fd_events(a->watch, LOOP_READ | (a->out.len ? LOOP_WRITE : 0u));
 	return true;
 }

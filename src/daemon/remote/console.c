@@ -92,17 +92,8 @@ static void read_guest(struct console *t)
 /* False: the guest is gone. */
 static bool write_guest(struct console *t)
 {
-	while (t->input.len) {
-		ssize_t sent = send(t->fd, t->input.data, t->input.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno != EAGAIN)
-			return false;
-		if (sent < 0)
-			break;
-		buf_consume(&t->input, (size_t)sent);
-	}
+	if (!buf_send(&t->input, t->fd))
+		return false;
 	stream_hold(t->stream, t->input.len > CONSOLE_INPUT_MAX);
 	return true;
 }
