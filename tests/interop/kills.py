@@ -45,8 +45,8 @@ NOBODY = 65534
 PR_SET_CHILD_SUBREAPER = 36
 # Of these only the names count: their contents change by themselves, or with the time.
 CONTENTS_VARY = re.compile(r"^run/machines/.*/note$|/dnsmasq\.pid$|/leases$|^images/|^pool/")
-# Files that stay: messages, what says that something was done once, locks.
-STAYS = re.compile(r"^(log/|panald\.log$|steps\.log$|run/panald\.lock$|.*autostarted$)")
+# Files that stay: messages, what says that something was done once, locks, the definitions' journal until the daemon's end.
+STAYS = re.compile(r"^(log/|config/domains/journal$|panald\.log$|steps\.log$|run/panald\.lock$|.*autostarted$)")
 
 
 class Folder:

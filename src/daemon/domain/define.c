@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Definitions: on disk under their UUID, the complete document and beside it the text as the user gave it. */
+/* Definitions: on disk under their UUID, the complete document and beside it the text as the user gave it. What changes
+ * them passes through the folder's journal. */
 #include "daemon/domain/domain_priv.h"
 
 #include "base/log.h"
+#include "daemon/store/journal.h"
 #include "daemon/store/store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,13 @@ static void file_name(const struct domain *d, const char *suffix, char out[64])
 
 /* ---- writing ---- */
 
+static int change_files(struct domains *ds, const struct journal_change *changes, unsigned count, struct err *e)
+{
+	if (!ds->journal)
+		return err_set(e, -EIO, "the definitions in %s could not be read; see the log", ds->config_dir);
+	return journal_commit(ds->journal, changes, count, e);
+}
+
 /* xml: the text that the user gave, for the day when the document knows more; NULL: another change, it stays. */
 static int write_definition(const struct domain *d, const struct domdef *def, const char *xml, struct fault *f)
 {
@@ -34,10 +44,8 @@ static int write_definition(const struct domain *d, const struct domdef *def, co
 		return fault_set(f, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the definition");
 	file_name(d, ".xml", name);
 	file_name(d, ".given", given);
-	if (xml)
-		ret = store_write_both(d->all->config_dir, name, text, strlen(text), given, xml, strlen(xml), true, &e);
-	else
-		ret = store_write(d->all->config_dir, name, text, strlen(text), true, &e);
+	ret = change_files(d->all, (struct journal_change[]){
+			{name, text, strlen(text)}, {given, xml, xml ? strlen(xml) : 0}}, xml ? 2 : 1, &e);
 	free(text);
 	return ret < 0 ? fault_from_err(f, FAULT_SYSTEM, FROM_DOMAIN, &e) : 0;
 }
@@ -50,14 +58,16 @@ int domain_save(struct domain *d, struct fault *f)
 static int remove_files(const struct domain *d, struct fault *f)
 {
 	static const char *const suffixes[] = {".xml", ".given", ".autostart"};
+	struct journal_change changes[COUNT_OF(suffixes)] = { 0 };
+	char names[COUNT_OF(suffixes)][64];
 	struct err e = { 0 };
-	char name[64];
 
 	for (unsigned n = 0; n < COUNT_OF(suffixes); n++) {
-		file_name(d, suffixes[n], name);
-		if (store_remove(d->all->config_dir, name, n == 0, &e) < 0)
-			return fault_from_err(f, FAULT_SYSTEM, FROM_DOMAIN, &e);
+		file_name(d, suffixes[n], names[n]);
+		changes[n].name = names[n];
 	}
+	if (change_files(d->all, changes, COUNT_OF(suffixes), &e) < 0)
+		return fault_from_err(f, FAULT_SYSTEM, FROM_DOMAIN, &e);
 	return 0;
 }
 
@@ -212,14 +222,11 @@ int domain_set_autostart(struct domain *d, bool on, struct fault *f)
 {
 	struct err e = { 0 };
 	char name[64];
-	int ret;
 
 	if (!d->persistent)
 		return fault_set(f, FAULT_OPERATION_INVALID, FROM_DOMAIN, "cannot set autostart for transient domain");
 	file_name(d, ".autostart", name);
-	ret = on ? store_write(d->all->config_dir, name, "", 0, true, &e) :
-		   store_remove(d->all->config_dir, name, true, &e);
-	if (ret < 0)
+	if (change_files(d->all, &(struct journal_change){name, on ? "" : NULL, 0}, 1, &e) < 0)
 		return fault_from_err(f, FAULT_SYSTEM, FROM_DOMAIN, &e);
 	d->autostart = on;
 	return 0;
@@ -285,6 +292,9 @@ void definitions_load(struct domains *ds)
 {
 	struct err e = { 0 };
 
+	/* Without it nothing is changed (change_files), but machines are there as their files say. */
+	if (journal_open(&ds->journal, ds->config_dir, JOURNAL_BYTES, &e) < 0)
+		log_line(LOG_ERROR, "%s", e.text);
 	if (store_each(ds->config_dir, ".xml", load_one, ds, &e) < 0)
 		log_line(LOG_ERROR, "%s", e.text);
 }

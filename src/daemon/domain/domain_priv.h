@@ -12,6 +12,7 @@ struct domains {
 	struct list list;
 	int last_id;
 	char config_dir[PATH_MAX / 2]; /* the definitions */
+	struct journal *journal;       /* of config_dir; NULL: it could not be read */
 	char machines_dir[PATH_MAX / 2];
 	char cgroups_dir[PATH_MAX / 2]; /* empty: machines have no cgroups */
 };

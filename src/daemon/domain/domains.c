@@ -4,6 +4,7 @@
 
 #include "core/loop.h"
 #include "daemon/domain/cgroup.h"
+#include "daemon/store/journal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ void domains_destroy(struct domains *ds)
 		return;
 	while (!list_empty(&ds->list))
 		domain_free(list_entry(ds->list.next, struct domain, node));
+	journal_close(ds->journal);
 	free(ds);
 }
 

@@ -16,7 +16,7 @@
 static const char new_suffix[] = ".new", pending_suffix[] = ".pending";
 enum { UUID_LENGTH = 36 };
 
-static int sync_dir(const char *dir, struct err *e)
+int store_sync(const char *dir, struct err *e)
 {
 	int fd = fd_open(dir, O_RDONLY | O_DIRECTORY, 0, e), ret = 0;
 
@@ -42,21 +42,50 @@ static int write_new(const char *path, const void *data, size_t len, bool durabl
 	return ret < 0 ? err_errno(e, -ret, "cannot write %s", path) : 0;
 }
 
+static void fresh_path(const char *dir, const char *name, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "%s/%s%s", dir, name, new_suffix);
+}
+
+int store_begin(const char *dir, const char *name, const void *data, size_t len, struct err *e)
+{
+	char fresh[PATH_MAX];
+
+	fresh_path(dir, name, fresh);
+	return write_new(fresh, data, len, false, e);
+}
+
+void store_drop(const char *dir, const char *name)
+{
+	char fresh[PATH_MAX];
+
+	fresh_path(dir, name, fresh);
+	unlink(fresh);
+}
+
+int store_finish(const char *dir, const char *name, struct err *e)
+{
+	char fresh[PATH_MAX], path[PATH_MAX];
+
+	fresh_path(dir, name, fresh);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return rename(fresh, path) < 0 ? err_errno(e, errno, "cannot replace %s", path) : 0;
+}
+
 int store_write(const char *dir, const char *name, const void *data, size_t len, bool durable, struct err *e)
 {
-	char path[PATH_MAX], fresh[PATH_MAX + 8];
+	char fresh[PATH_MAX];
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	snprintf(fresh, sizeof(fresh), "%s%s", path, new_suffix);
+	fresh_path(dir, name, fresh);
 	ret = write_new(fresh, data, len, durable, e);
-	if (ret == 0 && rename(fresh, path) < 0)
-		ret = err_errno(e, errno, "cannot replace %s", path);
+	if (ret == 0)
+		ret = store_finish(dir, name, e);
 	if (ret < 0) {
 		unlink(fresh);
 		return ret;
 	}
-	return durable ? sync_dir(dir, e) : 0;
+	return durable ? store_sync(dir, e) : 0;
 }
 
 /*
@@ -85,7 +114,7 @@ int store_write_both(const char *dir, const char *name, const void *data, size_t
 	}
 	if (rename(pending, second) < 0)
 		return err_errno(e, errno, "cannot replace %s", second);
-	return durable ? sync_dir(dir, e) : 0;
+	return durable ? store_sync(dir, e) : 0;
 }
 
 int store_read(const char *dir, const char *name, char **out, size_t *len, struct err *e)
@@ -108,7 +137,7 @@ int store_remove(const char *dir, const char *name, bool durable, struct err *e)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	if (unlink(path) < 0)
 		return errno == ENOENT ? 0 : err_errno(e, errno, "cannot remove %s", path);
-	return durable ? sync_dir(dir, e) : 0;
+	return durable ? store_sync(dir, e) : 0;
 }
 
 bool store_has(const char *dir, const char *name)

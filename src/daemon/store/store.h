@@ -14,6 +14,12 @@ int store_write(const char *dir, const char *name, const void *data, size_t len,
  * stem of `name` (what is before its first dot). */
 int store_write_both(const char *dir, const char *name, const void *data, size_t len, const char *beside,
 		     const void *beside_data, size_t beside_len, bool durable, struct err *e) ATTR_MUST_USE;
+/* The same in two steps, without a wait for the disk: what is begun lies beside the file until it takes its place. */
+int store_begin(const char *dir, const char *name, const void *data, size_t len, struct err *e) ATTR_MUST_USE;
+int store_finish(const char *dir, const char *name, struct err *e) ATTR_MUST_USE;
+void store_drop(const char *dir, const char *name);
+/* Waits for the disk: names that were made and removed in dir are so after the host's crash, too. */
+int store_sync(const char *dir, struct err *e) ATTR_MUST_USE;
 /* The whole file; *out is malloc'ed and terminated. -ENOENT: there is none. */
 int store_read(const char *dir, const char *name, char **out, size_t *len, struct err *e) ATTR_MUST_USE;
 /* It is no error when there is none. */
