@@ -88,7 +88,6 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 		x->cpu = (uint32_t)(uintptr_t)c;
 	fixed_stubs(c, x);
 	divide(x, o->cache);
-	x->hash[0].rip = XHASH_EMPTY;
 	x->epoch = 1;
 	c->xlate = x;
 	c->x_hash = x->hash;
@@ -110,12 +109,10 @@ void xlate_destroy(struct xlate *x)
 
 void xlate_flush(struct xlate *x)
 {
-	memset(x->hash, 0, XHASH_SIZE * sizeof(*x->hash));
-	x->hash[0].rip = XHASH_EMPTY;
+	xlink_reset(x);
 	x->hot_space.used = x->hot_space.base;
 	x->cold_space.used = x->cold_space.base;
 	x->block_count = 0;
-	xlink_reset(x);
 	x->epoch++;
 	x->stats.flushes++;
 	if (x->sight)

@@ -19,7 +19,11 @@ int xlink_create(struct xlate *x, struct err *e)
 	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
 	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));
 	x->cell = calloc(2 * XLATE_CELL_MAX, sizeof(*x->cell));
-	return x->exit && x->hash && x->page && x->page_at && x->cell ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
+	x->cell_at = calloc(XLATE_CELL_MAX, sizeof(*x->cell_at));
+	if (!x->exit || !x->hash || !x->page || !x->page_at || !x->cell || !x->cell_at)
+		return err_set(e, -ENOMEM, "no memory for translated code");
+	x->hash[0].rip = XHASH_EMPTY;
+	return 0;
 }
 
 void xlink_destroy(struct xlate *x)
@@ -31,12 +35,23 @@ void xlink_destroy(struct xlate *x)
 	free(x->page);
 	free(x->page_at);
 	free(x->cell);
+	free(x->cell_at);
 }
 
+static void hash_empty(struct xlate *x, unsigned h)
+{
+	x->hash[h] = (struct xhash){ h ? 0 : XHASH_EMPTY, NULL };
+}
+
+/* A small store is flushed often, and these tables have 6 MiB: only what was written is emptied. */
 void xlink_reset(struct xlate *x)
 {
-	memset(x->page_at, 0, 2 * XLATE_PAGE_MAX * sizeof(*x->page_at));
-	memset(x->cell, 0, 2 * XLATE_CELL_MAX * sizeof(*x->cell));
+	for (unsigned n = 0; n < x->block_count; n++)
+		hash_empty(x, xhash_of(x->block[n].rip));
+	for (unsigned n = 0; n < x->page_count; n++)
+		x->page_at[x->page[n].at] = 0;
+	for (unsigned n = 0; n < x->cell_count; n++)
+		x->cell[x->cell_at[n]].number = 0;
 	x->exit_count = x->page_count = x->cell_count = 0;
 	x->from = 0;
 }
@@ -103,8 +118,10 @@ bool xlink_cell(struct xlate *x, struct xblock *xb)
 	}
 	if (!e->number && x->cell_count == XLATE_CELL_MAX)
 		return false;
-	if (!e->number)
+	if (!e->number) {
+		x->cell_at[x->cell_count] = (uint16_t)h;
 		*e = (struct xcell){ page, host, xb->mode, ++x->cell_count };
+	}
 	xb->cell = e->number - 1;
 	return true;
 }
@@ -115,7 +132,7 @@ void xlink_cut(struct xlate *x, struct xblock *xb)
 	for (uint32_t n = xb->in; n; n = x->exit[n - 1].next)
 		xlink_jump(x, n - 1, x->exit[n - 1].stub);
 	if (x->hash[h].code == xb->code)
-		x->hash[h] = (struct xhash){ h ? 0 : XHASH_EMPTY, NULL };
+		hash_empty(x, h);
 	xb->in = 0;
 	xb->code = NULL;
 }
@@ -143,7 +160,8 @@ bool xlink_add(struct xlate *x, struct xblock *xb)
 	if (!*at) {
 		if (x->page_count == XLATE_PAGE_MAX)
 			return false;
-		x->page[x->page_count] = (struct xpage){ .page_gen = xb->b->page_gen, .gen = xb->gen };
+		x->page[x->page_count] = (struct xpage){ .page_gen = xb->b->page_gen, .gen = xb->gen,
+							 .at = (uint32_t)(at - x->page_at) };
 		*at = (uint16_t)++x->page_count;
 	}
 	struct xpage *p = &x->page[*at - 1];

@@ -66,6 +66,7 @@ struct xexit {
 struct xpage {
 	const _Atomic uint32_t *page_gen;
 	uint32_t gen, first; /* block number + 1 */
+	uint32_t at;         /* its place in page_at */
 };
 
 /* A page of addresses at a page of the host, in a mode: what was made there shares one generation of the mapping. */
@@ -104,6 +105,7 @@ struct xlate {
 	struct xpage *page;   /* XLATE_PAGE_MAX */
 	uint16_t *page_at;    /* hashed by page_gen: number + 1 */
 	struct xcell *cell;   /* hashed, twice XLATE_CELL_MAX */
+	uint16_t *cell_at;    /* the places there that are taken, by number */
 	unsigned block_count, exit_count, page_count, cell_count;
 	struct xhash *hash;   /* XHASH_SIZE */
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
@@ -132,6 +134,7 @@ enum { XLATE_CELL_BYTES = XLATE_CELL_MAX * 4, XLATE_STUB_BYTES = 8192,
 /* -ENOMEM. */
 int xlink_create(struct xlate *x, struct err *e) ATTR_MUST_USE;
 void xlink_destroy(struct xlate *x);
+/* Nothing is linked, hashed or noted any more; costs what was. Before block_count becomes 0. */
 void xlink_reset(struct xlate *x);
 /* A new exit of xb; its stub and jump are to be set. There is room for XEXITS_OF_BLOCK when xlate_generate is called. */
 unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, unsigned form, bool cross);
