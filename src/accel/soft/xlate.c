@@ -15,6 +15,8 @@
 enum {
 	HEAT_NEVER = UINT16_MAX,
 	XLATE_BUSY = 512,  /* blocks of a guest that does more than a little */
+	XLATE_WORTH = 1000, /* instructions for each block that is made: about what making it costs, with the interpreter */
+	XLATE_HOT_MOST = 256,
 };
 
 /* ---- life ---- */
@@ -77,7 +79,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 		xlate_destroy(x);
 		return r;
 	}
-	x->hot = o->hot;
+	x->hot = x->hot_least = o->hot;
 	x->each_block = o->each_block;
 	x->sight = sight;
 	x->bmi2 = __builtin_cpu_supports("bmi2");
@@ -198,10 +200,23 @@ static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xbl
 	return xb;
 }
 
+/* Where a guest's code does not fit, all of it could be translated again at each turn, and a guest whose timer interrupts take
+ * longer than their period gets nowhere. What is seen less often is left to the interpreter then. */
+static void make_room(struct soft_cpu *c, struct xlate *x)
+{
+	const bool often = c->instructions - x->full_at < (uint64_t)x->block_count * XLATE_WORTH;
+	unsigned hot = often ? x->hot * 2 : x->hot / 2;
+	if (hot > XLATE_HOT_MOST)
+		hot = XLATE_HOT_MOST;
+	x->hot = hot > x->hot_least ? hot : x->hot_least;
+	x->full_at = c->instructions;
+	xlate_flush(x);
+}
+
 static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
 {
 	if (full(x))
-		xlate_flush(x);
+		make_room(c, x);
 	uint64_t flushes = x->stats.flushes;
 	struct xblock *xb = make(c, x, &(struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode,
 							 .gen = b->gen, .epoch = x->epoch });

@@ -98,7 +98,8 @@ struct xlate {
 	const uint8_t *refill, *near_refill, *stack_refill, *remap, *leave, *vec_load, *x87_load, *help,
 		*bottom, *astray; /* xlate_frame.c */
 	uint32_t (*enter)(struct soft_cpu *c, const uint8_t *code);
-	unsigned hot;
+	unsigned hot, hot_least; /* visits before a block is translated: now, and while the store is not flushed too often */
+	uint64_t full_at;        /* instructions retired when the store was full last */
 	uint32_t epoch;
 	struct xblock *block; /* XLATE_BLOCK_MAX */
 	struct xexit *exit;   /* XLATE_EXIT_MAX */
