@@ -232,6 +232,9 @@ static void enter(struct soft_cpu *c, const struct insn *i)
 	unsigned w = i->width, level = i->sub;
 	uint64_t bp = c->s.gpr[X86_RBP], depth = w;
 	uint64_t frame = (c->s.gpr[X86_RSP] - w) & width_mask(c->stack_width);
+	/* With a 16-bit stack the frame's address has ESP's upper half, in EBP and where it is pushed. */
+	if (c->stack_width == 2)
+		frame |= c->s.gpr[X86_RSP] & 0xffff0000;
 	stack_poke(c, depth, w, bp);
 	for (unsigned n = 1; n < level; n++) {
 		depth += w;
@@ -239,17 +242,13 @@ static void enter(struct soft_cpu *c, const struct insn *i)
 	}
 	if (level) {
 		depth += w;
-		/* A 32-bit push to a 16-bit stack shows ESP's upper half. */
-		stack_poke(c, depth, w, c->stack_width == 2 ? (c->s.gpr[X86_RSP] & ~UINT64_C(0xffff)) | frame : frame);
+		stack_poke(c, depth, w, frame);
 	}
 	/* The processor checks that the new top can be written (SDM 2A, ENTER). */
 	uint64_t top = (c->s.gpr[X86_RSP] - depth - i->imm) & width_mask(c->stack_width);
 	probe_write(c, seg_linear(c, X86_SS, top, w, true), w);
 	stack_adjust(c, -(int64_t)(depth + i->imm));
-	if (c->stack_width == 2 || w == 2)
-		reg_set(c, X86_RBP, 2, frame);
-	else
-		c->s.gpr[X86_RBP] = frame;
+	reg_set(c, X86_RBP, w, frame);
 }
 
 static bool bind_enter(struct insn *i, const struct insn_source *src, unsigned arg)

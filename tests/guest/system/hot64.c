@@ -294,12 +294,14 @@ static void remapped_behind(void)
 	}
 }
 
-/* The same where what changes the mapping and flushes is hot itself, so that nobody comes by the loop between call and return:
- * in pages of their own, since those above are written too often to be translated. */
+/* The same where what changes the mapping and flushes is hot itself, so that nobody comes by the loop between call and
+ * return: in pages of their own, since those above are written too often to be translated. */
 static void remapped_behind_hot(void)
 {
 	static uint8_t page[3 * 4096] __attribute__((aligned(4096)));
-	static const char *const names[] = { "hot call whose page moves, by hot INVLPG", "hot call whose page moves, by hot MOV CR3" };
+	static const char *const names[] = { "hot call whose page moves, by hot INVLPG",
+		   "hot call whose page moves, by hot MOV CR3" };
+	const uint64_t at = WINDOW + 0x6000;
 
 	for (unsigned n = 0; n < 2; n++) {
 		uint32_t v = 10 + 10 * n;
@@ -314,10 +316,10 @@ static void remapped_behind_hot(void)
 		pt_window[6] = (uint64_t)page | 3;
 		invlpg(WINDOW + 0x6000);
 		for (unsigned n = 0; n < HOT; n++) {
-			uint64_t v, rdi = (uint64_t)page + 2 * 4096 + 16 * k, rsi = (uint64_t)(page + (n < 100 ? 0 : 4096)) | 3;
+			uint64_t v, rdi = (uint64_t)page + 2 * 4096 + 16 * k;
+			uint64_t rsi = (uint64_t)(page + (n < 100 ? 0 : 4096)) | 3;
 			__asm__ volatile("call *%2" : "=a"(v), "+D"(rdi)
-					 : "r"((uint64_t)WINDOW + 0x6000), "S"(rsi), "d"(&pt_window[6]), "c"((uint64_t)WINDOW + 0x6000)
-					 : "memory");
+					 : "r"(at), "S"(rsi), "d"(&pt_window[6]), "c"(at) : "memory");
 			sum += v;
 		}
 		check(names[k], sum, 100 * 10 + 200 * 20);
