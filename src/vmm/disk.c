@@ -50,14 +50,15 @@ static int set_cache(struct blk_open *o, const char *name, struct err *e)
 static int set_bus(struct disk *d, const char *name, struct err *e)
 {
 	static const char *const names[] = { [BOARD_VIRTIO] = "virtio", [BOARD_SATA] = "sata", [BOARD_USB] = "usb",
-					     [BOARD_NVME] = "nvme", [BOARD_IDE] = "ide", [BOARD_SCSI] = "scsi" };
+					     [BOARD_NVME] = "nvme", [BOARD_IDE] = "ide", [BOARD_SCSI] = "scsi",
+					     [BOARD_FLOPPY] = "floppy" };
 
 	for (size_t n = 0; n < COUNT_OF(names); n++)
 		if (!strcmp(names[n], name)) {
 			d->bus = (enum board_bus)n;
 			return 0;
 		}
-	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, scsi, usb and nvme are possible", name);
+	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, scsi, usb, nvme and floppy are possible", name);
 }
 
 static int set_name(struct disk *d, const struct opts *k, struct err *e)
@@ -75,7 +76,7 @@ static int set_name(struct disk *d, const struct opts *k, struct err *e)
 static int set_identity(struct disk *d, const struct opts *k, struct err *e)
 {
 	static const unsigned units[] = { [BOARD_SATA] = BOARD_SATA_UNITS, [BOARD_IDE] = BOARD_IDE_UNITS,
-					  [BOARD_SCSI] = BOARD_SCSI_UNITS };
+					  [BOARD_SCSI] = BOARD_SCSI_UNITS, [BOARD_FLOPPY] = BOARD_FLOPPY_UNITS };
 	const char *serial = opts_string(k, "serial", "");
 	uint64_t unit = opts_number(k, "unit", UINT64_MAX);
 	unsigned count = d->bus < COUNT_OF(units) ? units[d->bus] : 0;
@@ -83,9 +84,9 @@ static int set_identity(struct disk *d, const struct opts *k, struct err *e)
 	if (unit != UINT64_MAX && unit >= count)
 		return count ? err_set(e, -EINVAL, "unit=%llu is not possible; 0 to %u are", (unsigned long long)unit,
 				       count - 1) :
-			       err_set(e, -EINVAL, "unit= is of bus=sata, ide and scsi");
+			       err_set(e, -EINVAL, "unit= is of bus=sata, ide, scsi and floppy");
 	d->unit = unit == UINT64_MAX ? 0 : (uint8_t)(unit + 1);
-	if (*serial && (d->bus == BOARD_USB || d->cdrom))
+	if (*serial && (d->bus == BOARD_USB || d->bus == BOARD_FLOPPY || d->cdrom))
 		return err_set(e, -EINVAL, "serial= is of disks on virtio, sata, ide, scsi and nvme");
 	if (strlen(serial) > BOARD_SERIAL)
 		return err_set(e, -EINVAL, "serial=%s is longer than %d characters", serial, BOARD_SERIAL);
@@ -104,11 +105,16 @@ int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struc
 	return strcmp(path, "none") ? blk_open(&out->blk, &o, e) : 0;
 }
 
-static int set_place(struct disk *d, const struct opts *k, struct err *e)
+static bool may_be_empty(const struct disk *d)
+{
+	return d->cdrom || d->bus == BOARD_FLOPPY;
+}
+
+static int set_place(struct disk *d, const struct opts *k, const char *bus, struct err *e)
 {
 	const char *port = opts_string(k, "port", NULL);
 	uint64_t boot = opts_number(k, "bootindex", UINT64_MAX);
-	int ret = set_bus(d, opts_string(k, "bus", opts_bool(k, "cdrom", false) ? "sata" : "virtio"), e);
+	int ret = set_bus(d, opts_string(k, "bus", opts_bool(k, "cdrom", false) ? "sata" : bus), e);
 
 	if (ret == 0 && port)
 		ret = d->bus != BOARD_USB ? err_set(e, -EINVAL, "port= is of bus=usb") :
@@ -124,7 +130,8 @@ static int set_place(struct disk *d, const struct opts *k, struct err *e)
 	return ret;
 }
 
-int disk_open(struct disk *out, const char *text, struct loop *loop, const struct disk_files *files, struct err *e)
+static int open_text(struct disk *out, const char *text, const char *bus, struct loop *loop,
+		     const struct disk_files *files, struct err *e)
 {
 	struct blk_open o = { .loop = loop };
 	struct opts k;
@@ -142,7 +149,7 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, const struc
 	if (ret == 0)
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
-		ret = set_place(out, &k, e);
+		ret = set_place(out, &k, bus, e);
 	o.read_only = opts_bool(&k, "readonly", false) || out->cdrom;
 	if (ret == 0 && files)
 		file = files->named(files->opaque, o.path, e);
@@ -150,8 +157,24 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, const struc
 		ret = file;
 	if (file >= 0)
 		o.file = &file;
-	if (ret == 0 && !(out->cdrom && !strcmp(o.path, "none")))
+	if (ret == 0 && !(may_be_empty(out) && !strcmp(o.path, "none")))
 		ret = blk_open(&out->blk, &o, e);
 	opts_free(&k);
 	return ret;
+}
+
+int disk_open(struct disk *out, const char *text, struct loop *loop, const struct disk_files *files, struct err *e)
+{
+	return open_text(out, text, "virtio", loop, files, e);
+}
+
+int disk_open_floppy(struct disk *out, const char *text, struct loop *loop, struct err *e)
+{
+	int ret = open_text(out, text, "floppy", loop, NULL, e);
+
+	if (ret < 0 || out->bus == BOARD_FLOPPY)
+		return ret;
+	blk_close(out->blk);
+	out->blk = NULL;
+	return err_set(e, -EINVAL, "a floppy drive is on bus=floppy, and nowhere else");
 }

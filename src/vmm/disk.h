@@ -10,7 +10,7 @@ struct blk;
 struct loop;
 
 struct disk {
-	struct blk *blk; /* NULL: an empty CD-ROM drive */
+	struct blk *blk; /* NULL: an empty CD-ROM or floppy drive */
 	enum board_bus bus;
 	bool cdrom;
 	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
@@ -32,5 +32,8 @@ int disk_open(struct disk *out, const char *text, struct loop *loop, const struc
 	      struct err *e) ATTR_MUST_USE;
 /* --cdrom PATH|none: a drive on SATA with this image. */
 int disk_open_cdrom(struct disk *out, const char *path, struct loop *loop, struct err *e) ATTR_MUST_USE;
+
+/* --floppy PATH|none[,readonly]...: a floppy drive; the keys are --disk's. */
+int disk_open_floppy(struct disk *out, const char *text, struct loop *loop, struct err *e) ATTR_MUST_USE;
 
 #endif

@@ -173,8 +173,8 @@ static int add_disk(struct coming *c, struct err *e)
 		err_wrap(e, "a machine in its sandbox opens no file: hand it over with add-fd, as /dev/fdset/N");
 	if (ret < 0)
 		return ret;
-	if (d.cdrom)
-		ret = err_set(e, -ENOTSUP, "a CD-ROM drive cannot come while the machine runs");
+	if (d.cdrom || d.bus == BOARD_FLOPPY)
+		ret = err_set(e, -ENOTSUP, "a %s drive cannot come while the machine runs", d.cdrom ? "CD-ROM" : "floppy");
 	if (ret == 0)
 		ret = media_add_disk(m, n, d.id, d.blk, false, e);
 	if (ret < 0) {

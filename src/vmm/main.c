@@ -209,8 +209,9 @@ static int open_disks(struct vmm *m, struct err *e)
 	for (unsigned n = 0; ret == 0 && n < m->opt.disk_count; n++) {
 		struct disk d;
 
-		ret = m->opt.disk_cdrom[n] ? disk_open_cdrom(&d, m->opt.disk[n], m->loop, e) :
-					     disk_open(&d, m->opt.disk[n], m->loop, NULL, e);
+		ret = m->opt.disk_cdrom[n]  ? disk_open_cdrom(&d, m->opt.disk[n], m->loop, e) :
+		      m->opt.disk_floppy[n] ? disk_open_floppy(&d, m->opt.disk[n], m->loop, e) :
+					      disk_open(&d, m->opt.disk[n], m->loop, NULL, e);
 		bc->disk[n] = d.blk;
 		bc->disk_bus[n] = d.bus;
 		bc->disk_port[n] = d.port;
@@ -219,7 +220,7 @@ static int open_disks(struct vmm *m, struct err *e)
 		bc->disk_unit[n] = d.unit;
 		memcpy(bc->disk_serial[n], d.serial, sizeof(d.serial));
 		if (ret == 0 && d.bus != BOARD_VIRTIO && d.bus != BOARD_USB && !m->opt.board_pc)
-			ret = err_set(e, -EINVAL, "%s: SATA, IDE, SCSI and NVMe drives need --board pc",
+			ret = err_set(e, -EINVAL, "%s: SATA, IDE, SCSI, NVMe and floppy drives need --board pc",
 			              m->opt.disk[n]);
 		if (ret == 0)
 			ret = media_add_disk(&m->media, n, d.id, d.blk, d.cdrom, e);

@@ -2,10 +2,12 @@
 #include "vmm/media.h"
 
 #include "block/block.h"
+#include "devices/storage/fdc.h"
 #include "devices/storage/scsi.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -107,6 +109,7 @@ void media_drives(struct media *m, const struct board_config *bc, struct control
 		struct media_disk *d = &m->disk[n];
 
 		d->cd = bc->disk_cd[n];
+		d->floppy = bc->disk_floppy[n];
 		d->control = control;
 		if (!d->cd)
 			continue;
@@ -123,19 +126,25 @@ static struct media_disk *find_disk(struct media *m, const char *id)
 	return NULL;
 }
 
+/* A floppy can be written when its file can: a drive looks at the medium's notch, and has no word in it. */
+static bool read_only(const struct media_disk *d, const struct control_medium *want)
+{
+	return d->cd || (want->file && (fcntl(*want->file, F_GETFL) & O_ACCMODE) == O_RDONLY);
+}
+
 int media_change(struct media *m, struct loop *loop, const struct control_medium *want, struct err *e)
 {
 	struct media_disk *d = find_disk(m, want->id);
-	struct blk_open o = { .path = want->name, .file = want->file, .format = "raw", .read_only = true,
-			      .loop = loop };
+	struct blk_open o = { .path = want->name, .file = want->file, .format = "raw", .loop = loop };
 	struct blk *blk = NULL;
 	int ret;
 
-	if (!d || !d->cd)
+	if (!d || (!d->cd && !d->floppy))
 		return err_set(e, -ENOTSUP, "the medium of '%s' cannot be changed while the machine runs", want->id);
+	o.read_only = read_only(d, want);
 	ret = want->name ? blk_open(&blk, &o, e) : 0;
 	if (ret == 0)
-		ret = scsi_cd_change(d->cd, blk, want->force, e);
+		ret = d->cd ? scsi_cd_change(d->cd, blk, want->force, e) : fdc_change(d->floppy, blk, e);
 	if (ret == 0)
 		d->blk = blk;
 	else

@@ -14,7 +14,8 @@ struct media {
 		char id[CONTROL_ID_MAX]; /* empty: no disk here */
 		struct blk *blk;         /* NULL: an empty CD-ROM drive */
 		bool cdrom;
-		struct scsi_cd *cd; /* what changes its medium; NULL: it cannot be changed */
+		struct scsi_cd *cd; /* what changes its medium; both NULL: it cannot be changed */
+		struct fdc_drive *floppy;
 		struct control **control; /* told when the tray moves */
 	} disk[BOARD_DISK_MAX];
 	struct media_nic {

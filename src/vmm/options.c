@@ -57,6 +57,15 @@ static int add_cdrom(struct options *o, const char *value, struct err *e)
 	return ret;
 }
 
+static int add_floppy(struct options *o, const char *value, struct err *e)
+{
+	int ret = add_disk(o, value, e);
+
+	if (ret == 0)
+		o->disk_floppy[o->disk_count - 1] = true;
+	return ret;
+}
+
 static int add_net(struct options *o, const char *value, struct err *e)
 {
 	return add(o->net, &o->net_count, BOARD_NET_MAX, value, e);
@@ -426,6 +435,8 @@ static const struct option table[] = {
 	{ "--disk", "PATH[,format=raw|qcow2][,readonly][,bus=virtio|sata|ide|scsi|nvme|usb]", .set = add_disk,
 	  .help = "disk; may be repeated" },
 	{ "--cdrom", "PATH|none", .set = add_cdrom, .help = "CD-ROM drive of a pc; may be repeated" },
+	{ "--floppy", "PATH|none[,readonly]", .set = add_floppy,
+	  .help = "floppy drive of a pc, 160K to 2.88M; may be repeated (two)" },
 	{ "--net", "user[,forward=tcp:HOST:GUEST][,model=virtio|e1000|e1000e|rtl8139]|tap=NAME|none", .set = add_net,
 	  .help = "network card; may be repeated" },
 	{ "--accel", "auto|kvm|soft", TEXT(accel),
@@ -442,7 +453,7 @@ static const struct option table[] = {
 	{ "--vmgenid", "auto|UUID", .set = set_vmgenid,
 	  .help = "a generation ID, which tells the guest when it is a copy or goes back in time (board pc)" },
 	{ "--boot-menu", "SECONDS", .set = set_boot_menu, .help = "the firmware offers its boot menu for so long" },
-	{ "--boot-order", "disk|cdrom|net[N],...", TEXT(boot_order),
+	{ "--boot-order", "disk|cdrom|floppy|net[N],...", TEXT(boot_order),
 	  .help = "what the firmware tries to boot, in this order; N: one of them (disk0 is the first)" },
 	{ "--video", "std|bochs|virtio|none[,slot=N]", .set = set_video, .help = "graphics card of a pc (none)" },
 	{ "--rtc", "utc|localtime|+SECONDS|-SECONDS", .set = set_rtc,
@@ -522,7 +533,8 @@ static int place_image(struct options *o, struct err *e)
 		return err_set(e, -E2BIG, "%s: at most %d disks are possible", o->image, BOARD_DISK_MAX);
 	memmove(&o->disk[1], &o->disk[0], o->disk_count * sizeof(o->disk[0]));
 	memmove(&o->disk_cdrom[1], &o->disk_cdrom[0], o->disk_count * sizeof(o->disk_cdrom[0]));
-	o->disk_cdrom[0] = false;
+	memmove(&o->disk_floppy[1], &o->disk_floppy[0], o->disk_count * sizeof(o->disk_floppy[0]));
+	o->disk_cdrom[0] = o->disk_floppy[0] = false;
 	o->disk[0] = o->image;
 	o->disk_count++;
 	return 0;

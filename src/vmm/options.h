@@ -23,7 +23,7 @@ struct options {
 	struct x86_topology topology;
 	struct numa numa;
 	const char *disk[BOARD_DISK_MAX];
-	bool disk_cdrom[BOARD_DISK_MAX];
+	bool disk_cdrom[BOARD_DISK_MAX], disk_floppy[BOARD_DISK_MAX];
 	unsigned disk_count;
 	const char *net[BOARD_NET_MAX];
 	unsigned net_count;

@@ -9,7 +9,7 @@
 
 /* Place 1 is the kernel's that firmware loads; those of a list come after those with an index. */
 enum { PLACE_INDEX = 2, PLACE_LIST = PLACE_INDEX + ORDER_INDEX_MAX + 1 };
-enum kind { DISK, CDROM, NET, KINDS };
+enum kind { DISK, CDROM, FLOPPY, NET, KINDS };
 
 int order_place(unsigned *place, uint64_t index, struct err *e)
 {
@@ -20,6 +20,11 @@ int order_place(unsigned *place, uint64_t index, struct err *e)
 	return 0;
 }
 
+static enum kind kind_of(const struct board_config *bc, unsigned n)
+{
+	return bc->disk_cdrom[n] ? CDROM : bc->disk_bus[n] == BOARD_FLOPPY ? FLOPPY : DISK;
+}
+
 static unsigned *place_of(struct board_config *bc, enum kind kind, unsigned n)
 {
 	unsigned seen = 0;
@@ -27,7 +32,7 @@ static unsigned *place_of(struct board_config *bc, enum kind kind, unsigned n)
 	if (kind == NET)
 		return n < bc->net_count ? &bc->net_boot[n] : NULL;
 	for (unsigned i = 0; i < bc->disk_count; i++)
-		if (bc->disk_cdrom[i] == (kind == CDROM) && seen++ == n)
+		if (kind_of(bc, i) == kind && seen++ == n)
 			return &bc->disk_boot[i];
 	return NULL;
 }
@@ -40,8 +45,8 @@ static void give(unsigned *place, unsigned *next)
 
 static int apply_word(struct board_config *bc, const char *word, size_t len, unsigned *next, struct err *e)
 {
-	static const char *const names[KINDS] = { "disk", "cdrom", "net" };
-	const char *bad = "\"%.*s\" is unknown; disk, cdrom and net are possible, with a number for one of them";
+	static const char *const names[KINDS] = { "disk", "cdrom", "floppy", "net" };
+	const char *bad = "\"%.*s\" is unknown; disk, cdrom, floppy and net are possible, with a number for one of them";
 	unsigned kind = 0, *place;
 	char *end;
 

@@ -18,6 +18,7 @@ struct blk;
 struct board;
 struct chardev;
 struct dev;
+struct fdc_drive;
 struct display;
 struct input;
 struct loop;
@@ -39,7 +40,8 @@ enum { BOARD_BEHIND_PORT = 0x40, BOARD_BEHIND_BRIDGE = 0x80, BOARD_PORT_MAX = 16
 #define BOARD_MEMORY_MAX (UINT64_C(1) << 40)
 
 enum board_bus { BOARD_VIRTIO, BOARD_SATA /* board_pc, six of them */, BOARD_USB, BOARD_NVME /* board_pc */,
-		 BOARD_IDE /* board_pc, four of them */, BOARD_SCSI /* board_pc */ };
+		 BOARD_IDE /* board_pc, four of them */, BOARD_SCSI /* board_pc */,
+		 BOARD_FLOPPY /* board_pc, two of them */ };
 enum board_video { BOARD_VIDEO_NONE, BOARD_VIDEO_STD, BOARD_VIDEO_BOCHS, BOARD_VIDEO_VIRTIO };
 enum board_usb_kind { BOARD_USB_KEYBOARD, BOARD_USB_MOUSE, BOARD_USB_TABLET, BOARD_USB_HUB, BOARD_USB_KINDS };
 enum { BOARD_USB_MAX = 16, BOARD_USB_SLOT = 23 };
@@ -49,7 +51,8 @@ struct board_usb {
 	uint32_t port;
 };
 enum board_nic { BOARD_NIC_VIRTIO, BOARD_NIC_E1000, BOARD_NIC_E1000E, BOARD_NIC_RTL8139 };
-enum { BOARD_SERIAL = 20, BOARD_SATA_UNITS = 6, BOARD_IDE_UNITS = 4, BOARD_SCSI_UNITS = 16 };
+enum { BOARD_SERIAL = 20, BOARD_SATA_UNITS = 6, BOARD_IDE_UNITS = 4, BOARD_SCSI_UNITS = 16,
+       BOARD_FLOPPY_UNITS = 2 };
 enum board_transport { BOARD_PCI, BOARD_MMIO };
 
 struct board_config {
@@ -67,10 +70,11 @@ struct board_config {
 	enum board_transport transport;
 	/* Back ends. When its device is made, each passes to the device, and so to the machine, and its pointer here
 	 * becomes NULL. What is not NULL after a create function stays the caller's: it failed before that one. */
-	struct blk *disk[BOARD_DISK_MAX]; /* NULL from the start: an empty CD-ROM drive */
+	struct blk *disk[BOARD_DISK_MAX]; /* NULL from the start: an empty CD-ROM or floppy drive */
 	enum board_bus disk_bus[BOARD_DISK_MAX];
 	bool disk_cdrom[BOARD_DISK_MAX]; /* BOARD_SATA */
 	struct scsi_cd *disk_cd[BOARD_DISK_MAX]; /* set by the board: what changes a CD-ROM drive's medium */
+	struct fdc_drive *disk_floppy[BOARD_DISK_MAX]; /* the same for a floppy drive's, BOARD_FLOPPY */
 	unsigned disk_count;
 	/* Set by the board: those that can be unplugged while the machine runs. */
 	struct board_seat {

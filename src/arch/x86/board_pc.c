@@ -25,10 +25,12 @@
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
 #include "devices/legacy/i6300esb.h"
+#include "devices/legacy/isa_dma.h"
 #include "devices/legacy/parallel.h"
 #include "devices/legacy/pflash.h"
 #include "devices/pci/pci.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/fdc.h"
 #include "devices/storage/ide.h"
 #include "devices/storage/nvme.h"
 #include "devices/virtio/scsi.h"
@@ -298,6 +300,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 		.i8042 = true,
 		.mouse = true,
 		.ide = has_drive_on(cfg, BOARD_IDE),
+		.floppy = has_drive_on(cfg, BOARD_FLOPPY),
 		.vga = cfg->video == BOARD_VIDEO_STD,
 		.hpet_base = HPET_BASE,
 		.hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit),
@@ -534,6 +537,49 @@ static int add_ide(struct board_pc *pc, struct board_config *cfg, struct err *e)
 	return ret;
 }
 
+enum { CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14, EQUIPMENT_FPU = 0x02, EQUIPMENT_FLOPPY = 0x01 };
+
+/* What drives there are, for firmware and systems that ask CMOS. */
+static void tell_floppies(struct rtc *rtc, const struct fdc *f)
+{
+	enum fdc_type first = fdc_drive_type(f, 0), second = fdc_drive_type(f, 1);
+
+	rtc_cmos_set(rtc, CMOS_FLOPPIES, (uint8_t)(first << 4 | second));
+	rtc_cmos_set(rtc, CMOS_EQUIPMENT,
+		     (uint8_t)(EQUIPMENT_FPU | EQUIPMENT_FLOPPY | (second ? 1 << 6 : 0)));
+}
+
+/* With the DMA controllers, which nobody else needs. */
+static int add_floppy(struct board_pc *pc, struct board_config *cfg, struct err *e)
+{
+	struct board *b = &pc->board;
+	struct fdc_config fc = { .irq = gsi_isa(&b->gsi, FDC_IRQ) };
+	uint8_t unit[BOARD_DISK_MAX];
+	struct fdc *f;
+	int ret = number_drives(cfg, BOARD_FLOPPY, "floppy", FDC_DRIVES, unit, e);
+
+	_Static_assert((int)FDC_DRIVES == BOARD_FLOPPY_UNITS, "board.h");
+	if (ret < 0 || !has_drive_on(cfg, BOARD_FLOPPY))
+		return ret;
+	ret = isa_dma_create(b->vm, &fc.dma, e);
+	for (unsigned n = 0; n < cfg->disk_count; n++) {
+		if (cfg->disk_bus[n] != BOARD_FLOPPY)
+			continue;
+		fc.drive[unit[n]].present = true;
+		fc.drive[unit[n]].blk = cfg->disk[n];
+		fc.drive[unit[n]].handle = &cfg->disk_floppy[n];
+		boot_order_add(&b->virtio.order, cfg->disk_boot[n], "/pci@i0cf8/isa@%x/fdc@03f0/floppy@%x", LPC_SLOT,
+			       unit[n]);
+	}
+	if (ret == 0)
+		ret = fdc_create(b->vm, &fc, &f, e);
+	if (ret < 0)
+		return ret;
+	tell_floppies(b->rtc, f);
+	give_away(cfg, BOARD_FLOPPY);
+	return 0;
+}
+
 /* One controller for all, in a slot that the other virtio devices left. */
 static int add_scsi(struct board_pc *pc, struct board_config *cfg, struct err *e)
 {
@@ -697,6 +743,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		ret = add_sata(pc, cfg, e);
 	if (ret == 0)
 		ret = add_ide(pc, cfg, e);
+	if (ret == 0)
+		ret = add_floppy(pc, cfg, e);
 	if (ret == 0)
 		ret = add_scsi(pc, cfg, e);
 	if (ret == 0)

@@ -48,6 +48,7 @@ struct acpi_config {
 	bool i8042;    /* at 0x60, 0x64 with interrupt 1 */
 	bool mouse;    /* on the i8042, with interrupt 12 */
 	bool vga;
+	bool floppy;   /* the controller, with interrupt 6 and DMA channel 2 */
 	struct {
 		uint16_t port;
 		uint8_t irq;

@@ -249,7 +249,7 @@ void aml_buffer(struct aml *a, const void *p, size_t len)
 /* ---- resource templates (ACPI 6.4 6.4) ---- */
 
 enum {
-	RES_IRQ = 0x22, RES_IO = 0x47, RES_END = 0x79, RES_MEMORY32_FIXED = 0x86, RES_DWORD_SPACE = 0x87,
+	RES_IRQ = 0x22, RES_DMA = 0x2a, RES_IO = 0x47, RES_END = 0x79, RES_MEMORY32_FIXED = 0x86, RES_DWORD_SPACE = 0x87,
 	RES_WORD_SPACE = 0x88, RES_INTERRUPT = 0x89, RES_QWORD_SPACE = 0x8a,
 };
 enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_BUS = 2 };
@@ -292,6 +292,13 @@ void aml_res_irq(struct aml *a, unsigned irq)
 {
 	aml_byte(a, RES_IRQ);
 	word(a, 1u << irq);
+}
+
+void aml_res_dma(struct aml *a, unsigned channel)
+{
+	aml_byte(a, RES_DMA);
+	aml_byte(a, (uint8_t)(1u << channel));
+	aml_byte(a, 0);
 }
 
 void aml_res_interrupt(struct aml *a, uint32_t gsi, bool level, bool active_low, bool shared)

@@ -62,6 +62,7 @@ void aml_resources(struct aml *a, const char *path);
 void aml_resources_end(struct aml *a);
 void aml_res_io(struct aml *a, uint16_t port, uint8_t len);
 void aml_res_irq(struct aml *a, unsigned irq); /* ISA: edge, active high */
+void aml_res_dma(struct aml *a, unsigned channel); /* ISA: bytes, no bus master */
 void aml_res_interrupt(struct aml *a, uint32_t gsi, bool level, bool active_low, bool shared);
 void aml_res_memory32(struct aml *a, uint32_t base, uint32_t size);
 /* Windows of a bridge: what it passes on. */

@@ -164,6 +164,19 @@ static void parallel_port(struct aml *a, uint16_t port, uint8_t irq)
 	aml_end(a);
 }
 
+static void floppy(struct aml *a)
+{
+	aml_device(a, "FDC0");
+	aml_name_eisa_id(a, "_HID", "PNP0700");
+	aml_resources(a, "_CRS");
+	aml_res_io(a, 0x3f2, 4);
+	aml_res_io(a, 0x3f7, 1);
+	aml_res_irq(a, 6);
+	aml_res_dma(a, 2);
+	aml_resources_end(a);
+	aml_end(a);
+}
+
 static void fw_cfg(struct aml *a, uint16_t port)
 {
 	aml_device(a, "FWCF");
@@ -242,6 +255,8 @@ static void legacy(struct aml *a, const struct acpi_config *cfg)
 			serial_port(a, n, cfg->serial[n].port, cfg->serial[n].irq);
 	if (cfg->parallel.port)
 		parallel_port(a, cfg->parallel.port, cfg->parallel.irq);
+	if (cfg->floppy)
+		floppy(a);
 	if (cfg->fw_cfg_port)
 		fw_cfg(a, cfg->fw_cfg_port);
 	if (cfg->rtc) {
