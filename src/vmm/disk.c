@@ -58,7 +58,8 @@ static int set_bus(struct disk *d, const char *name, struct err *e)
 			d->bus = (enum board_bus)n;
 			return 0;
 		}
-	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, scsi, usb, nvme and floppy are possible", name);
+	return err_set(e, -EINVAL, "bus=%s is unknown; virtio, sata, ide, scsi, usb, nvme and floppy are possible",
+		       name);
 }
 
 static int set_name(struct disk *d, const struct opts *k, struct err *e)

@@ -174,7 +174,8 @@ static int add_disk(struct coming *c, struct err *e)
 	if (ret < 0)
 		return ret;
 	if (d.cdrom || d.bus == BOARD_FLOPPY)
-		ret = err_set(e, -ENOTSUP, "a %s drive cannot come while the machine runs", d.cdrom ? "CD-ROM" : "floppy");
+		ret = err_set(e, -ENOTSUP, "a %s drive cannot come while the machine runs",
+			      d.cdrom ? "CD-ROM" : "floppy");
 	if (ret == 0)
 		ret = media_add_disk(m, n, d.id, d.blk, false, e);
 	if (ret < 0) {

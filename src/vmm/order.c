@@ -46,7 +46,8 @@ static void give(unsigned *place, unsigned *next)
 static int apply_word(struct board_config *bc, const char *word, size_t len, unsigned *next, struct err *e)
 {
 	static const char *const names[KINDS] = { "disk", "cdrom", "floppy", "net" };
-	const char *bad = "\"%.*s\" is unknown; disk, cdrom, floppy and net are possible, with a number for one of them";
+	const char *bad = "\"%.*s\" is unknown; disk, cdrom, floppy and net are possible, with a number for one of "
+			  "them";
 	unsigned kind = 0, *place;
 	char *end;
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from linux import boot
-from machine import Failure, run_tests
+from machine import PATIENCE, Failure, run_tests
 
 
 class Qmp:
@@ -25,7 +25,7 @@ class Qmp:
                 if time.monotonic() > deadline:
                     raise Failure(f"no control socket at {path}") from None
                 time.sleep(0.05)
-        self.socket.settimeout(30)
+        self.socket.settimeout(30 * PATIENCE)
         self.file = self.socket.makefile("rb")
         self.events = []
         self.greeting = json.loads(self.file.readline())

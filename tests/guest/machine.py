@@ -13,6 +13,8 @@ BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
 SOFT = os.environ.get("PANAL_SOFT", "soft")
 # What machines say is added to this file as it comes, for whoever watches a long test.
 TEE = os.environ.get("PANAL_TEE")
+# How many times longer than a quiet host needs may everything take: for hosts with other work.
+PATIENCE = float(os.environ.get("PANAL_PATIENCE", "1"))
 GUEST = os.environ.get("PANAL_GUEST", os.path.join(ROOT, "build", "guest"))
 
 
@@ -55,7 +57,7 @@ class Machine:
     def expect(self, pattern, timeout):
         """Waits until the pattern appears after what was matched before; gives the match."""
         regex = re.compile(pattern)
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self.condition:
             while True:
                 found = regex.search(self.text, self.at)
@@ -88,7 +90,7 @@ class Machine:
     def wait(self, timeout):
         """Waits for the process to end; gives its exit status."""
         try:
-            status = self.process.wait(timeout)
+            status = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failure(f"the machine still runs after {timeout} s; the last it said:\n{self.tail()}") from None
         self.reader.join(5)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from control import Qmp
 from linux import BOOT_S, PROMPT, SHELL, check, ends_well
 from machine import run_tests
 from pc import modules, pc, rescue
@@ -167,6 +168,91 @@ def scsi(cpus=1):
     return test
 
 
+KIB = 1 << 10
+FLOPPY_CONFIG = """serial --unit=0 --speed=115200
+terminal_output serial
+insmod fat
+echo from $root
+cat (fd0)/words.txt
+halt
+"""
+
+
+def pattern_floppy(path, kib):
+    with open(path, "wb") as f:
+        f.write(b"".join(b"%015d\n" % n * 32 for n in range(2 * kib)))
+
+
+def grub_floppy(d):
+    """A FAT floppy whose boot sector is GRUB's, with its core in the reserved sectors."""
+    image, core, config = (os.path.join(d, n) for n in ("grub.img", "core.img", "early.cfg"))
+    with open(config, "w", encoding="ascii") as f:
+        f.write(FLOPPY_CONFIG)
+    subprocess.run(["grub-mkimage", "-O", "i386-pc", "-p", "(fd0)/", "-c", config, "-o", core, "biosdisk", "fat", "serial", "terminal", "echo",
+                    "cat", "halt"], check=True)
+    with open(core, "rb") as f:
+        core = f.read()
+    core += bytes(-len(core) % 512)
+    with open(image, "wb") as f:
+        f.truncate(1440 * KIB)
+    subprocess.run(["mformat", "-i", image, "-f", "1440", "-R", str(1 + len(core) // 512), "::"], check=True)
+    words = os.path.join(d, "words.txt")
+    with open(words, "w", encoding="ascii") as f:
+        f.write("words of a floppy\n")
+    subprocess.run(["mcopy", "-i", image, words, "::"], check=True)
+    with open("/usr/lib/grub/i386-pc/boot.img", "rb") as f:
+        boot = bytearray(f.read())
+    with open(image, "r+b") as f:
+        boot[3:0x3e] = f.read(512)[3:0x3e]
+        f.seek(0)
+        f.write(boot + core)
+    return image
+
+
+def floppy_boot():
+    """SeaBIOS boots a FAT floppy; an order puts it before a disk."""
+    with tempfile.TemporaryDirectory() as d:
+        disk = os.path.join(d, "disk.raw")
+        with open(disk, "wb") as f:
+            f.truncate(MIB)
+        with pc("--floppy", grub_floppy(d) + ",readonly", "--disk", disk, "--boot-order", "floppy,disk", memory="128M") as m:
+            m.expect(r"Booting from Floppy", 60)
+            m.expect(r"from fd0", 120)
+            m.expect(r"words of a floppy", 60)
+            ends_well(m)
+
+
+def floppy():
+    """Two floppy drives under Linux's driver, and a change of disks."""
+    with tempfile.TemporaryDirectory() as d:
+        iso = rescue(d, "amd64", modules(d, "amd64", "floppy", "ext4"))
+        control = os.path.join(d, "control")
+        a, b, c = (os.path.join(d, n) for n in "abc")
+        pattern_floppy(a, 1440)
+        pattern_floppy(b, 1200)
+        pattern_floppy(c, 720)
+        with pc("--floppy", a, "--floppy", b + ",readonly,id=second", "--disk", iso + ",readonly", "--boot-order", "disk", "--control", control,
+                "--no-sandbox") as m:
+            q = Qmp(control)
+            q.execute("qmp_capabilities")
+            shell(m)
+            out, _ = m.run("for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 3; dmesg | grep -i -e floppy -e fd0", 120)
+            check("fd0 is 1.44M" in out and "fd1 is 1.2M" in out and "FDC 0 is a post-1991 82077" in out, "the drives are not what they should be:\n" + out)
+            out, status = m.run("sha256sum < /dev/fd0; sha256sum < /dev/fd1", 240)
+            check(status == 0 and sha(on_host(a, 0, 1440 * KIB)) in out and sha(on_host(b, 0, 1200 * KIB)) in out, "they read otherwise than their images:\n" + out)
+            out, _ = m.run("echo x 2>&1 > /dev/fd1; mkdir -p /disk; mke2fs -q /dev/fd0 >/dev/null && mount -t ext2 /dev/fd0 /disk && "
+                           "dd if=/dev/urandom of=/disk/r bs=1k count=900 2>/dev/null && sha256sum /disk/r > /tmp/sum && umount /disk && "
+                           "echo 3 > /proc/sys/vm/drop_caches && mount -t ext2 /dev/fd0 /disk && sha256sum -c /tmp/sum && umount /disk; echo st''atus $?", 600)
+            check("status 0" in out and "Read-only" in out, "the disk does not keep what it gets, or the notch is no hindrance:\n" + out)
+            check(q.execute("blockdev-change-medium", id="disk0", filename=c)["return"] == {}, "the disk was not changed")
+            out, _ = m.run("sha256sum < /dev/fd0", 240)
+            check(sha(on_host(c, 0, 720 * KIB)) in out, "the new disk reads otherwise than its image:\n" + out)
+            check("error" in q.execute("blockdev-change-medium", id="disk0", filename=b), "a drive for 1.44M took a disk of 1.2M")
+            power_off(m)
+        fsck(a)
+        check(on_host(b, 0, 512) == b"%015d\n" % 0 * 32, "the disk with its notch open was written")
+
+
 def boots(firmware, *args):
     """Firmware, GRUB and Debian's kernel from the one disk that there is."""
     def test():
@@ -178,7 +264,7 @@ def boots(firmware, *args):
     return test
 
 
-SHORT = [("nvme", nvme()), ("ide", ide()), ("scsi", scsi())]
+SHORT = [("nvme", nvme()), ("ide", ide()), ("scsi", scsi()), ("floppy boot", floppy_boot), ("floppy linux", floppy)]
 LONG = [
     ("scsi 2 cpus", scsi(2)),
     ("scsi boot bios", boots("bios", "--disk", "ISO,bus=scsi,readonly")),

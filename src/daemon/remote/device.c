@@ -134,17 +134,18 @@ static int change_medium(struct change *ch, struct domdef_disk *k)
 	char id[DOMDEF_ID_MAX], name[32];
 	json_t *arguments;
 	struct err e = { 0 };
+	bool writes = k->device == DOM_DISK_FLOPPY && !k->readonly;
 	int fd = -1;
 
-	if (k->device != DOM_DISK_CDROM || !domdef_disk_id(k, id))
-		return not_live(ch, "disks other than the media of CD-ROM drives");
+	if ((k->device != DOM_DISK_CDROM && k->device != DOM_DISK_FLOPPY) || !domdef_disk_id(k, id))
+		return not_live(ch, "disks other than the media of CD-ROM and floppy drives");
 	free(k->tray);
 	k->tray = path ? NULL : strdup("open");
 	if (path && k->format && strcmp(k->format, "raw"))
 		return fault_set(&c->fault, FAULT_CONFIG_UNSUPPORTED, FROM_HYPERVISOR,
-				 "an image for a CD-ROM drive is of format 'raw', not '%s'", k->format);
+				 "an image for a drive is of format 'raw', not '%s'", k->format);
 	if (path) {
-		fd = fd_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &e);
+		fd = fd_open(path, (writes ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY, 0, &e);
 		if (fd < 0)
 			return fault_from_err(&c->fault, FAULT_SYSTEM, FROM_STORAGE, &e);
 	}

@@ -18,7 +18,7 @@
 
 enum { ARGS_MAX = 512, NOTES_MAX = 128 };
 /* What panal-vmm's board has: numbers on a controller, characters of a drive's serial number. */
-enum { SATA_UNITS = 6, IDE_UNITS = 4, SCSI_UNITS = 16, SERIAL_MAX = 20 };
+enum { SATA_UNITS = 6, IDE_UNITS = 4, SCSI_UNITS = 16, FDC_UNITS = 2, SERIAL_MAX = 20 };
 
 #define NO_PORTS "virtio devices are on PCI bus 0, or behind the first root ports where the document says so"
 #define NOT_PIIX "the chipset is a Q35's; virtio devices are on PCI bus 0"
@@ -259,7 +259,7 @@ static bool boots_kernel(const struct domdef *d)
 /* The buses that only the board with firmware has. */
 static bool is_pc_bus(enum dom_bus bus)
 {
-	return bus == DOM_BUS_SATA || bus == DOM_BUS_IDE || bus == DOM_BUS_SCSI;
+	return bus == DOM_BUS_SATA || bus == DOM_BUS_IDE || bus == DOM_BUS_SCSI || bus == DOM_BUS_FDC;
 }
 
 static bool pc_video(const struct domdef_video *v)
@@ -348,7 +348,8 @@ static const char *boot_part(const struct making *m, const struct domdev *dev, c
 /* <boot dev='...'/>. "hd" alone is what the firmware does anyway. */
 static void make_boot_order(struct making *m)
 {
-	static const char *const names[][2] = { { "hd", "disk" }, { "cdrom", "cdrom" }, { "network", "net" } };
+	static const char *const names[][2] = { { "hd", "disk" }, { "cdrom", "cdrom" }, { "network", "net" },
+					      { "fd", "floppy" } };
 	const struct domdef_os *os = &m->d->os;
 	char text[64] = "";
 	size_t len = 0;
@@ -570,6 +571,13 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 	static const char *const kinds[] = { "", "disk", "CD-ROM", "floppy", "LUN" };
 	bool disk = k->device == DOM_DISK_DISK;
 
+	if ((k->device == DOM_DISK_FLOPPY) != (k->bus == DOM_BUS_FDC)) {
+		refuse(m, "drive '%s' is a %s on bus '%s'; floppies, and nothing else, are on fdc", k->target,
+		       kinds[k->device], buses[k->bus]);
+		return false;
+	}
+	if (k->device == DOM_DISK_FLOPPY && on_pc_bus(m, k))
+		return true;
 	if (disk && (k->bus == DOM_BUS_VIRTIO || k->bus == DOM_BUS_USB))
 		return true;
 	if ((disk || k->device == DOM_DISK_CDROM) && on_pc_bus(m, k))
@@ -579,8 +587,8 @@ static bool drive_possible(struct making *m, const struct domdef_disk *k)
 			  "'virtio' and 'usb' are possible",
 		       k->target, buses[k->bus]);
 	else
-		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata, scsi, ide and usb, and "
-			  "CD-ROMs on sata, scsi and ide are possible",
+		refuse(m, "drive '%s' is a %s on bus '%s'; disks on virtio, sata, scsi, ide and usb, "
+			  "CD-ROMs on sata, scsi and ide, and floppies on fdc are possible",
 		       k->target, kinds[k->device], buses[k->bus]);
 	return false;
 }
@@ -634,6 +642,8 @@ static int unit_of(struct making *m, const struct domdef_disk *k)
 	} else if (k->bus == DOM_BUS_SCSI) {
 		unit = a->target.v ? a->target.v : a->unit.v;
 		count = SCSI_UNITS;
+	} else if (k->bus == DOM_BUS_FDC) {
+		count = FDC_UNITS;
 	}
 	if (!a->controller.v && unit < count && !(m->units[k->bus] & 1u << unit) &&
 	    (k->bus != DOM_BUS_SCSI || !a->target.v || !a->unit.v) && (k->bus != DOM_BUS_IDE || a->unit.v < 2)) {
@@ -670,14 +680,16 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	bool cache = k->cache && strcmp(k->cache, "default");
 	const char *port = k->bus == DOM_BUS_USB ? usb_port(&k->dev) : "";
 	static const char *const buses[] = { [DOM_BUS_SATA] = ",bus=sata", [DOM_BUS_SCSI] = ",bus=scsi",
-					     [DOM_BUS_IDE] = ",bus=ide", [DOM_BUS_USB] = ",bus=usb" };
+					     [DOM_BUS_IDE] = ",bus=ide", [DOM_BUS_USB] = ",bus=usb",
+					     [DOM_BUS_FDC] = ",bus=floppy" };
 	const char *bus = k->bus < COUNT_OF(buses) && buses[k->bus] ? buses[k->bus] : "";
 	char *text, *identity, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
 
 	if (k->device != DOM_DISK_DISK && (!path || missing_medium(m, k, path))) {
 		identity = on_pc_bus(m, k) ? identity_text(m, k) : NULL;
-		if (k->device == DOM_DISK_CDROM && identity && scsi_possible(m, k))
-			arg(m, "--disk=none,cdrom%s%s%s", bus, id_part(domdef_disk_id(k, id), id, part), identity);
+		if (identity && drive_possible(m, k))
+			arg(m, "--disk=none%s%s%s%s", k->device == DOM_DISK_CDROM ? ",cdrom" : "", bus,
+			    id_part(domdef_disk_id(k, id), id, part), identity);
 		else
 			note(m, "drive %s: it is empty and left out", k->target);
 		free(identity);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A floppy disk controller (Intel 82077AA, in AT mode) with up to two drives: ports 0x3f2 to 0x3f5 and 0x3f7, interrupt 6,
- * DMA channel 2 or by the processor. Images are raw sectors of one of the sizes that PCs had, 160K to 2.88M, from whose
- * size the geometry follows. Not carried: the scan commands, sectors of other than 512 bytes, and time: motors and heads
- * are at once where they shall be.
+ * A floppy disk controller (Intel 82077AA, in AT mode) with up to two drives: ports 0x3f2 to 0x3f5 and 0x3f7,
+ * interrupt 6, DMA channel 2 or by the processor. Images are raw sectors of one of the sizes that PCs had, 160K to
+ * 2.88M, from whose size the geometry follows. Not carried: the scan commands, sectors of other than 512 bytes, and
+ * time: motors and heads are at once where they shall be.
  */
 #ifndef PANAL_DEVICES_STORAGE_FDC_H
 #define PANAL_DEVICES_STORAGE_FDC_H

@@ -388,8 +388,9 @@ static void read_id(struct fdc *f)
 
 static void dump(struct fdc *f)
 {
-	const uint8_t r[10] = { f->track[0], f->track[1], f->track[2], f->track[3], f->specify[0], f->specify[1], f->eot,
-				(uint8_t)(f->locked << 7 | (f->perpendicular & 0x3f)), f->config[0], f->config[1] };
+	const uint8_t modes = (uint8_t)(f->locked << 7 | (f->perpendicular & 0x3f));
+	const uint8_t r[10] = { f->track[0], f->track[1], f->track[2], f->track[3], f->specify[0], f->specify[1],
+				f->eot, modes, f->config[0], f->config[1] };
 
 	results(f, r, sizeof(r));
 }

@@ -556,6 +556,20 @@ static void drives_have_their_numbers(void **state)
 	free(all);
 }
 
+static void floppies(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments(PC("<boot dev='fd'/><boot dev='hd'/>",
+				 "<disk device='floppy'><source file='/f'/><target dev='fda'/><readonly/></disk>"
+				 "<disk device='floppy'><target dev='fdb'/></disk>"), &args);
+
+	has(all, "--boot-order=floppy,disk ");
+	has(all, "--disk=/f,format=raw,bus=floppy,readonly,id=fda,unit=0 ");
+	has(all, "--disk=none,bus=floppy,id=fdb,unit=1 ");
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void a_kernel_beside_drives_of_a_pc(void **state)
 {
 	struct domdef_args args;
@@ -744,6 +758,7 @@ int main(void)
 		cmocka_unit_test(ports_are_forwarded),
 		cmocka_unit_test(processors_are_named),
 		cmocka_unit_test(drives_have_their_numbers),
+		cmocka_unit_test(floppies),
 		cmocka_unit_test(a_kernel_beside_drives_of_a_pc),
 		cmocka_unit_test(small_wishes_are_granted),
 		cmocka_unit_test(what_has_no_effect_is_said),

@@ -249,7 +249,8 @@ void aml_buffer(struct aml *a, const void *p, size_t len)
 /* ---- resource templates (ACPI 6.4 6.4) ---- */
 
 enum {
-	RES_IRQ = 0x22, RES_DMA = 0x2a, RES_IO = 0x47, RES_END = 0x79, RES_MEMORY32_FIXED = 0x86, RES_DWORD_SPACE = 0x87,
+	RES_IRQ = 0x22, RES_DMA = 0x2a,
+	 RES_IO = 0x47, RES_END = 0x79, RES_MEMORY32_FIXED = 0x86, RES_DWORD_SPACE = 0x87,
 	RES_WORD_SPACE = 0x88, RES_INTERRUPT = 0x89, RES_QWORD_SPACE = 0x8a,
 };
 enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_BUS = 2 };
