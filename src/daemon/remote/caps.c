@@ -39,6 +39,8 @@ static int get_capabilities(struct call *c)
 	return answer(c, capsxml_capabilities(fill(&f, c->opaque)));
 }
 
+enum { CAPABILITIES_WITHOUT_OFF = 1 }; /* features that are switched off are left out: none is */
+
 static int get_domain_capabilities(struct call *c)
 {
 	struct err e = { 0 };
@@ -46,8 +48,6 @@ static int get_domain_capabilities(struct call *c)
 	char *text;
 	int ret;
 
-	if (call_unknown_flags(c, 4, 1)) /* features that are switched off are left out: none is */
-		return CALL_FAILED;
 	ret = capsxml_domain(&text, fill(&f, c->opaque), call_s(c, 0), call_s(c, 1), call_s(c, 2), call_s(c, 3), &e);
 	return ret < 0 ? fault_from_err(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, &e) : answer(c, text);
 }
@@ -56,14 +56,12 @@ static int get_sysinfo(struct call *c)
 {
 	struct frame f;
 
-	if (call_unknown_flags(c, 0, 0))
-		return CALL_FAILED;
 	return answer(c, capsxml_sysinfo(fill(&f, c->opaque)));
 }
 
 const struct handler remote_caps[] = {
 	{"CONNECT_GET_CAPABILITIES", get_capabilities},
-	{"CONNECT_GET_DOMAIN_CAPABILITIES", get_domain_capabilities},
+	{"CONNECT_GET_DOMAIN_CAPABILITIES", get_domain_capabilities, NULL, CAPABILITIES_WITHOUT_OFF},
 	{"CONNECT_GET_SYSINFO", get_sysinfo},
 };
 const unsigned remote_caps_count = COUNT_OF(remote_caps);

@@ -24,8 +24,6 @@ static int connect_open(struct call *c)
 {
 	const char *name = call_s(c, 0);
 
-	if (call_unknown_flags(c, 1, OPEN_READ_ONLY | OPEN_NO_ALIASES))
-		return CALL_FAILED;
 	if (!known_name(c->opaque, name))
 		return fault_set(&c->fault, FAULT_NO_CONNECT, FROM_NONE,
 				 "%s: qemu:///system and panal:///system are served", name);
@@ -132,7 +130,7 @@ static int unregister_close(struct call *c)
 }
 
 const struct handler remote_connect[] = {
-	{"CONNECT_OPEN", connect_open},
+	{"CONNECT_OPEN", connect_open, NULL, OPEN_READ_ONLY | OPEN_NO_ALIASES},
 	{"CONNECT_CLOSE", connect_close},
 	{"CONNECT_GET_TYPE", get_type},
 	{"CONNECT_GET_VERSION", get_version},

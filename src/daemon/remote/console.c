@@ -218,12 +218,17 @@ static int make_way(struct call *c, struct console_list *list, const char *uuid,
 	return 0;
 }
 
-static int begin(struct call *c, struct domain *d, const char *uuid, int which)
+static int begin(struct call *c, struct domain *d, int which)
 {
 	static const struct stream_ops ops = {on_data, on_finish, on_client_gone, on_room};
 	struct daemon *daemon = c->opaque;
-	struct console *t = calloc(1, sizeof(*t));
+	struct console *t;
+	char uuid[37];
 
+	xuuid_text(domain_uuid(d), uuid);
+	if (make_way(c, &daemon->consoles, uuid, which) < 0)
+		return CALL_FAILED;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the console");
 	list_init(&t->node);
@@ -243,25 +248,15 @@ static int begin(struct call *c, struct domain *d, const char *uuid, int which)
 
 static int open_console(struct call *c)
 {
-	struct daemon *daemon = c->opaque;
-	struct domain *d;
+	struct domain *d = c->object;
 	int which;
-	char uuid[37];
-	int ret = remote_domain_idle(c, 0, &d);
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, CONSOLE_FORCE | CONSOLE_SAFE))
-		return CALL_FAILED;
 	if (!d->machine)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	if (!known_console(d, call_s(c, 1), &which))
 		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, "cannot find character device %s",
 				 call_s(c, 1) ? call_s(c, 1) : "(the domain has none)");
-	xuuid_text(domain_uuid(d), uuid);
-	if (make_way(c, &daemon->consoles, uuid, which) < 0)
-		return CALL_FAILED;
-	return begin(c, d, uuid, which);
+	return begin(c, d, which);
 }
 
 /* By its port's name or its alias; without a name the first. */
@@ -280,28 +275,19 @@ static bool known_channel(const struct domain *d, const char *name, int *which)
 
 static int open_channel(struct call *c)
 {
-	struct daemon *daemon = c->opaque;
-	struct domain *d;
-	char uuid[37];
-	int which, ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
+	int which;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, CONSOLE_FORCE))
-		return CALL_FAILED;
 	if (!d->machine)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	if (!known_channel(d, call_s(c, 1), &which))
 		return fault_set(&c->fault, FAULT_INTERNAL, FROM_HYPERVISOR, "cannot find channel %.100s",
 				 call_s(c, 1) ? call_s(c, 1) : "(the domain has none)");
-	xuuid_text(domain_uuid(d), uuid);
-	if (make_way(c, &daemon->consoles, uuid, which) < 0)
-		return CALL_FAILED;
-	return begin(c, d, uuid, which);
+	return begin(c, d, which);
 }
 
 const struct handler remote_console[] = {
-	{"DOMAIN_OPEN_CHANNEL", open_channel},
-	{"DOMAIN_OPEN_CONSOLE", open_console},
+	{"DOMAIN_OPEN_CHANNEL", open_channel, remote_find_idle, CONSOLE_FORCE},
+	{"DOMAIN_OPEN_CONSOLE", open_console, remote_find_idle, CONSOLE_FORCE | CONSOLE_SAFE},
 };
 const unsigned remote_console_count = COUNT_OF(remote_console);

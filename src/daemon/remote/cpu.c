@@ -60,8 +60,6 @@ static int model_names(struct call *c)
 	const char *arch = call_s(c, 0);
 	unsigned count = 0;
 
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (strcmp(arch, "x86_64") && strcmp(arch, "i686"))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_CPU, "cannot find architecture %s", arch);
 	while (cpu_model_at(count))
@@ -75,31 +73,29 @@ static int model_names(struct call *c)
 
 static int compare_host(struct call *c)
 {
-	return call_unknown_flags(c, 1, COMPARE_FAIL | COMPARE_VALIDATE) ? CALL_FAILED :
-									    compare(c, call_s(c, 0), call_u(c, 1));
+	return compare(c, call_s(c, 0), call_u(c, 1));
 }
 
 static int compare_hypervisor(struct call *c)
 {
-	return call_unknown_flags(c, 5, COMPARE_FAIL | COMPARE_VALIDATE) ? CALL_FAILED :
-									    compare(c, call_s(c, 4), call_u(c, 5));
+	return compare(c, call_s(c, 4), call_u(c, 5));
 }
 
 static int baseline_host(struct call *c)
 {
-	return call_unknown_flags(c, 1, BASELINE_FLAGS) ? CALL_FAILED : baseline(c, call_arg(c, 0));
+	return baseline(c, call_arg(c, 0));
 }
 
 static int baseline_hypervisor(struct call *c)
 {
-	return call_unknown_flags(c, 5, BASELINE_FLAGS) ? CALL_FAILED : baseline(c, call_arg(c, 4));
+	return baseline(c, call_arg(c, 4));
 }
 
 const struct handler remote_cpu[] = {
 	{"CONNECT_GET_CPU_MODEL_NAMES", model_names},
-	{"CONNECT_COMPARE_CPU", compare_host},
-	{"CONNECT_COMPARE_HYPERVISOR_CPU", compare_hypervisor},
-	{"CONNECT_BASELINE_CPU", baseline_host},
-	{"CONNECT_BASELINE_HYPERVISOR_CPU", baseline_hypervisor},
+	{"CONNECT_COMPARE_CPU", compare_host, NULL, COMPARE_FAIL | COMPARE_VALIDATE},
+	{"CONNECT_COMPARE_HYPERVISOR_CPU", compare_hypervisor, NULL, COMPARE_FAIL | COMPARE_VALIDATE},
+	{"CONNECT_BASELINE_CPU", baseline_host, NULL, BASELINE_FLAGS},
+	{"CONNECT_BASELINE_HYPERVISOR_CPU", baseline_hypervisor, NULL, BASELINE_FLAGS},
 };
 const unsigned remote_cpu_count = COUNT_OF(remote_cpu);

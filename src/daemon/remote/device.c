@@ -301,8 +301,6 @@ static int change(struct call *c, unsigned flags, enum action action)
 
 static int change_flags(struct call *c, enum action action)
 {
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | DEVICE_FORCE))
-		return CALL_FAILED;
 	return change(c, call_u(c, 2), action);
 }
 
@@ -352,7 +350,7 @@ static int detach_device_alias(struct call *c)
 
 	if (!d)
 		return ret;
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if (!domdef_each(flags & AFFECT_LIVE ? d->def : domain_config(d), has_alias, &s))
 		return fault_set(&c->fault, FAULT_NO_DEVICE, FROM_DOMAIN, "no device found with alias %.100s", s.alias);
@@ -367,9 +365,9 @@ static int update_device_flags(struct call *c)
 const struct handler remote_device[] = {
 	{"DOMAIN_ATTACH_DEVICE", attach_device},
 	{"DOMAIN_DETACH_DEVICE", detach_device},
-	{"DOMAIN_ATTACH_DEVICE_FLAGS", attach_device_flags},
-	{"DOMAIN_DETACH_DEVICE_FLAGS", detach_device_flags},
-	{"DOMAIN_DETACH_DEVICE_ALIAS", detach_device_alias},
-	{"DOMAIN_UPDATE_DEVICE_FLAGS", update_device_flags},
+	{"DOMAIN_ATTACH_DEVICE_FLAGS", attach_device_flags, NULL, AFFECT_LIVE | AFFECT_CONFIG | DEVICE_FORCE},
+	{"DOMAIN_DETACH_DEVICE_FLAGS", detach_device_flags, NULL, AFFECT_LIVE | AFFECT_CONFIG | DEVICE_FORCE},
+	{"DOMAIN_DETACH_DEVICE_ALIAS", detach_device_alias, NULL, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_UPDATE_DEVICE_FLAGS", update_device_flags, NULL, AFFECT_LIVE | AFFECT_CONFIG | DEVICE_FORCE},
 };
 const unsigned remote_device_count = COUNT_OF(remote_device);

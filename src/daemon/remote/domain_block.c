@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK_PEEK_MAX = 4 << 20, BLOCK_RESIZE_BYTES = 1 };
+enum { BLOCK_PEEK_MAX = 4 << 20, BLOCK_RESIZE_BYTES = 1, BLOCK_STATS_STRINGS = 4 };
 
 const char *remote_disk_path(const struct daemon *daemon, const struct domdef_disk *k)
 {
@@ -43,16 +43,16 @@ static const char *find_disk(struct call *c, const struct domain *d, const char 
 
 static int peek(struct call *c)
 {
-	const struct domain *d = remote_domain(c, 0);
+	const struct domain *d = c->object;
 	const struct domdef_disk *k;
-	const char *path = d ? find_disk(c, d, call_s(c, 1), &k) : NULL;
+	const char *path = find_disk(c, d, call_s(c, 1), &k);
 	uint32_t size = call_u(c, 3);
 	struct err e = {0};
 	uint8_t *data;
 	ssize_t got;
 	int fd;
 
-	if (!path || call_unknown_flags(c, 4, 0))
+	if (!path)
 		return CALL_FAILED;
 	if (size > BLOCK_PEEK_MAX || call_H(c, 2) > INT64_MAX - size)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "size must be at most %d bytes",
@@ -96,13 +96,13 @@ int remote_disk_measure(const char *path, const struct domdef_disk *k, uint64_t 
 
 static int info(struct call *c)
 {
-	const struct domain *d = remote_domain(c, 0);
+	const struct domain *d = c->object;
 	const struct domdef_disk *k;
-	const char *path = d ? find_disk(c, d, call_s(c, 1), &k) : NULL;
+	const char *path = find_disk(c, d, call_s(c, 1), &k);
 	uint64_t sizes[3];
 	int ret;
 
-	if (!path || call_unknown_flags(c, 2, 0))
+	if (!path)
 		return CALL_FAILED;
 	ret = remote_disk_measure(path, k, sizes);
 	if (ret < 0)
@@ -168,18 +168,9 @@ static bool find_sample(struct call *c, struct domain_disk_sample *out)
 
 static int sampled(struct call *c, int (*then)(struct call *c))
 {
-	struct domain *d = remote_domain(c, 0);
-	struct gathering *g;
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
-	if (!d->machine)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	g = gather_new(c, then);
-	if (!g)
-		return CALL_FAILED;
-	gather_add(g, d);
-	return gather_run(g);
+	return d->machine ? gather_one(c, d, then) : remote_not_running(c);
 }
 
 static int put_stats(struct call *c)
@@ -228,27 +219,19 @@ static int put_stats_flags(struct call *c)
 
 static int stats_flags(struct call *c)
 {
-	enum { STRINGS = 4 };
-
-	return call_unknown_flags(c, 3, STRINGS) ? CALL_FAILED : sampled(c, put_stats_flags);
+	return sampled(c, put_stats_flags);
 }
 
 /* The engine changes image and device; the size comes in KiB, or in bytes when the flag says so. */
 static int resize(struct call *c)
 {
-	struct domain *d;
+	struct domain *d = c->object;
 	const struct domdef_disk *k;
 	uint64_t size = call_H(c, 2);
 	char id[DOMDEF_ID_MAX];
-	int ret;
 
-	if (call_unknown_flags(c, 3, BLOCK_RESIZE_BYTES))
-		return CALL_FAILED;
-	ret = remote_domain_idle(c, 0, &d);
-	if (!d)
-		return ret;
 	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	if (!find_disk(c, d, call_s(c, 1), &k))
 		return CALL_FAILED;
 	if (!(call_u(c, 3) & BLOCK_RESIZE_BYTES) && size > UINT64_MAX >> 10)
@@ -266,10 +249,10 @@ static int resize(struct call *c)
 }
 
 const struct handler remote_domain_block[] = {
-	{"DOMAIN_GET_BLOCK_INFO", info},
-	{"DOMAIN_BLOCK_STATS", stats},
-	{"DOMAIN_BLOCK_STATS_FLAGS", stats_flags},
-	{"DOMAIN_BLOCK_PEEK", peek},
-	{"DOMAIN_BLOCK_RESIZE", resize},
+	{"DOMAIN_GET_BLOCK_INFO", info, remote_find_domain},
+	{"DOMAIN_BLOCK_STATS", stats, remote_find_domain},
+	{"DOMAIN_BLOCK_STATS_FLAGS", stats_flags, remote_find_domain, BLOCK_STATS_STRINGS},
+	{"DOMAIN_BLOCK_PEEK", peek, remote_find_domain},
+	{"DOMAIN_BLOCK_RESIZE", resize, remote_find_idle, BLOCK_RESIZE_BYTES},
 };
 const unsigned remote_domain_block_count = COUNT_OF(remote_domain_block);

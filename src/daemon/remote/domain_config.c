@@ -8,7 +8,7 @@
 
 /* ---- memory ---- */
 
-enum { MEMORY_MAXIMUM = 4 };
+enum { MEMORY_MAXIMUM = 4, VCPUS_MAXIMUM = 4 };
 
 static int set_config_memory(struct call *c, struct domain *d, uint64_t kib, bool maximum)
 {
@@ -41,11 +41,8 @@ static int set_live_memory(struct call *c, struct domain *d, uint64_t kib)
 static int set_memory_with(struct call *c, unsigned flags)
 {
 	uint64_t kib = call_H(c, 1);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
 	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if (kib == 0 || kib > UINT64_C(1) << 30)
@@ -71,8 +68,6 @@ static int set_max_memory(struct call *c)
 
 static int set_memory_flags(struct call *c)
 {
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | MEMORY_MAXIMUM))
-		return CALL_FAILED;
 	return set_memory_with(c, call_u(c, 2));
 }
 
@@ -83,12 +78,9 @@ static int set_stats_period(struct call *c)
 	int seconds = call_i(c, 1);
 	unsigned flags = call_u(c, 2);
 	struct domdef *def[2] = { NULL, NULL };
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if (seconds < 0 || seconds > DAY)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN,
@@ -135,11 +127,8 @@ static int set_config_vcpus(struct call *c, struct domain *d, unsigned count, bo
 static int set_vcpus_with(struct call *c, unsigned flags)
 {
 	unsigned count = call_u(c, 1);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
 	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if (count < 1 || count > REMOTE_VCPUS_MAX)
@@ -149,7 +138,7 @@ static int set_vcpus_with(struct call *c, unsigned flags)
 		return fault_set(
 			&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
 			"the number of vCPUs of a running machine cannot be changed; --config changes the next start");
-	return set_config_vcpus(c, d, count, flags & 4);
+	return set_config_vcpus(c, d, count, flags & VCPUS_MAXIMUM);
 }
 
 static int set_vcpus(struct call *c)
@@ -159,8 +148,6 @@ static int set_vcpus(struct call *c)
 
 static int set_vcpus_flags(struct call *c)
 {
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | 4))
-		return CALL_FAILED;
 	return set_vcpus_with(c, call_u(c, 2));
 }
 
@@ -205,12 +192,9 @@ static int set_in(struct call *c, struct domdef *def)
 static int set_metadata(struct call *c)
 {
 	unsigned flags = call_u(c, 5);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 5, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if ((flags & AFFECT_LIVE) && set_in(c, d->def) < 0)
 		return CALL_FAILED;
@@ -231,11 +215,11 @@ static const char *find_metadata(const struct domdef *def, int type, const char 
 
 static int get_metadata(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	unsigned flags = call_u(c, 3);
 	const char *text;
 
-	if (!d || call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	text = find_metadata(flags & AFFECT_CONFIG ? domain_config(d) : d->def, call_i(c, 1), call_s(c, 2));
 	if (!text)
@@ -246,13 +230,13 @@ static int get_metadata(struct call *c)
 }
 
 const struct handler remote_domain_config[] = {
-	{"DOMAIN_SET_MEMORY", set_memory},
-	{"DOMAIN_SET_MAX_MEMORY", set_max_memory},
-	{"DOMAIN_SET_MEMORY_STATS_PERIOD", set_stats_period},
-	{"DOMAIN_SET_MEMORY_FLAGS", set_memory_flags},
-	{"DOMAIN_SET_VCPUS", set_vcpus},
-	{"DOMAIN_SET_VCPUS_FLAGS", set_vcpus_flags},
-	{"DOMAIN_SET_METADATA", set_metadata},
-	{"DOMAIN_GET_METADATA", get_metadata},
+	{"DOMAIN_SET_MEMORY", set_memory, remote_find_idle},
+	{"DOMAIN_SET_MAX_MEMORY", set_max_memory, remote_find_idle},
+	{"DOMAIN_SET_MEMORY_STATS_PERIOD", set_stats_period, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_SET_MEMORY_FLAGS", set_memory_flags, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG | MEMORY_MAXIMUM},
+	{"DOMAIN_SET_VCPUS", set_vcpus, remote_find_idle},
+	{"DOMAIN_SET_VCPUS_FLAGS", set_vcpus_flags, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG | VCPUS_MAXIMUM},
+	{"DOMAIN_SET_METADATA", set_metadata, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_GET_METADATA", get_metadata, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG},
 };
 const unsigned remote_domain_config_count = COUNT_OF(remote_domain_config);

@@ -43,8 +43,6 @@ static int list_all(struct call *c)
 	size_t hole;
 	unsigned count;
 
-	if (call_unknown_flags(c, 1, LIST_FLAGS))
-		return CALL_FAILED;
 	hole = xdr_hole(&c->out);
 	count = list(c, call_u(c, 1), LIST_MAX, need ? remote_put_domain : NULL);
 	xdr_fill(&c->out, hole, need ? count : 0);
@@ -137,18 +135,18 @@ static int lookup_by_id(struct call *c)
 
 /* ---- one domain ---- */
 
+enum { XML_SECURE = 1, XML_INACTIVE = 2, XML_UPDATE_CPU = 4, XML_MIGRATABLE = 8 };
+
 static int get_xml(struct call *c)
 {
-	enum { SECURE = 1, INACTIVE = 2, UPDATE_CPU = 4, MIGRATABLE = 8 };
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	unsigned flags = call_u(c, 1);
 	char *text;
 
-	if (!d || call_unknown_flags(c, 1, SECURE | INACTIVE | UPDATE_CPU | MIGRATABLE))
-		return CALL_FAILED;
-	if ((flags & (SECURE | MIGRATABLE)) && client_read_only(c->client))
+	if ((flags & (XML_SECURE | XML_MIGRATABLE)) && client_read_only(c->client))
 		return fault_set(&c->fault, FAULT_DENIED, FROM_DOMAIN, "virDomainGetXMLDesc with secure flag");
-	text = domdef_format(flags & INACTIVE ? domain_config(d) : d->def, flags | (domain_active(d) ? 0 : INACTIVE));
+	text = domdef_format(flags & XML_INACTIVE ? domain_config(d) : d->def,
+			     flags | (domain_active(d) ? 0 : XML_INACTIVE));
 	if (!text)
 		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the document");
 	xdr_string(&c->out, text);
@@ -158,10 +156,8 @@ static int get_xml(struct call *c)
 
 static int get_state(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d || call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
 	xdr_i32(&c->out, d->state);
 	xdr_i32(&c->out, d->reason);
 	return CALL_DONE;
@@ -179,11 +175,9 @@ static uint64_t current_memory(const struct domdef *def)
 
 static int get_info(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	struct machine_usage u = { 0 };
 
-	if (!d)
-		return CALL_FAILED;
 	if (d->machine && !machine_usage(d->machine, &u))
 		u = (struct machine_usage){ 0 };
 	xdr_u32(&c->out, (uint32_t)d->state);
@@ -196,104 +190,82 @@ static int get_info(struct call *c)
 
 static int get_autostart(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_i32(&c->out, d->autostart);
 	return CALL_DONE;
 }
 
 static int get_max_memory(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_u64(&c->out, d->def->memory.v);
 	return CALL_DONE;
 }
 
 static int get_max_vcpus(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_i32(&c->out, (int)d->def->vcpu.v);
 	return CALL_DONE;
 }
 
+enum { VCPUS_MAXIMUM = 4 };
+
 static int get_vcpus_flags(struct call *c)
 {
-	enum { MAXIMUM = 4 };
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	unsigned flags = call_u(c, 1);
 	const struct domdef *def;
 
-	if (!d || call_unknown_flags(c, 1, AFFECT_LIVE | AFFECT_CONFIG | MAXIMUM) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	def = flags & AFFECT_CONFIG ? domain_config(d) : d->def;
-	xdr_i32(&c->out, (int)(flags & MAXIMUM ? def->vcpu.v : current_vcpus(def)));
+	xdr_i32(&c->out, (int)(flags & VCPUS_MAXIMUM ? def->vcpu.v : current_vcpus(def)));
 	return CALL_DONE;
 }
 
 static int get_os_type(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_string(&c->out, d->def->os.type ? d->def->os.type : "hvm");
 	return CALL_DONE;
 }
 
 static int is_active(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_i32(&c->out, domain_active(d));
 	return CALL_DONE;
 }
 
 static int is_persistent(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
 	xdr_i32(&c->out, d->persistent);
 	return CALL_DONE;
 }
 
-/* For what no domain has: a saved image, snapshots, changes while running. */
+/* For what no domain has: a saved image, snapshots and their names, changes while running. */
 static int none(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	xdr_i32(&c->out, 0);
 	return CALL_DONE;
-}
-
-static int no_names(struct call *c)
-{
-	return none(c);
 }
 
 static int no_snapshots(struct call *c)
 {
-	if (none(c) == CALL_FAILED)
-		return CALL_FAILED;
 	xdr_i32(&c->out, 0);
-	return CALL_DONE;
+	return none(c);
 }
 
 static int no_snapshot(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	return fault_set(&c->fault, FAULT_NO_SNAPSHOT, FROM_SNAPSHOT, "the domain has no such snapshot");
 }
 
@@ -307,18 +279,17 @@ static const char *any_volume(void *opaque, const struct domdef_disk *k)
 	return "volume";
 }
 
+enum { MESSAGES_DEPRECATION = 1, MESSAGES_TAINTING = 2 };
+
 /* What the machine has not although its document names it, or why it cannot start. */
 static int get_messages(struct call *c)
 {
-	enum { DEPRECATION = 1, TAINTING = 2 };
 	const struct domdef_place place = { .tap = any_tap, .volume = any_volume, .vsock = "vsock", .nvram = "nvram" };
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	struct domdef_args args;
 	struct err e = { 0 };
 
-	if (!d || call_unknown_flags(c, 1, DEPRECATION | TAINTING))
-		return CALL_FAILED;
-	if (call_u(c, 1) == DEPRECATION) {
+	if (call_u(c, 1) == MESSAGES_DEPRECATION) {
 		xdr_u32(&c->out, 0);
 	} else if (domdef_vmm_args(&args, domain_config(d), &place, &e) < 0) {
 		xdr_u32(&c->out, 1);
@@ -335,8 +306,6 @@ static int get_messages(struct call *c)
 /* No label: an empty text with its end. */
 static int get_security_label(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	xdr_chars(&c->out, "", 1);
 	xdr_i32(&c->out, 0);
 	return CALL_DONE;
@@ -344,12 +313,8 @@ static int get_security_label(struct call *c)
 
 static int get_control_info(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d || call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	xdr_u32(&c->out, d->job == JOB_NONE ? 0 : 1); /* ready, or a job is under way */
 	xdr_u32(&c->out, 0);
 	xdr_u64(&c->out, 0);
@@ -358,12 +323,6 @@ static int get_control_info(struct call *c)
 
 static int get_job_info(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	if (!d)
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	xdr_i32(&c->out, 0); /* no job of the kind that has a progress */
 	for (unsigned n = 0; n < 11; n++)
 		xdr_u64(&c->out, 0);
@@ -411,14 +370,14 @@ static bool bad_room(struct call *c, int count, int size)
 
 static int get_vcpus(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	int max = call_i(c, 1), size = call_i(c, 2);
 	unsigned count;
 
-	if (!d || bad_room(c, max, size))
+	if (bad_room(c, max, size))
 		return CALL_FAILED;
 	if (!d->machine)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	count = d->vcpu_count < (unsigned)max ? d->vcpu_count : (unsigned)max;
 	xdr_u32(&c->out, count);
 	for (unsigned n = 0; n < count; n++)
@@ -427,7 +386,7 @@ static int get_vcpus(struct call *c)
 }
 
 const struct handler remote_domain_info[] = {
-	{"CONNECT_LIST_ALL_DOMAINS", list_all},
+	{"CONNECT_LIST_ALL_DOMAINS", list_all, NULL, LIST_FLAGS},
 	{"CONNECT_NUM_OF_DOMAINS", num_of},
 	{"CONNECT_NUM_OF_DEFINED_DOMAINS", num_of_defined},
 	{"CONNECT_LIST_DOMAINS", list_ids},
@@ -435,29 +394,30 @@ const struct handler remote_domain_info[] = {
 	{"DOMAIN_LOOKUP_BY_NAME", lookup_by_name},
 	{"DOMAIN_LOOKUP_BY_UUID", lookup_by_uuid},
 	{"DOMAIN_LOOKUP_BY_ID", lookup_by_id},
-	{"DOMAIN_GET_XML_DESC", get_xml},
-	{"DOMAIN_GET_STATE", get_state},
-	{"DOMAIN_GET_INFO", get_info},
-	{"DOMAIN_GET_AUTOSTART", get_autostart},
-	{"DOMAIN_GET_MAX_MEMORY", get_max_memory},
-	{"DOMAIN_GET_MAX_VCPUS", get_max_vcpus},
-	{"DOMAIN_GET_VCPUS_FLAGS", get_vcpus_flags},
-	{"DOMAIN_GET_OS_TYPE", get_os_type},
-	{"DOMAIN_IS_ACTIVE", is_active},
-	{"DOMAIN_IS_PERSISTENT", is_persistent},
-	{"DOMAIN_IS_UPDATED", none},
-	{"DOMAIN_HAS_MANAGED_SAVE_IMAGE", none},
-	{"DOMAIN_SNAPSHOT_NUM", none},
-	{"DOMAIN_HAS_CURRENT_SNAPSHOT", none},
-	{"DOMAIN_SNAPSHOT_LIST_NAMES", no_names},
-	{"DOMAIN_LIST_ALL_SNAPSHOTS", no_snapshots},
-	{"DOMAIN_LIST_ALL_CHECKPOINTS", no_snapshots},
-	{"DOMAIN_SNAPSHOT_LOOKUP_BY_NAME", no_snapshot},
-	{"DOMAIN_SNAPSHOT_CURRENT", no_snapshot},
-	{"DOMAIN_GET_MESSAGES", get_messages},
-	{"DOMAIN_GET_SECURITY_LABEL", get_security_label},
-	{"DOMAIN_GET_CONTROL_INFO", get_control_info},
-	{"DOMAIN_GET_JOB_INFO", get_job_info},
-	{"DOMAIN_GET_VCPUS", get_vcpus},
+	{"DOMAIN_GET_XML_DESC", get_xml, remote_find_domain,
+	 XML_SECURE | XML_INACTIVE | XML_UPDATE_CPU | XML_MIGRATABLE},
+	{"DOMAIN_GET_STATE", get_state, remote_find_domain},
+	{"DOMAIN_GET_INFO", get_info, remote_find_domain},
+	{"DOMAIN_GET_AUTOSTART", get_autostart, remote_find_domain},
+	{"DOMAIN_GET_MAX_MEMORY", get_max_memory, remote_find_domain},
+	{"DOMAIN_GET_MAX_VCPUS", get_max_vcpus, remote_find_domain},
+	{"DOMAIN_GET_VCPUS_FLAGS", get_vcpus_flags, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG | VCPUS_MAXIMUM},
+	{"DOMAIN_GET_OS_TYPE", get_os_type, remote_find_domain},
+	{"DOMAIN_IS_ACTIVE", is_active, remote_find_domain},
+	{"DOMAIN_IS_PERSISTENT", is_persistent, remote_find_domain},
+	{"DOMAIN_IS_UPDATED", none, remote_find_domain},
+	{"DOMAIN_HAS_MANAGED_SAVE_IMAGE", none, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_NUM", none, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_HAS_CURRENT_SNAPSHOT", none, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_LIST_NAMES", none, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_LIST_ALL_SNAPSHOTS", no_snapshots, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_LIST_ALL_CHECKPOINTS", no_snapshots, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_LOOKUP_BY_NAME", no_snapshot, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_CURRENT", no_snapshot, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_GET_MESSAGES", get_messages, remote_find_domain, MESSAGES_DEPRECATION | MESSAGES_TAINTING},
+	{"DOMAIN_GET_SECURITY_LABEL", get_security_label, remote_find_domain},
+	{"DOMAIN_GET_CONTROL_INFO", get_control_info, remote_find_running},
+	{"DOMAIN_GET_JOB_INFO", get_job_info, remote_find_running},
+	{"DOMAIN_GET_VCPUS", get_vcpus, remote_find_domain},
 };
 const unsigned remote_domain_info_count = COUNT_OF(remote_domain_info);

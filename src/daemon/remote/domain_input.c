@@ -56,14 +56,9 @@ static int send_key(struct call *c)
 {
 	unsigned codeset = call_u(c, 1), hold = call_u(c, 2);
 	const struct value *codes = call_arg(c, 3);
-	struct domain *d;
+	struct domain *d = c->object;
 	json_t *keys;
-	int ret = remote_domain_idle(c, 0, &d);
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 4, 0))
-		return CALL_FAILED;
 	if (codeset != CODESET_LINUX && codeset != CODESET_XT && codeset != CODESET_QNUM)
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "key codes of the set %u are not known; those of linux, xt and qnum are", codeset);
@@ -87,12 +82,9 @@ static int set_lifecycle_action(struct call *c)
 		DOM_ACTION_PRESERVE, DOM_ACTION_COREDUMP_DESTROY, DOM_ACTION_COREDUMP_RESTART};
 	unsigned type = call_u(c, 1), action = call_u(c, 2), flags = call_u(c, 3);
 	struct domdef *def;
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	if (type > ON_CRASH || action >= COUNT_OF(actions))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "action %u at event %u is not possible",
@@ -112,60 +104,39 @@ static int set_lifecycle_action(struct call *c)
 
 /* ---- what is not there ---- */
 
-static int refuse_running(struct call *c, int code, const char *why)
-{
-	struct domain *d = remote_domain(c, 0);
-
-	if (!d)
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	return fault_set(&c->fault, code, FROM_HYPERVISOR, "%s", why);
-}
-
 static int inject_nmi(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	return remote_started(domain_command(d, "inject-nmi", NULL, remote_done, c, &c->fault));
+	return remote_started(domain_command(c->object, "inject-nmi", NULL, remote_done, c, &c->fault));
 }
 
 static int pm_wakeup(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	if (!domain_active(d) || d->state != DOMAIN_PMSUSPENDED)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "%s",
-				 domain_active(d) ? "domain is not in a sleep state" : "domain is not running");
+	if (!domain_active(d))
+		return remote_not_running(c);
+	if (d->state != DOMAIN_PMSUSPENDED)
+		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not in a sleep state");
 	return remote_started(domain_command(d, "system_wakeup", NULL, remote_done, c, &c->fault));
 }
 
 static int open_graphics(struct call *c)
 {
-	return refuse_running(c, FAULT_INVALID_ARG, "no graphics backend with the index: the machine has none");
+	return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+			 "no graphics backend with the index: the machine has none");
 }
 
 static int set_vcpu(struct call *c)
 {
-	return refuse_running(c, FAULT_OPERATION_UNSUPPORTED, 
-			      "vCPUs of a running machine cannot be plugged; setvcpus --config changes the next start");
+	return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
+			 "vCPUs of a running machine cannot be plugged; setvcpus --config changes the next start");
 }
 
 /* The machine's state cannot be written out: it has no form outside the process yet. */
 static int no_saving(struct call *c)
 {
-	return refuse_running(c, FAULT_OPERATION_UNSUPPORTED, 
-			      "the state of a running machine cannot be saved; shut it down, or suspend it");
+	return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
+			 "the state of a running machine cannot be saved; shut it down, or suspend it");
 }
 
 static int no_saved_file(struct call *c)
@@ -176,39 +147,37 @@ static int no_saved_file(struct call *c)
 
 static int no_managed_save(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	return d ? fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
-			     "domain does not have managed save image") : CALL_FAILED;
+	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
+			 "domain does not have managed save image");
 }
 
 /* To remove what is not there is done. */
 static int remove_managed_save(struct call *c)
 {
-	return remote_domain(c, 0) && !call_unknown_flags(c, 1, 0) ? CALL_DONE : CALL_FAILED;
+	return CALL_DONE;
 }
 
 const struct handler remote_domain_input[] = {
-	{"DOMAIN_SEND_KEY", send_key},
-	{"DOMAIN_SET_LIFECYCLE_ACTION", set_lifecycle_action},
-	{"DOMAIN_INJECT_NMI", inject_nmi},
-	{"DOMAIN_PM_WAKEUP", pm_wakeup},
-	{"DOMAIN_OPEN_GRAPHICS", open_graphics},
-	{"DOMAIN_OPEN_GRAPHICS_FD", open_graphics},
-	{"DOMAIN_SET_VCPU", set_vcpu},
-	{"DOMAIN_SAVE", no_saving},
-	{"DOMAIN_SAVE_FLAGS", no_saving},
-	{"DOMAIN_SAVE_PARAMS", no_saving},
-	{"DOMAIN_MANAGED_SAVE", no_saving},
-	{"DOMAIN_CORE_DUMP", no_saving},
-	{"DOMAIN_CORE_DUMP_WITH_FORMAT", no_saving},
+	{"DOMAIN_SEND_KEY", send_key, remote_find_idle},
+	{"DOMAIN_SET_LIFECYCLE_ACTION", set_lifecycle_action, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_INJECT_NMI", inject_nmi, remote_find_idle},
+	{"DOMAIN_PM_WAKEUP", pm_wakeup, remote_find_idle},
+	{"DOMAIN_OPEN_GRAPHICS", open_graphics, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_OPEN_GRAPHICS_FD", open_graphics, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SET_VCPU", set_vcpu, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SAVE", no_saving, remote_find_running},
+	{"DOMAIN_SAVE_FLAGS", no_saving, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SAVE_PARAMS", no_saving, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_MANAGED_SAVE", no_saving, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CORE_DUMP", no_saving, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CORE_DUMP_WITH_FORMAT", no_saving, remote_find_running, HANDLER_ANY_FLAGS},
 	{"DOMAIN_RESTORE", no_saved_file},
-	{"DOMAIN_RESTORE_FLAGS", no_saved_file},
-	{"DOMAIN_RESTORE_PARAMS", no_saved_file},
-	{"DOMAIN_SAVE_IMAGE_GET_XML_DESC", no_saved_file},
-	{"DOMAIN_SAVE_IMAGE_DEFINE_XML", no_saved_file},
-	{"DOMAIN_MANAGED_SAVE_GET_XML_DESC", no_managed_save},
-	{"DOMAIN_MANAGED_SAVE_DEFINE_XML", no_managed_save},
-	{"DOMAIN_MANAGED_SAVE_REMOVE", remove_managed_save},
+	{"DOMAIN_RESTORE_FLAGS", no_saved_file, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_RESTORE_PARAMS", no_saved_file, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SAVE_IMAGE_GET_XML_DESC", no_saved_file, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SAVE_IMAGE_DEFINE_XML", no_saved_file, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_MANAGED_SAVE_GET_XML_DESC", no_managed_save, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_MANAGED_SAVE_DEFINE_XML", no_managed_save, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_MANAGED_SAVE_REMOVE", remove_managed_save, remote_find_domain},
 };
 const unsigned remote_domain_input_count = COUNT_OF(remote_domain_input);

@@ -7,6 +7,8 @@
 
 /* ---- definitions ---- */
 
+enum { DEFINE_VALIDATE = 1 };
+
 static int define(struct call *c, bool validate)
 {
 	struct daemon *daemon = c->opaque;
@@ -25,32 +27,22 @@ static int define_xml(struct call *c)
 
 static int define_xml_flags(struct call *c)
 {
-	if (call_unknown_flags(c, 1, 1))
-		return CALL_FAILED;
-	return define(c, call_u(c, 1) & 1);
+	return define(c, call_u(c, 1) & DEFINE_VALIDATE);
 }
 
 static int undefine(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	return d ? domain_undefine(d, &c->fault) : ret;
+	return domain_undefine(c->object, &c->fault);
 }
 
-enum { UNDEFINE_NVRAM = 4, UNDEFINE_KEEP_NVRAM = 8 };
+enum { UNDEFINE_NVRAM = 4, UNDEFINE_KEEP_NVRAM = 8, UNDEFINE_FLAGS = 0x7f };
 
 /* Of saved images and snapshots there is none that would have to go or stay; the firmware's variables do either. */
 static int undefine_flags(struct call *c)
 {
 	unsigned flags = call_u(c, 1);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 1, 0x7f))
-		return CALL_FAILED;
 	if (d->persistent && domain_nvram_exists(d) && !(flags & UNDEFINE_KEEP_NVRAM)) {
 		if (!(flags & UNDEFINE_NVRAM))
 			return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
@@ -62,20 +54,13 @@ static int undefine_flags(struct call *c)
 
 static int set_autostart(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	return d ? domain_set_autostart(d, call_i(c, 1), &c->fault) : CALL_FAILED;
+	return domain_set_autostart(c->object, call_i(c, 1), &c->fault);
 }
 
 static int rename_domain(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (!call_s(c, 1))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "a new name is needed");
 	if (domain_rename(d, call_s(c, 1), &c->fault) < 0)
@@ -91,10 +76,7 @@ enum { START_PAUSED = 1, START_AUTODESTROY = 2, START_BYPASS_CACHE = 4, START_FO
 
 static int create(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	return d ? remote_started(domain_start(d, false, remote_done, c, &c->fault)) : ret;
+	return remote_started(domain_start(c->object, false, remote_done, c, &c->fault));
 }
 
 /* The answer has the number that the domain has now. */
@@ -116,13 +98,8 @@ static void created(void *opaque, const struct fault *f)
 
 static int create_with_flags(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 1, START_PAUSED | START_BYPASS_CACHE | START_FORCE_BOOT | START_RESET_NVRAM))
-		return CALL_FAILED;
 	if ((call_u(c, 1) & START_RESET_NVRAM) && !domain_active(d) && domain_nvram_remove(d, &c->fault) < 0)
 		return CALL_FAILED;
 	return remote_started(domain_start(d, call_u(c, 1) & START_PAUSED, created, c, &c->fault));
@@ -147,8 +124,6 @@ static int create_xml(struct call *c)
 	unsigned flags = call_u(c, 1);
 	struct domain *d;
 
-	if (call_unknown_flags(c, 1, START_PAUSED | START_VALIDATE | START_BYPASS_CACHE | START_FORCE_BOOT))
-		return CALL_FAILED;
 	if (domain_create(daemon->domains, call_s(c, 0), flags & START_VALIDATE, flags & START_PAUSED, created_xml, c,
 			  &d, &c->fault) < 0)
 		return CALL_FAILED;
@@ -160,15 +135,12 @@ static int create_xml(struct call *c)
 
 /* ---- power ---- */
 
-enum { SHUTDOWN_ACPI = 1, SHUTDOWN_AGENT = 2, SHUTDOWN_INITCTL = 4, SHUTDOWN_SIGNAL = 8, SHUTDOWN_PARAVIRT = 16 };
+enum { SHUTDOWN_ACPI = 1, SHUTDOWN_AGENT = 2, SHUTDOWN_INITCTL = 4, SHUTDOWN_SIGNAL = 8, SHUTDOWN_PARAVIRT = 16,
+       SHUTDOWN_FLAGS = 0x1f };
 
 /* The ways that there are: the agent first, then the power button. */
-static int check_ways(struct call *c, unsigned n)
+static int check_ways(struct call *c, unsigned ways)
 {
-	unsigned ways = call_u(c, n);
-
-	if (call_unknown_flags(c, n, 0x1f))
-		return CALL_FAILED;
 	if (!ways || (ways & (SHUTDOWN_ACPI | SHUTDOWN_AGENT)))
 		return 0;
 	return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
@@ -186,34 +158,26 @@ static bool by_agent(const struct domain *d, unsigned ways)
 
 static int shut_down(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	return d ? remote_started(domain_shutdown(d, remote_done, c, &c->fault)) : ret;
+	return remote_started(domain_shutdown(c->object, remote_done, c, &c->fault));
 }
 
 static int shut_down_flags(struct call *c)
 {
-	struct domain *d;
-	int ret;
+	struct domain *d = c->object;
 
-	if (check_ways(c, 1) < 0)
+	if (check_ways(c, call_u(c, 1)) < 0)
 		return CALL_FAILED;
-	ret = remote_domain_idle(c, 0, &d);
-	if (!d || !by_agent(d, call_u(c, 1)))
-		return d ? shut_down(c) : ret;
+	if (!by_agent(d, call_u(c, 1)))
+		return shut_down(c);
 	d->reboot_wanted = false;
 	return remote_agent(c, d, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), true, NULL);
 }
 
 static int reboot(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (check_ways(c, 1) < 0)
+	if (check_ways(c, call_u(c, 1)) < 0)
 		return CALL_FAILED;
 	if (by_agent(d, call_u(c, 1)))
 		return remote_agent(c, d, "guest-shutdown", json_pack("{s:s}", "mode", "reboot"), true, NULL);
@@ -222,64 +186,45 @@ static int reboot(struct call *c)
 
 static int reset(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	return remote_started(domain_reset(d, remote_done, c, &c->fault));
+	return remote_started(domain_reset(c->object, remote_done, c, &c->fault));
 }
 
 static int suspend(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	return d ? remote_started(domain_suspend(d, remote_done, c, &c->fault)) : ret;
+	return remote_started(domain_suspend(c->object, remote_done, c, &c->fault));
 }
 
 static int resume(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	return d ? remote_started(domain_resume(d, remote_done, c, &c->fault)) : ret;
+	return remote_started(domain_resume(c->object, remote_done, c, &c->fault));
 }
 
 /* Waits for no job: it is the way out of one that hangs. */
 static int destroy(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	return d ? remote_started(domain_destroy(d, remote_done, c, &c->fault)) : CALL_FAILED;
+	return remote_started(domain_destroy(c->object, remote_done, c, &c->fault));
 }
 
-static int destroy_flags(struct call *c)
-{
-	if (call_unknown_flags(c, 1, 1 | 2)) /* graceful; remove logs */
-		return CALL_FAILED;
-	return destroy(c);
-}
+enum { DESTROY_GRACEFUL = 1, DESTROY_REMOVE_LOGS = 2 };
 
 const struct handler remote_domain_life[] = {
 	{"DOMAIN_DEFINE_XML", define_xml},
-	{"DOMAIN_DEFINE_XML_FLAGS", define_xml_flags},
-	{"DOMAIN_UNDEFINE", undefine},
-	{"DOMAIN_UNDEFINE_FLAGS", undefine_flags},
-	{"DOMAIN_SET_AUTOSTART", set_autostart},
-	{"DOMAIN_RENAME", rename_domain},
-	{"DOMAIN_CREATE", create},
-	{"DOMAIN_CREATE_WITH_FLAGS", create_with_flags},
-	{"DOMAIN_CREATE_XML", create_xml},
-	{"DOMAIN_SHUTDOWN", shut_down},
-	{"DOMAIN_SHUTDOWN_FLAGS", shut_down_flags},
-	{"DOMAIN_REBOOT", reboot},
-	{"DOMAIN_RESET", reset},
-	{"DOMAIN_SUSPEND", suspend},
-	{"DOMAIN_RESUME", resume},
-	{"DOMAIN_DESTROY", destroy},
-	{"DOMAIN_DESTROY_FLAGS", destroy_flags},
+	{"DOMAIN_DEFINE_XML_FLAGS", define_xml_flags, NULL, DEFINE_VALIDATE},
+	{"DOMAIN_UNDEFINE", undefine, remote_find_idle},
+	{"DOMAIN_UNDEFINE_FLAGS", undefine_flags, remote_find_idle, UNDEFINE_FLAGS},
+	{"DOMAIN_SET_AUTOSTART", set_autostart, remote_find_domain},
+	{"DOMAIN_RENAME", rename_domain, remote_find_idle},
+	{"DOMAIN_CREATE", create, remote_find_idle},
+	{"DOMAIN_CREATE_WITH_FLAGS", create_with_flags, remote_find_idle,
+	 START_PAUSED | START_BYPASS_CACHE | START_FORCE_BOOT | START_RESET_NVRAM},
+	{"DOMAIN_CREATE_XML", create_xml, NULL, START_PAUSED | START_VALIDATE | START_BYPASS_CACHE | START_FORCE_BOOT},
+	{"DOMAIN_SHUTDOWN", shut_down, remote_find_idle},
+	{"DOMAIN_SHUTDOWN_FLAGS", shut_down_flags, remote_find_idle, SHUTDOWN_FLAGS},
+	{"DOMAIN_REBOOT", reboot, remote_find_idle, SHUTDOWN_FLAGS},
+	{"DOMAIN_RESET", reset, remote_find_idle},
+	{"DOMAIN_SUSPEND", suspend, remote_find_idle},
+	{"DOMAIN_RESUME", resume, remote_find_idle},
+	{"DOMAIN_DESTROY", destroy, remote_find_domain},
+	{"DOMAIN_DESTROY_FLAGS", destroy, remote_find_domain, DESTROY_GRACEFUL | DESTROY_REMOVE_LOGS},
 };
 const unsigned remote_domain_life_count = COUNT_OF(remote_domain_life);

@@ -31,14 +31,13 @@ static bool bad_room(struct call *c, int count, int size)
 
 static int get_vcpu_pins(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	int room = call_i(c, 1), size = call_i(c, 2);
 	unsigned flags = call_u(c, 3), count;
 	const struct domdef *def;
 	uint8_t *maps;
 
-	if (!d || bad_room(c, room, size) || call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG) ||
-	    remote_affect(c, d, &flags) < 0)
+	if (bad_room(c, room, size) || remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	def = flags & AFFECT_CONFIG ? domain_config(d) : d->def;
 	count = (unsigned)def->vcpu.v < (unsigned)room ? (unsigned)def->vcpu.v : (unsigned)room;
@@ -59,14 +58,13 @@ static int get_vcpu_pins(struct call *c)
 
 static int get_emulator_pin(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	uint8_t map[DOMAIN_CPUS_MAX / 8];
 	int size = call_i(c, 1);
 	unsigned flags = call_u(c, 2);
 	const struct domdef *def;
 
-	if (!d || bad_room(c, 1, size) || call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG) ||
-	    remote_affect(c, d, &flags) < 0)
+	if (bad_room(c, 1, size) || remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	def = flags & AFFECT_CONFIG ? domain_config(d) : d->def;
 	if ((flags & AFFECT_CONFIG) || !domain_emulator_affinity(d, map, (size_t)size))
@@ -120,12 +118,10 @@ static bool bad_map(struct call *c, const struct value *map)
 /* vcpu -1: the emulator. */
 static int pin(struct call *c, int64_t vcpu, const struct value *map, unsigned flags)
 {
+	struct domain *d = c->object;
 	struct domdef *def;
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	int ret = 0;
 
-	if (!d)
-		return ret;
 	if (remote_affect(c, d, &flags) < 0 || bad_map(c, map))
 		return CALL_FAILED;
 	def = flags & AFFECT_CONFIG ? domain_config(d) : d->def;
@@ -153,15 +149,11 @@ static int pin_vcpu(struct call *c)
 
 static int pin_vcpu_flags(struct call *c)
 {
-	if (call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
 	return pin(c, call_u(c, 1), call_arg(c, 2), call_u(c, 3));
 }
 
 static int pin_emulator(struct call *c)
 {
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
 	return pin(c, -1, call_arg(c, 1), call_u(c, 2));
 }
 
@@ -169,10 +161,10 @@ static int pin_emulator(struct call *c)
 
 static int get_iothreads(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	unsigned flags = call_u(c, 1);
 
-	if (!d || call_unknown_flags(c, 1, AFFECT_LIVE | AFFECT_CONFIG) || remote_affect(c, d, &flags) < 0)
+	if (remote_affect(c, d, &flags) < 0)
 		return CALL_FAILED;
 	xdr_u32(&c->out, 0);
 	xdr_u32(&c->out, 0);
@@ -181,22 +173,20 @@ static int get_iothreads(struct call *c)
 
 static int no_iothreads(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
 			 "machines have no I/O threads: one loop serves all devices");
 }
 
 const struct handler remote_domain_pin[] = {
-	{"DOMAIN_GET_VCPU_PIN_INFO", get_vcpu_pins},
-	{"DOMAIN_PIN_VCPU", pin_vcpu},
-	{"DOMAIN_PIN_VCPU_FLAGS", pin_vcpu_flags},
-	{"DOMAIN_GET_EMULATOR_PIN_INFO", get_emulator_pin},
-	{"DOMAIN_PIN_EMULATOR", pin_emulator},
-	{"DOMAIN_GET_IOTHREAD_INFO", get_iothreads},
-	{"DOMAIN_PIN_IOTHREAD", no_iothreads},
-	{"DOMAIN_ADD_IOTHREAD", no_iothreads},
-	{"DOMAIN_DEL_IOTHREAD", no_iothreads},
-	{"DOMAIN_SET_IOTHREAD_PARAMS", no_iothreads},
+	{"DOMAIN_GET_VCPU_PIN_INFO", get_vcpu_pins, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_PIN_VCPU", pin_vcpu, remote_find_idle},
+	{"DOMAIN_PIN_VCPU_FLAGS", pin_vcpu_flags, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_GET_EMULATOR_PIN_INFO", get_emulator_pin, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_PIN_EMULATOR", pin_emulator, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_GET_IOTHREAD_INFO", get_iothreads, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_PIN_IOTHREAD", no_iothreads, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_ADD_IOTHREAD", no_iothreads, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_DEL_IOTHREAD", no_iothreads, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SET_IOTHREAD_PARAMS", no_iothreads, remote_find_domain, HANDLER_ANY_FLAGS},
 };
 const unsigned remote_domain_pin_count = COUNT_OF(remote_domain_pin);

@@ -89,13 +89,13 @@ static bool possible(struct call *c, const struct domain *d, const struct tune *
 /* told: the number of values follows the list. Asked with room for none, the answer is how many there are. */
 static int get(struct call *c, const struct tune *t, unsigned flags, bool told)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	int room = call_i(c, 1);
 	const struct domdef *def;
 	unsigned count;
 
 	flags &= ~(unsigned)TUNE_STRINGS;
-	if (!d || !possible(c, d, t, &flags))
+	if (!possible(c, d, t, &flags))
 		return CALL_FAILED;
 	def = flags & AFFECT_LIVE ? d->def : domain_config(d);
 	if (room < 0)
@@ -111,8 +111,6 @@ static int get(struct call *c, const struct tune *t, unsigned flags, bool told)
 
 static int get_scheduler_type(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	xdr_string(&c->out, "posix");
 	xdr_i32(&c->out, (int)scheduler_tune.count);
 	return CALL_DONE;
@@ -123,26 +121,19 @@ static int get_scheduler(struct call *c)
 	return get(c, &scheduler_tune, 0, false);
 }
 
-static int get_with_flags(struct call *c, const struct tune *t, bool told)
-{
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS))
-		return CALL_FAILED;
-	return get(c, t, call_u(c, 2), told);
-}
-
 static int get_scheduler_flags(struct call *c)
 {
-	return get_with_flags(c, &scheduler_tune, false);
+	return get(c, &scheduler_tune, call_u(c, 2), false);
 }
 
 static int get_memory(struct call *c)
 {
-	return get_with_flags(c, &memory_tune, true);
+	return get(c, &memory_tune, call_u(c, 2), true);
 }
 
 static int get_blkio(struct call *c)
 {
-	return get_with_flags(c, &blkio_tune, true);
+	return get(c, &blkio_tune, call_u(c, 2), true);
 }
 
 /* ---- changing ---- */
@@ -221,11 +212,8 @@ static int set_live(struct call *c, const struct tune *t, struct domain *d, cons
 static int set(struct call *c, const struct tune *t, unsigned flags)
 {
 	const struct value *params = call_arg(c, 1);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
 	if (check_params(c, t, params) < 0 || !possible(c, d, t, &flags))
 		return CALL_FAILED;
 	if ((flags & AFFECT_LIVE) && set_live(c, t, d, params) < 0)
@@ -241,26 +229,19 @@ static int set_scheduler(struct call *c)
 	return set(c, &scheduler_tune, 0);
 }
 
-static int set_with_flags(struct call *c, const struct tune *t)
-{
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
-	return set(c, t, call_u(c, 2));
-}
-
 static int set_scheduler_flags(struct call *c)
 {
-	return set_with_flags(c, &scheduler_tune);
+	return set(c, &scheduler_tune, call_u(c, 2));
 }
 
 static int set_memory(struct call *c)
 {
-	return set_with_flags(c, &memory_tune);
+	return set(c, &memory_tune, call_u(c, 2));
 }
 
 static int set_blkio(struct call *c)
 {
-	return set_with_flags(c, &blkio_tune);
+	return set(c, &blkio_tune, call_u(c, 2));
 }
 
 /* ---- nodes ---- */
@@ -285,11 +266,11 @@ static bool nodes_possible(struct call *c, const struct domain *d, unsigned *fla
 
 static int get_numa(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	unsigned flags = call_u(c, 2), room = (unsigned)call_i(c, 1);
 	const struct domdef *def;
 
-	if (!d || call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS) || !nodes_possible(c, d, &flags))
+	if (!nodes_possible(c, d, &flags))
 		return CALL_FAILED;
 	def = flags & AFFECT_LIVE ? d->def : domain_config(d);
 	xdr_u32(&c->out, room ? 2 : 0);
@@ -354,12 +335,9 @@ static int set_numa(struct call *c)
 {
 	const struct value *params = call_arg(c, 1);
 	unsigned flags = call_u(c, 2);
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
+	struct domain *d = c->object;
 
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS) || !nodes_possible(c, d, &flags))
+	if (!nodes_possible(c, d, &flags))
 		return CALL_FAILED;
 	if ((flags & AFFECT_LIVE) && set_numa_live(c, d, params) < 0)
 		return CALL_FAILED;
@@ -370,16 +348,17 @@ static int set_numa(struct call *c)
 }
 
 const struct handler remote_domain_tune[] = {
-	{"DOMAIN_GET_NUMA_PARAMETERS", get_numa},
-	{"DOMAIN_SET_NUMA_PARAMETERS", set_numa},
-	{"DOMAIN_GET_SCHEDULER_TYPE", get_scheduler_type},
-	{"DOMAIN_GET_SCHEDULER_PARAMETERS", get_scheduler},
-	{"DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS", get_scheduler_flags},
-	{"DOMAIN_SET_SCHEDULER_PARAMETERS", set_scheduler},
-	{"DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS", set_scheduler_flags},
-	{"DOMAIN_GET_MEMORY_PARAMETERS", get_memory},
-	{"DOMAIN_SET_MEMORY_PARAMETERS", set_memory},
-	{"DOMAIN_GET_BLKIO_PARAMETERS", get_blkio},
-	{"DOMAIN_SET_BLKIO_PARAMETERS", set_blkio},
+	{"DOMAIN_GET_NUMA_PARAMETERS", get_numa, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS},
+	{"DOMAIN_SET_NUMA_PARAMETERS", set_numa, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS},
+	{"DOMAIN_GET_SCHEDULER_TYPE", get_scheduler_type, remote_find_domain},
+	{"DOMAIN_GET_SCHEDULER_PARAMETERS", get_scheduler, remote_find_domain},
+	{"DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS", get_scheduler_flags, remote_find_domain,
+	 AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS},
+	{"DOMAIN_SET_SCHEDULER_PARAMETERS", set_scheduler, remote_find_idle},
+	{"DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS", set_scheduler_flags, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_GET_MEMORY_PARAMETERS", get_memory, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS},
+	{"DOMAIN_SET_MEMORY_PARAMETERS", set_memory, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
+	{"DOMAIN_GET_BLKIO_PARAMETERS", get_blkio, remote_find_domain, AFFECT_LIVE | AFFECT_CONFIG | TUNE_STRINGS},
+	{"DOMAIN_SET_BLKIO_PARAMETERS", set_blkio, remote_find_idle, AFFECT_LIVE | AFFECT_CONFIG},
 };
 const unsigned remote_domain_tune_count = COUNT_OF(remote_domain_tune);

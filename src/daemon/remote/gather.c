@@ -78,3 +78,13 @@ int gather_run(struct gathering *g)
 	free(g);
 	return ret;
 }
+
+int gather_one(struct call *c, struct domain *d, int (*then)(struct call *c))
+{
+	struct gathering *g = gather_new(c, then);
+
+	if (!g)
+		return CALL_FAILED;
+	gather_add(g, d);
+	return gather_run(g);
+}

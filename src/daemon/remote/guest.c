@@ -63,18 +63,6 @@ static const char *text(const json_t *o, const char *name)
 	return s ? s : "";
 }
 
-/* The domain, when it is running and idle, and the flags at n are known; NULL: *ret is the handler's. */
-static struct domain *target(struct call *c, unsigned n, uint32_t flags, int *ret)
-{
-	struct domain *d;
-
-	*ret = CALL_FAILED;
-	if (call_unknown_flags(c, n, flags))
-		return NULL;
-	*ret = remote_domain_idle(c, 0, &d);
-	return d;
-}
-
 /* ---- whatever it can ---- */
 
 static int put_return(struct call *c, const json_t *result)
@@ -93,22 +81,18 @@ static int put_return(struct call *c, const json_t *result)
 /* {"execute": "guest-ping", "arguments": {}}. How long is waited is the machine's setting. */
 static int agent_command(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 3, 0, &ret);
 	json_error_t why;
-	json_t *question, *arguments;
+	json_t *question = json_loads(call_s(c, 1), JSON_REJECT_DUPLICATES, &why), *arguments;
 	const char *command;
+	int ret;
 
-	if (!d)
-		return ret;
-	question = json_loads(call_s(c, 1), JSON_REJECT_DUPLICATES, &why);
 	command = json_string_value(json_object_get(question, "execute"));
 	arguments = json_object_get(question, "arguments");
 	if (!command || (arguments && !json_is_object(arguments)))
 		ret = fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
 				"a command is an object with \"execute\", and may have \"arguments\" (an object)");
 	else
-		ret = remote_agent(c, d, command, json_incref(arguments), false, put_return);
+		ret = remote_agent(c, c->object, command, json_incref(arguments), false, put_return);
 	json_decref(question);
 	return ret;
 }
@@ -125,18 +109,14 @@ static int put_hostname(struct call *c, const json_t *result)
 	return CALL_DONE;
 }
 
+enum { HOSTNAME_LEASE = 1, HOSTNAME_AGENT = 2 };
+
 static int get_hostname(struct call *c)
 {
-	enum { LEASE = 1, AGENT = 2 };
-	int ret;
-	struct domain *d = target(c, 1, LEASE | AGENT, &ret);
-
-	if (!d)
-		return ret;
-	if (call_u(c, 1) == LEASE)
+	if (call_u(c, 1) == HOSTNAME_LEASE)
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "names of leases are not told; the guest agent's is");
-	return remote_agent(c, d, "guest-get-host-name", NULL, false, put_hostname);
+	return remote_agent(c, c->object, "guest-get-host-name", NULL, false, put_hostname);
 }
 
 static int put_time(struct call *c, const json_t *result)
@@ -152,31 +132,24 @@ static int put_time(struct call *c, const json_t *result)
 
 static int get_time(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 1, 0, &ret);
-
-	return d ? remote_agent(c, d, "guest-get-time", NULL, false, put_time) : ret;
+	return remote_agent(c, c->object, "guest-get-time", NULL, false, put_time);
 }
 
-/* SYNC: from the guest's own hardware clock. */
+enum { TIME_SYNC = 1 }; /* from the guest's own hardware clock */
+
 static int set_time(struct call *c)
 {
-	enum { SYNC = 1 };
 	int64_t seconds = call_arg(c, 1)->h;
 	json_t *arguments = NULL;
-	int ret;
-	struct domain *d = target(c, 3, SYNC, &ret);
 
-	if (!d)
-		return ret;
-	if (!(call_u(c, 3) & SYNC)) {
+	if (!(call_u(c, 3) & TIME_SYNC)) {
 		if (seconds < 0 || seconds > INT64_MAX / 1000000000 - 1)
 			return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
 				 "Time '%lld' is too big for guest agent",
 					 (long long)seconds);
 		arguments = json_pack("{s:I}", "time", (json_int_t)(seconds * 1000000000 + call_u(c, 2)));
 	}
-	return remote_agent(c, d, "guest-set-time", arguments, false, NULL);
+	return remote_agent(c, c->object, "guest-set-time", arguments, false, NULL);
 }
 
 /* ---- file systems ---- */
@@ -193,40 +166,28 @@ static int freeze(struct call *c)
 {
 	const struct value *points = call_arg(c, 1);
 	json_t *list;
-	int ret;
-	struct domain *d = target(c, 2, 0, &ret);
 
-	if (!d)
-		return ret;
 	if (!points->count)
-		return remote_agent(c, d, "guest-fsfreeze-freeze", NULL, false, put_count);
+		return remote_agent(c, c->object, "guest-fsfreeze-freeze", NULL, false, put_count);
 	list = json_array();
 	for (uint32_t n = 0; n < points->count; n++)
 		json_array_append_new(list, json_string(points->items[n].s));
-	return remote_agent(c, d, "guest-fsfreeze-freeze-list", json_pack("{s:o}", "mountpoints", list), false,
-			    put_count);
+	return remote_agent(c, c->object, "guest-fsfreeze-freeze-list", json_pack("{s:o}", "mountpoints", list),
+			    false, put_count);
 }
 
 static int thaw(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 2, 0, &ret);
-
-	return d ? remote_agent(c, d, "guest-fsfreeze-thaw", NULL, false, put_count) : ret;
+	return remote_agent(c, c->object, "guest-fsfreeze-thaw", NULL, false, put_count);
 }
 
 static int trim(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 3, 0, &ret);
-
-	if (!d)
-		return ret;
 	if (call_s(c, 1))
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "Specifying mount point is not supported for now");
-	return remote_agent(c, d, "guest-fstrim", json_pack("{s:I}", "minimum", (json_int_t)(call_H(c, 2) & INT64_MAX)),
-			    false, NULL);
+	return remote_agent(c, c->object, "guest-fstrim",
+			    json_pack("{s:I}", "minimum", (json_int_t)(call_H(c, 2) & INT64_MAX)), false, NULL);
 }
 
 static unsigned bounded(const json_t *list, unsigned max)
@@ -258,10 +219,7 @@ static int put_fsinfo(struct call *c, const json_t *result)
 
 static int get_fsinfo(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 1, 0, &ret);
-
-	return d ? remote_agent(c, d, "guest-get-fsinfo", NULL, false, put_fsinfo) : ret;
+	return remote_agent(c, c->object, "guest-get-fsinfo", NULL, false, put_fsinfo);
 }
 
 /* ---- users ---- */
@@ -287,23 +245,19 @@ static char *base64(const char *in)
 	return out;
 }
 
+enum { PASSWORD_ENCRYPTED = 1 };
+
 static int set_password(struct call *c)
 {
-	enum { ENCRYPTED = 1 };
-	char *secret;
+	char *secret = base64(call_s(c, 2) ? call_s(c, 2) : "");
 	json_t *arguments;
-	int ret;
-	struct domain *d = target(c, 3, ENCRYPTED, &ret);
 
-	if (!d)
-		return ret;
-	secret = base64(call_s(c, 2) ? call_s(c, 2) : "");
-	arguments = secret ? json_pack("{s:b, s:s, s:s}", "crypted", (int)(call_u(c, 3) & ENCRYPTED), "username",
-				       call_s(c, 1) ? call_s(c, 1) : "", "password", secret) : NULL;
+	arguments = secret ? json_pack("{s:b, s:s, s:s}", "crypted", (int)(call_u(c, 3) & PASSWORD_ENCRYPTED),
+				       "username", call_s(c, 1) ? call_s(c, 1) : "", "password", secret) : NULL;
 	if (secret)
 		explicit_bzero(secret, strlen(secret));
 	free(secret);
-	return arguments ? remote_agent(c, d, "guest-set-user-password", arguments, false, NULL) :
+	return arguments ? remote_agent(c, c->object, "guest-set-user-password", arguments, false, NULL) :
 			   fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "the user's name is no UTF-8");
 }
 
@@ -345,21 +299,14 @@ static int put_guest_vcpus(struct call *c, const json_t *result)
 
 static int get_guest_vcpus(struct call *c)
 {
-	int ret;
-	struct domain *d = target(c, 1, 0, &ret);
-
-	return d ? remote_agent(c, d, "guest-get-vcpus", NULL, false, put_guest_vcpus) : ret;
+	return remote_agent(c, c->object, "guest-get-vcpus", NULL, false, put_guest_vcpus);
 }
 
 static int set_guest_vcpus(struct call *c)
 {
 	uint8_t map[DOMAIN_CPUS_MAX / 8] = { 0 };
 	json_t *list;
-	int ret;
-	struct domain *d = target(c, 3, 0, &ret);
 
-	if (!d)
-		return ret;
 	if ((call_i(c, 2) != 0 && call_i(c, 2) != 1) || !domain_cpuset_parse(call_s(c, 1), map))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
 				 "'%.60s' is no list of vCPUs to be set to %d",
@@ -368,7 +315,7 @@ static int set_guest_vcpus(struct call *c)
 	for (int n = 0; n < DOMAIN_CPUS_MAX; n++)
 		if (map[n / 8] >> n % 8 & 1)
 			json_array_append_new(list, json_pack("{s:i, s:b}", "logical-id", n, "online", call_i(c, 2)));
-	return remote_agent(c, d, "guest-set-vcpus", json_pack("{s:o}", "vcpus", list), false, NULL);
+	return remote_agent(c, c->object, "guest-set-vcpus", json_pack("{s:o}", "vcpus", list), false, NULL);
 }
 
 /* ---- all kinds of information ---- */
@@ -501,11 +448,7 @@ static int get_info(struct call *c)
 {
 	unsigned types = call_u(c, 1);
 	struct asked *a;
-	int ret;
-	struct domain *d = target(c, 2, 0, &ret);
 
-	if (!d)
-		return ret;
 	if (types & ~(unsigned)PARTS_KNOWN)
 		return fault_set(&c->fault, types & ~(unsigned)(PARTS_KNOWN | PARTS_OTHERS) ? FAULT_INVALID_ARG :
 				 FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
@@ -515,7 +458,7 @@ static int get_info(struct call *c)
 	if (!a)
 		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the question");
 	*a = (struct asked){ .call = c, .hole = xdr_hole(&c->out) };
-	if (next_part(a, d))
+	if (next_part(a, c->object))
 		return CALL_LATER;
 	free(a);
 	return CALL_FAILED;
@@ -525,10 +468,8 @@ static int get_info(struct call *c)
 
 static int set_timeout(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 
-	if (!d || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (call_i(c, 1) < -2)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
 				 "guest agent timeout '%d' is less than the minimum '-2'",
@@ -542,49 +483,39 @@ static int pm_suspend(struct call *c)
 {
 	static const char *const command[] = { "guest-suspend-ram", "guest-suspend-disk", "guest-suspend-hybrid" };
 	uint32_t to = call_u(c, 1);
-	int ret;
-	struct domain *d = target(c, 3, 0, &ret);
 
-	if (!d)
-		return ret;
 	if (call_H(c, 2))
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "Duration not supported. Use 0 for now");
 	if (to >= COUNT_OF(command))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "Unknown suspend target: %u", to);
 	/* Who sleeps does not answer. */
-	return remote_agent(c, d, command[to], NULL, true, NULL);
+	return remote_agent(c, c->object, command[to], NULL, true, NULL);
 }
 
 static int no_agent(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	if (!d)
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
-			 domain_agent_channel(d) ? "this is not asked of guest agents" :
+			 domain_agent_channel(c->object) ? "this is not asked of guest agents" :
 						   "QEMU guest agent is not configured");
 }
 
 const struct handler remote_guest[] = {
-	{"DOMAIN_AGENT_COMMAND", agent_command},
-	{"DOMAIN_GET_HOSTNAME", get_hostname},
-	{"DOMAIN_PM_SUSPEND_FOR_DURATION", pm_suspend},
-	{"DOMAIN_FSTRIM", trim},
-	{"DOMAIN_FSFREEZE", freeze},
-	{"DOMAIN_FSTHAW", thaw},
-	{"DOMAIN_GET_TIME", get_time},
-	{"DOMAIN_SET_TIME", set_time},
-	{"DOMAIN_GET_FSINFO", get_fsinfo},
-	{"DOMAIN_SET_USER_PASSWORD", set_password},
-	{"DOMAIN_GET_GUEST_VCPUS", get_guest_vcpus},
-	{"DOMAIN_SET_GUEST_VCPUS", set_guest_vcpus},
-	{"DOMAIN_GET_GUEST_INFO", get_info},
-	{"DOMAIN_AUTHORIZED_SSH_KEYS_GET", no_agent},
-	{"DOMAIN_AUTHORIZED_SSH_KEYS_SET", no_agent},
-	{"DOMAIN_AGENT_SET_RESPONSE_TIMEOUT", set_timeout},
+	{"DOMAIN_AGENT_COMMAND", agent_command, remote_find_idle},
+	{"DOMAIN_GET_HOSTNAME", get_hostname, remote_find_idle, HOSTNAME_LEASE | HOSTNAME_AGENT},
+	{"DOMAIN_PM_SUSPEND_FOR_DURATION", pm_suspend, remote_find_idle},
+	{"DOMAIN_FSTRIM", trim, remote_find_idle},
+	{"DOMAIN_FSFREEZE", freeze, remote_find_idle},
+	{"DOMAIN_FSTHAW", thaw, remote_find_idle},
+	{"DOMAIN_GET_TIME", get_time, remote_find_idle},
+	{"DOMAIN_SET_TIME", set_time, remote_find_idle, TIME_SYNC},
+	{"DOMAIN_GET_FSINFO", get_fsinfo, remote_find_idle},
+	{"DOMAIN_SET_USER_PASSWORD", set_password, remote_find_idle, PASSWORD_ENCRYPTED},
+	{"DOMAIN_GET_GUEST_VCPUS", get_guest_vcpus, remote_find_idle},
+	{"DOMAIN_SET_GUEST_VCPUS", set_guest_vcpus, remote_find_idle},
+	{"DOMAIN_GET_GUEST_INFO", get_info, remote_find_idle},
+	{"DOMAIN_AUTHORIZED_SSH_KEYS_GET", no_agent, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_AUTHORIZED_SSH_KEYS_SET", no_agent, remote_find_running, HANDLER_ANY_FLAGS},
+	{"DOMAIN_AGENT_SET_RESPONSE_TIMEOUT", set_timeout, remote_find_domain},
 };
 const unsigned remote_guest_count = COUNT_OF(remote_guest);

@@ -65,8 +65,6 @@ static int list_all(struct call *c)
 	struct listing l = { .flags = call_u(c, 1), .max = INTERFACES_MAX, .put = call_i(c, 0) ? put_reference : NULL };
 	size_t hole;
 
-	if (call_unknown_flags(c, 1, 3))
-		return CALL_FAILED;
 	hole = xdr_hole(&c->out);
 	if (list(c, &l) < 0)
 		return CALL_FAILED;
@@ -272,13 +270,15 @@ static int put_document(struct buf *b, const struct link_info *l)
 	return d.ret == 0 ? buf_append_byte(b, 0) : d.ret;
 }
 
+enum { XML_INACTIVE = 1 }; /* the same: what is shown is what is */
+
 static int get_xml(struct call *c)
 {
 	struct link_info l;
 	struct buf b;
 	int ret;
 
-	if (call_unknown_flags(c, 1, 1) || find(c, call_part(c, 0, 0)->s, &l) < 0)
+	if (find(c, call_part(c, 0, 0)->s, &l) < 0)
 		return CALL_FAILED;
 	buf_init(&b, DOCUMENT_MAX);
 	ret = put_document(&b, &l);
@@ -290,7 +290,7 @@ static int get_xml(struct call *c)
 }
 
 const struct handler remote_hostif[] = {
-	{"CONNECT_LIST_ALL_INTERFACES", list_all},
+	{"CONNECT_LIST_ALL_INTERFACES", list_all, NULL, LIST_INACTIVE | LIST_ACTIVE},
 	{"CONNECT_NUM_OF_INTERFACES", num_active},
 	{"CONNECT_LIST_INTERFACES", list_active},
 	{"CONNECT_NUM_OF_DEFINED_INTERFACES", num_defined},
@@ -298,6 +298,6 @@ const struct handler remote_hostif[] = {
 	{"INTERFACE_LOOKUP_BY_NAME", lookup_by_name},
 	{"INTERFACE_LOOKUP_BY_MAC_STRING", lookup_by_mac},
 	{"INTERFACE_IS_ACTIVE", is_active},
-	{"INTERFACE_GET_XML_DESC", get_xml},
+	{"INTERFACE_GET_XML_DESC", get_xml, NULL, XML_INACTIVE},
 };
 const unsigned remote_hostif_count = COUNT_OF(remote_hostif);

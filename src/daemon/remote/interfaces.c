@@ -52,18 +52,9 @@ static int put_interface_stats(struct call *c)
 
 static int interface_stats(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-	struct gathering *g;
+	struct domain *d = c->object;
 
-	if (!d)
-		return CALL_FAILED;
-	if (!d->machine)
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
-	g = gather_new(c, put_interface_stats);
-	if (!g)
-		return CALL_FAILED;
-	gather_add(g, d);
-	return gather_run(g);
+	return d->machine ? gather_one(c, d, put_interface_stats) : remote_not_running(c);
 }
 
 /* ---- addresses ---- */
@@ -187,14 +178,10 @@ static int ask_agent(struct call *c)
 
 static int interface_addresses(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	struct answer a = { .out = &c->out };
 	size_t hole;
 
-	if (!d || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	if (call_u(c, 1) == SOURCE_AGENT)
 		return ask_agent(c);
 	if (call_u(c, 1) > SOURCE_ARP)
@@ -211,7 +198,7 @@ static int interface_addresses(struct call *c)
 }
 
 const struct handler remote_interfaces[] = {
-	{"DOMAIN_INTERFACE_STATS", interface_stats},
-	{"DOMAIN_INTERFACE_ADDRESSES", interface_addresses},
+	{"DOMAIN_INTERFACE_STATS", interface_stats, remote_find_domain},
+	{"DOMAIN_INTERFACE_ADDRESSES", interface_addresses, remote_find_running},
 };
 const unsigned remote_interfaces_count = COUNT_OF(remote_interfaces);

@@ -20,6 +20,12 @@ struct network *remote_network(struct call *c, unsigned n)
 	return NULL;
 }
 
+int remote_find_network(struct call *c)
+{
+	c->object = remote_network(c, 0);
+	return c->object ? CALL_DONE : CALL_FAILED;
+}
+
 void remote_put_network(struct xdr_out *o, const struct network *n)
 {
 	xdr_string(o, network_name(n));
@@ -27,6 +33,8 @@ void remote_put_network(struct xdr_out *o, const struct network *n)
 }
 
 /* ---- life ---- */
+
+enum { NETWORK_VALIDATE = 1 };
 
 typedef int (*make_fn)(struct networks *ns, const char *xml, bool validate, struct network **out, struct fault *f);
 
@@ -48,7 +56,7 @@ static int define_xml(struct call *c)
 
 static int define_xml_flags(struct call *c)
 {
-	return call_unknown_flags(c, 1, 1) ? CALL_FAILED : make(c, network_define, call_u(c, 1) & 1);
+	return make(c, network_define, call_u(c, 1) & NETWORK_VALIDATE);
 }
 
 static int create_xml(struct call *c)
@@ -58,44 +66,33 @@ static int create_xml(struct call *c)
 
 static int create_xml_flags(struct call *c)
 {
-	return call_unknown_flags(c, 1, 1) ? CALL_FAILED : make(c, network_create, call_u(c, 1) & 1);
+	return make(c, network_create, call_u(c, 1) & NETWORK_VALIDATE);
 }
 
 static int create(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
-
-	return n ? network_start(n, &c->fault) : CALL_FAILED;
+	return network_start(c->object, &c->fault);
 }
 
 static int destroy(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
-
-	return n ? network_stop(n, &c->fault) : CALL_FAILED;
+	return network_stop(c->object, &c->fault);
 }
 
 static int undefine(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
-
-	return n ? network_undefine(n, &c->fault) : CALL_FAILED;
+	return network_undefine(c->object, &c->fault);
 }
 
 static int set_autostart(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
-
-	return n ? network_set_autostart(n, call_i(c, 1), &c->fault) : CALL_FAILED;
+	return network_set_autostart(c->object, call_i(c, 1), &c->fault);
 }
 
 static int update(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
-
-	if (!n || call_unknown_flags(c, 5, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
-	return network_update(n, call_u(c, 1), call_u(c, 2), call_i(c, 3), call_s(c, 4), call_u(c, 5), &c->fault);
+	return network_update(c->object, call_u(c, 1), call_u(c, 2), call_i(c, 3), call_s(c, 4), call_u(c, 5),
+			      &c->fault);
 }
 
 /* ---- title, description, metadata ---- */
@@ -141,10 +138,9 @@ static void tell_metadata(struct call *c, const struct network *n)
 
 static int set_metadata(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
+	struct network *n = c->object;
 
-	if (!n || call_unknown_flags(c, 5, AFFECT_LIVE | AFFECT_CONFIG) ||
-	    network_change(n, call_u(c, 5), change_metadata, c, &c->fault) < 0)
+	if (network_change(n, call_u(c, 5), change_metadata, c, &c->fault) < 0)
 		return CALL_FAILED;
 	tell_metadata(c, n);
 	return CALL_DONE;
@@ -152,12 +148,10 @@ static int set_metadata(struct call *c)
 
 static int get_metadata(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
+	struct network *n = c->object;
 	const struct netdef *d;
 	const char *text = NULL;
 
-	if (!n || call_unknown_flags(c, 3, AFFECT_LIVE | AFFECT_CONFIG))
-		return CALL_FAILED;
 	d = call_u(c, 3) & AFFECT_CONFIG ? network_config(n) : n->def;
 	switch (call_i(c, 1)) {
 	case METADATA_DESCRIPTION: text = d->description; break;
@@ -173,15 +167,15 @@ static int get_metadata(struct call *c)
 
 const struct handler remote_network_life[] = {
 	{"NETWORK_DEFINE_XML", define_xml},
-	{"NETWORK_DEFINE_XML_FLAGS", define_xml_flags},
+	{"NETWORK_DEFINE_XML_FLAGS", define_xml_flags, NULL, NETWORK_VALIDATE},
 	{"NETWORK_CREATE_XML", create_xml},
-	{"NETWORK_CREATE_XML_FLAGS", create_xml_flags},
-	{"NETWORK_CREATE", create},
-	{"NETWORK_DESTROY", destroy},
-	{"NETWORK_UNDEFINE", undefine},
-	{"NETWORK_SET_AUTOSTART", set_autostart},
-	{"NETWORK_UPDATE", update},
-	{"NETWORK_SET_METADATA", set_metadata},
-	{"NETWORK_GET_METADATA", get_metadata},
+	{"NETWORK_CREATE_XML_FLAGS", create_xml_flags, NULL, NETWORK_VALIDATE},
+	{"NETWORK_CREATE", create, remote_find_network},
+	{"NETWORK_DESTROY", destroy, remote_find_network},
+	{"NETWORK_UNDEFINE", undefine, remote_find_network},
+	{"NETWORK_SET_AUTOSTART", set_autostart, remote_find_network},
+	{"NETWORK_UPDATE", update, remote_find_network, AFFECT_LIVE | AFFECT_CONFIG},
+	{"NETWORK_SET_METADATA", set_metadata, remote_find_network, AFFECT_LIVE | AFFECT_CONFIG},
+	{"NETWORK_GET_METADATA", get_metadata, remote_find_network, AFFECT_LIVE | AFFECT_CONFIG},
 };
 const unsigned remote_network_life_count = COUNT_OF(remote_network_life);

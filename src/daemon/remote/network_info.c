@@ -11,7 +11,7 @@ enum { LIST_MAX = 16384 };
 /* ---- lists ---- */
 
 enum { LIST_INACTIVE = 1, LIST_ACTIVE = 2, LIST_PERSISTENT = 4, LIST_TRANSIENT = 8, LIST_AUTOSTART = 16,
-       LIST_NO_AUTOSTART = 32 };
+       LIST_NO_AUTOSTART = 32, NETWORK_LIST_FLAGS = 0x3f };
 
 /* Each group of flags asks one question; none of a group asks nothing. */
 static bool listed(const struct network *n, unsigned flags)
@@ -58,8 +58,6 @@ static int list_all(struct call *c)
 	size_t hole;
 	unsigned count;
 
-	if (call_unknown_flags(c, 1, 0x3f))
-		return CALL_FAILED;
 	hole = xdr_hole(&c->out);
 	count = list(c, call_u(c, 1), LIST_MAX, need ? remote_put_network : NULL);
 	xdr_fill(&c->out, hole, need ? count : 0);
@@ -136,11 +134,7 @@ static int lookup_by_uuid(struct call *c)
 
 static int put_int(struct call *c, bool (*ask)(const struct network *n))
 {
-	const struct network *n = remote_network(c, 0);
-
-	if (!n)
-		return CALL_FAILED;
-	xdr_i32(&c->out, ask(n));
+	xdr_i32(&c->out, ask(c->object));
 	return CALL_DONE;
 }
 
@@ -176,10 +170,8 @@ static int get_autostart(struct call *c)
 
 static int get_bridge_name(struct call *c)
 {
-	const struct network *n = remote_network(c, 0);
+	const struct network *n = c->object;
 
-	if (!n)
-		return CALL_FAILED;
 	if (!n->def->bridge)
 		return fault_set(&c->fault, FAULT_INTERNAL, FROM_NETWORK, "network '%s' does not have a bridge name.",
 				 network_name(n));
@@ -234,11 +226,9 @@ static void put_port(void *opaque, const struct network *n, const struct domain 
 
 static int list_ports(struct call *c)
 {
-	struct ports p = { .network = remote_network(c, 0), .f = call_i(c, 1) ? put_port : NULL, .opaque = c };
+	struct ports p = { .network = c->object, .f = call_i(c, 1) ? put_port : NULL, .opaque = c };
 	size_t hole;
 
-	if (!p.network || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	hole = xdr_hole(&c->out);
 	each_port(c, &p);
 	xdr_fill(&c->out, hole, p.f ? p.count : 0);
@@ -278,10 +268,10 @@ static int find_port(struct call *c, const struct network *n, const uint8_t *uui
 
 static int lookup_port(struct call *c)
 {
-	const struct network *n = remote_network(c, 0);
+	const struct network *n = c->object;
 	struct finding f;
 
-	if (!n || find_port(c, n, call_arg(c, 1)->x, &f) < 0)
+	if (find_port(c, n, call_arg(c, 1)->x, &f) < 0)
 		return CALL_FAILED;
 	remote_put_network(&c->out, n);
 	xdr_uuid(&c->out, f.uuid);
@@ -314,8 +304,6 @@ static int port_xml(struct call *c)
 	struct buf b;
 	int ret;
 
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
 	if (!n)
 		return fault_set(&c->fault, FAULT_NO_NETWORK, FROM_NETWORK, "the port's network is not there");
 	if (find_port(c, n, call_part(c, 0, 1)->x, &f) < 0)
@@ -330,15 +318,15 @@ static int port_xml(struct call *c)
 
 /* ---- the document ---- */
 
+enum { XML_INACTIVE = 1 };
+
 static int get_xml(struct call *c)
 {
-	struct network *n = remote_network(c, 0);
+	struct network *n = c->object;
 	struct ports p = { .network = n };
-	bool inactive = call_u(c, 1) & 1;
+	bool inactive = call_u(c, 1) & XML_INACTIVE;
 	char *text;
 
-	if (!n || call_unknown_flags(c, 1, 1))
-		return CALL_FAILED;
 	if (inactive && !n->persistent)
 		inactive = false;
 	if (n->active)
@@ -398,11 +386,9 @@ static void put_lease(void *opaque, const struct lease *l)
 
 static int get_leases(struct call *c)
 {
-	struct lending x = { .call = c, .network = remote_network(c, 0), .mac = call_s(c, 1), .need = call_i(c, 2) };
+	struct lending x = { .call = c, .network = c->object, .mac = call_s(c, 1), .need = call_i(c, 2) };
 	size_t hole;
 
-	if (!x.network || call_unknown_flags(c, 3, 0))
-		return CALL_FAILED;
 	hole = xdr_hole(&c->out);
 	if (network_leases(x.network, put_lease, &x, &c->fault) < 0)
 		return CALL_FAILED;
@@ -412,21 +398,21 @@ static int get_leases(struct call *c)
 }
 
 const struct handler remote_network_info[] = {
-	{"CONNECT_LIST_ALL_NETWORKS", list_all},
+	{"CONNECT_LIST_ALL_NETWORKS", list_all, NULL, NETWORK_LIST_FLAGS},
 	{"CONNECT_NUM_OF_NETWORKS", num_of},
 	{"CONNECT_LIST_NETWORKS", list_active},
 	{"CONNECT_NUM_OF_DEFINED_NETWORKS", num_of_defined},
 	{"CONNECT_LIST_DEFINED_NETWORKS", list_defined},
 	{"NETWORK_LOOKUP_BY_NAME", lookup_by_name},
 	{"NETWORK_LOOKUP_BY_UUID", lookup_by_uuid},
-	{"NETWORK_IS_ACTIVE", is_active},
-	{"NETWORK_IS_PERSISTENT", is_persistent},
-	{"NETWORK_GET_AUTOSTART", get_autostart},
-	{"NETWORK_GET_BRIDGE_NAME", get_bridge_name},
-	{"NETWORK_GET_XML_DESC", get_xml},
-	{"NETWORK_GET_DHCP_LEASES", get_leases},
-	{"NETWORK_LIST_ALL_PORTS", list_ports},
-	{"NETWORK_PORT_LOOKUP_BY_UUID", lookup_port},
+	{"NETWORK_IS_ACTIVE", is_active, remote_find_network},
+	{"NETWORK_IS_PERSISTENT", is_persistent, remote_find_network},
+	{"NETWORK_GET_AUTOSTART", get_autostart, remote_find_network},
+	{"NETWORK_GET_BRIDGE_NAME", get_bridge_name, remote_find_network},
+	{"NETWORK_GET_XML_DESC", get_xml, remote_find_network, XML_INACTIVE},
+	{"NETWORK_GET_DHCP_LEASES", get_leases, remote_find_network},
+	{"NETWORK_LIST_ALL_PORTS", list_ports, remote_find_network},
+	{"NETWORK_PORT_LOOKUP_BY_UUID", lookup_port, remote_find_network},
 	{"NETWORK_PORT_GET_XML_DESC", port_xml},
 };
 const unsigned remote_network_info_count = COUNT_OF(remote_network_info);

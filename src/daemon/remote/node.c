@@ -46,8 +46,6 @@ static int get_cpu_stats(struct call *c)
 {
 	struct host_cpu_stats s;
 
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (host_cpu_stats(call_i(c, 0), &s) < 0)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_NONE, "Invalid cpuNum %d: the host has no such CPU",
 				 call_i(c, 0));
@@ -59,8 +57,6 @@ static int get_memory_stats(struct call *c)
 {
 	struct host_memory m;
 
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (call_i(c, 1) > 0)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_NONE, "there is no memory cell %d", call_i(c, 1));
 	host_memory(&m);
@@ -96,8 +92,6 @@ static int get_cpu_map(struct call *c)
 	uint8_t map[HOST_CPUS_MAX / 8];
 	unsigned count, online = host_cpu_map(map, &count);
 
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	xdr_opaque(&c->out, map, call_i(c, 0) ? (count + 7) / 8 : 0);
 	xdr_u32(&c->out, call_i(c, 1) ? online : 0);
 	xdr_i32(&c->out, (int)count);
@@ -125,8 +119,6 @@ static int get_free_pages(struct call *c)
 	const struct value *sizes = call_arg(c, 0);
 	uint64_t count;
 
-	if (call_unknown_flags(c, 3, 0))
-		return CALL_FAILED;
 	if (call_i(c, 1) > 0 || call_u(c, 2) < 1 || sizes->count > PAGE_SIZES_MAX)
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_NONE, "there is no memory cell %d", call_i(c, 1));
 	xdr_u32(&c->out, sizes->count);

@@ -7,7 +7,7 @@
 
 enum { DEVICES_MAX = 65536, DOCUMENT_MAX = 1 << 20 };
 enum { LIST_KINDS = 0x3fffff, LIST_INACTIVE = 1 << 30 };
-static const uint32_t list_active = UINT32_C(1) << 31;
+#define LIST_ACTIVE (UINT32_C(1) << 31)
 
 struct listing {
 	struct xdr_out *out;
@@ -36,12 +36,10 @@ static int list_all(struct call *c)
 	struct listing l = { .out = &c->out, .kinds = flags & LIST_KINDS, .max = DEVICES_MAX, .put = call_i(c, 0) };
 	size_t hole;
 
-	if (call_unknown_flags(c, 1, LIST_KINDS | LIST_INACTIVE | list_active))
-		return CALL_FAILED;
 	if (!l.kinds)
 		l.kinds = LIST_KINDS;
 	hole = xdr_hole(&c->out);
-	if (!(flags & LIST_INACTIVE) || (flags & list_active))
+	if (!(flags & LIST_INACTIVE) || (flags & LIST_ACTIVE))
 		nodedevs_each(list_one, &l);
 	xdr_fill(&c->out, hole, l.put ? l.count : 0);
 	xdr_u32(&c->out, l.count);
@@ -63,8 +61,6 @@ static int num_of(struct call *c)
 {
 	struct listing l = { .kinds = kinds_of(call_s(c, 0)), .max = DEVICES_MAX };
 
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
 	nodedevs_each(list_one, &l);
 	xdr_i32(&c->out, (int)l.count);
 	return CALL_DONE;
@@ -75,8 +71,6 @@ static int list_names(struct call *c)
 	struct listing l = { .out = &c->out, .kinds = kinds_of(call_s(c, 0)), .put = true };
 	size_t hole;
 
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
 	if (call_i(c, 1) < 0 || call_i(c, 1) > DEVICES_MAX)
 		return fault_set(&c->fault, FAULT_RPC, FROM_RPC, "too many devices asked for: %d", call_i(c, 1));
 	l.max = (unsigned)call_i(c, 1);
@@ -104,13 +98,15 @@ static int lookup(struct call *c)
 	return CALL_DONE;
 }
 
+enum { XML_INACTIVE = 1 }; /* the same: no device is defined otherwise than it is */
+
 static int get_xml(struct call *c)
 {
 	struct nodedev d;
 	struct buf b;
 	int ret;
 
-	if (call_unknown_flags(c, 1, 1) || find(c, &d) < 0)
+	if (find(c, &d) < 0)
 		return CALL_FAILED;
 	buf_init(&b, DOCUMENT_MAX);
 	ret = nodedev_text(&b, &d);
@@ -177,11 +173,11 @@ static int yes(struct call *c)
 }
 
 const struct handler remote_nodedev[] = {
-	{"CONNECT_LIST_ALL_NODE_DEVICES", list_all},
+	{"CONNECT_LIST_ALL_NODE_DEVICES", list_all, NULL, LIST_KINDS | LIST_INACTIVE | LIST_ACTIVE},
 	{"NODE_NUM_OF_DEVICES", num_of},
 	{"NODE_LIST_DEVICES", list_names},
 	{"NODE_DEVICE_LOOKUP_BY_NAME", lookup},
-	{"NODE_DEVICE_GET_XML_DESC", get_xml},
+	{"NODE_DEVICE_GET_XML_DESC", get_xml, NULL, XML_INACTIVE},
 	{"NODE_DEVICE_GET_PARENT", get_parent},
 	{"NODE_DEVICE_NUM_OF_CAPS", num_of_caps},
 	{"NODE_DEVICE_LIST_CAPS", list_caps},

@@ -47,6 +47,35 @@ int remote_domain_idle(struct call *c, unsigned n, struct domain **out)
 	return CALL_DONE;
 }
 
+int remote_find_domain(struct call *c)
+{
+	c->object = remote_domain(c, 0);
+	return c->object ? CALL_DONE : CALL_FAILED;
+}
+
+int remote_find_running(struct call *c)
+{
+	struct domain *d = c->object = remote_domain(c, 0);
+
+	if (!d)
+		return CALL_FAILED;
+	return domain_active(d) ? CALL_DONE : remote_not_running(c);
+}
+
+int remote_find_idle(struct call *c)
+{
+	struct domain *d;
+	int ret = remote_domain_idle(c, 0, &d);
+
+	c->object = d;
+	return ret;
+}
+
+int remote_not_running(struct call *c)
+{
+	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+}
+
 void remote_put_domain(struct xdr_out *o, const struct domain *d)
 {
 	xdr_string(o, domain_name(d));
@@ -59,7 +88,7 @@ int remote_affect(struct call *c, const struct domain *d, unsigned *flags)
 	if (!(*flags & (AFFECT_LIVE | AFFECT_CONFIG)))
 		*flags |= domain_active(d) ? AFFECT_LIVE : AFFECT_CONFIG;
 	if ((*flags & AFFECT_LIVE) && !domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	if ((*flags & AFFECT_CONFIG) && !d->persistent)
 		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR,
 				 "transient domains do not have any persistent config");

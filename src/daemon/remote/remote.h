@@ -69,6 +69,9 @@ extern const unsigned remote_secret_count;
 extern const struct handler remote_domain_block[];
 extern const unsigned remote_domain_block_count;
 
+/* What a function that started an operation returned, as the handler's result. The call may be gone. */
+static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
+
 /* Gives the server all of them. */
 void remote_register(struct server *s);
 

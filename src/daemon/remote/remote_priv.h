@@ -15,24 +15,31 @@ struct domain *remote_domain(struct call *c, unsigned n);
 /* The same, when no job is under way on it. *out is NULL otherwise, and the result is the handler's: it runs again when
  * the job has ended. */
 int remote_domain_idle(struct call *c, unsigned n, struct domain **out);
+/* What rows of handlers name to find the domain of the first argument (struct handler): any; one that is active; one
+ * with no job under way, for whose end is waited. */
+int remote_find_domain(struct call *c);
+int remote_find_running(struct call *c);
+int remote_find_idle(struct call *c);
+/* CALL_FAILED, with the fault that the domain is not running. */
+int remote_not_running(struct call *c);
 /* Writes the reference. */
 void remote_put_domain(struct xdr_out *o, const struct domain *d);
 /* Checks a flags word of AFFECT_LIVE and AFFECT_CONFIG against the domain; *flags is then never CURRENT. -1: fault. */
 int remote_affect(struct call *c, const struct domain *d, unsigned *flags);
 /* Ends the call with what an operation ended with. For domain_done_fn. */
 void remote_done(void *opaque, const struct fault *f);
-/* What a function that started an operation with remote_done returned, as the handler's result. The call may be gone.
- */
-static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
 
 /*
  * Runs `then` as the handler when the machines that were added have told what their devices did, or have not in time.
+ * Meanwhile a domain may have gone: `then` finds it anew.
  * gather_run's result is the handler's; it frees the gathering.
  */
 struct gathering;
 struct gathering *gather_new(struct call *c, int (*then)(struct call *c)); /* NULL: call->fault is set */
 void gather_add(struct gathering *g, struct domain *d);
 int gather_run(struct gathering *g);
+/* The same for one machine that runs. */
+int gather_one(struct call *c, struct domain *d, int (*then)(struct call *c));
 
 /* The file or device of a disk; NULL: it has none. */
 const char *remote_disk_path(const struct daemon *daemon, const struct domdef_disk *k);
@@ -56,6 +63,7 @@ int remote_unplug(struct call *c, struct domain *d, const struct domdef_kind *k,
 
 /* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
 struct network *remote_network(struct call *c, unsigned n);
+int remote_find_network(struct call *c); /* for rows of handlers: that of the first argument */
 void remote_put_network(struct xdr_out *o, const struct network *n);
 /* Whether an interface of a running machine is plugged into the network. */
 bool remote_plugged(const struct domdef_interface *i, const struct network *n);

@@ -95,17 +95,10 @@ static void taken(void *opaque, int fd, const struct fault *f)
 
 static int screenshot(struct call *c)
 {
-	struct domain *d;
-	int ret = remote_domain_idle(c, 0, &d);
-
-	if (!d)
-		return ret;
-	if (call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
-	return remote_started(domain_screenshot(d, call_u(c, 1), taken, c, &c->fault));
+	return remote_started(domain_screenshot(c->object, call_u(c, 1), taken, c, &c->fault));
 }
 
 const struct handler remote_screenshot[] = {
-	{"DOMAIN_SCREENSHOT", screenshot},
+	{"DOMAIN_SCREENSHOT", screenshot, remote_find_idle},
 };
 const unsigned remote_screenshot_count = COUNT_OF(remote_screenshot);

@@ -26,6 +26,12 @@ static struct secret *find(struct call *c, const uint8_t *uuid)
 	return NULL;
 }
 
+static int find_secret(struct call *c)
+{
+	c->object = find(c, call_part(c, 0, 0)->x);
+	return c->object ? CALL_DONE : CALL_FAILED;
+}
+
 /* ---- lists ---- */
 
 struct listing {
@@ -85,8 +91,6 @@ static int list_all(struct call *c)
 	struct listing l = {.out = &c->out, .flags = call_u(c, 1), .put = call_i(c, 0) != 0, .max = UINT32_MAX};
 	size_t hole = xdr_hole(&c->out);
 
-	if (call_unknown_flags(c, 1, SECRET_LIST_FLAGS))
-		return CALL_FAILED;
 	secrets_each(daemon->secrets, list_one, &l);
 	xdr_fill(&c->out, hole, l.put ? l.count : 0);
 	xdr_u32(&c->out, l.count);
@@ -122,8 +126,7 @@ static int define(struct call *c)
 	const struct daemon *daemon = c->opaque;
 	struct secret *s;
 
-	if (call_unknown_flags(c, 1, SECRET_DEFINE_VALIDATE) ||
-	    secret_define(daemon->secrets, call_s(c, 0), call_u(c, 1) & SECRET_DEFINE_VALIDATE, &s, &c->fault) < 0)
+	if (secret_define(daemon->secrets, call_s(c, 0), call_u(c, 1) & SECRET_DEFINE_VALIDATE, &s, &c->fault) < 0)
 		return CALL_FAILED;
 	remote_put_secret(&c->out, s);
 	return CALL_DONE;
@@ -131,29 +134,21 @@ static int define(struct call *c)
 
 static int get_xml(struct call *c)
 {
-	const struct secret *s = find(c, call_part(c, 0, 0)->x);
+	const struct secret *s = c->object;
 
-	if (!s || call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
 	return remote_put_text(c, secretdef_format(s->def));
 }
 
 static int set_value(struct call *c)
 {
-	struct secret *s = find(c, call_part(c, 0, 0)->x);
-
-	if (!s || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
-	return secret_set(s, call_arg(c, 1)->x, call_arg(c, 1)->count, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
+	return secret_set(c->object, call_arg(c, 1)->x, call_arg(c, 1)->count, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 static int get_value(struct call *c)
 {
-	const struct secret *s = find(c, call_part(c, 0, 0)->x);
+	const struct secret *s = c->object;
 	char uuid[37];
 
-	if (!s || call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
 	if (secret_private(s))
 		return fault_set(&c->fault, FAULT_INVALID_SECRET, FROM_SECRET, "secret is private");
 	xuuid_text(s->def->uuid.b, uuid);
@@ -165,16 +160,19 @@ static int get_value(struct call *c)
 
 static int undefine(struct call *c)
 {
-	struct secret *s = find(c, call_part(c, 0, 0)->x);
-
-	return s && secret_undefine(s, &c->fault) == 0 ? CALL_DONE : CALL_FAILED;
+	return secret_undefine(c->object, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 const struct handler remote_secret[] = {
-	{"CONNECT_NUM_OF_SECRETS", count},      {"CONNECT_LIST_SECRETS", list_uuids},
-	{"CONNECT_LIST_ALL_SECRETS", list_all}, {"SECRET_LOOKUP_BY_UUID", by_uuid},
-	{"SECRET_LOOKUP_BY_USAGE", by_usage},   {"SECRET_DEFINE_XML", define},
-	{"SECRET_GET_XML_DESC", get_xml},       {"SECRET_SET_VALUE", set_value},
-	{"SECRET_GET_VALUE", get_value},        {"SECRET_UNDEFINE", undefine},
+	{"CONNECT_NUM_OF_SECRETS", count},
+	{"CONNECT_LIST_SECRETS", list_uuids},
+	{"CONNECT_LIST_ALL_SECRETS", list_all, NULL, SECRET_LIST_FLAGS},
+	{"SECRET_LOOKUP_BY_UUID", by_uuid},
+	{"SECRET_LOOKUP_BY_USAGE", by_usage},
+	{"SECRET_DEFINE_XML", define, NULL, SECRET_DEFINE_VALIDATE},
+	{"SECRET_GET_XML_DESC", get_xml, find_secret},
+	{"SECRET_SET_VALUE", set_value, find_secret},
+	{"SECRET_GET_VALUE", get_value, find_secret},
+	{"SECRET_UNDEFINE", undefine, find_secret},
 };
 const unsigned remote_secret_count = COUNT_OF(remote_secret);

@@ -14,8 +14,9 @@ static const unsigned stats_known = STATS_STATE | STATS_CPU | STATS_BALLOON | ST
 /* Parts of libvirt's that are asked for with "all" and have no value here. */
 enum { STATS_OTHERS = 0x600 };
 enum { STATS_STRINGS = 4 }; /* the client can take texts among typed parameters */
+enum { STATS_LIST = 0xff }; /* those that say which domains */
 enum { STATS_NOWAIT = 1 << 29, STATS_BACKING = 1 << 30 };
-static const uint32_t stats_enforce = UINT32_C(1) << 31;
+#define STATS_ENFORCE (UINT32_C(1) << 31)
 
 struct record {
 	const struct daemon *daemon;
@@ -280,7 +281,7 @@ static void each(struct call *c, struct all *a, void (*f)(void *opaque, struct d
 
 static int put_all(struct call *c)
 {
-	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & 0xff };
+	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & STATS_LIST };
 	size_t hole = xdr_hole(&c->out);
 
 	if (!a.stats)
@@ -300,14 +301,12 @@ static void ask(void *opaque, struct domain *d)
 
 static int get_all(struct call *c)
 {
-	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & 0xff };
+	struct all a = { .call = c, .stats = call_u(c, 1), .listed = call_u(c, 2) & STATS_LIST };
 	const unsigned known = stats_known;
 
-	if (call_unknown_flags(c, 2, 0xff | STATS_NOWAIT | STATS_BACKING | stats_enforce))
-		return CALL_FAILED;
 	if (!a.stats)
 		a.stats = known;
-	if (a.stats & ~known && call_u(c, 2) & stats_enforce)
+	if (a.stats & ~known && call_u(c, 2) & STATS_ENFORCE)
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_HYPERVISOR,
 				 "Stats types bits 0x%x are not supported by this daemon", a.stats & ~known);
 	if (a.stats & ~(known | STATS_OTHERS))
@@ -339,16 +338,14 @@ static int finish_params(struct call *c, size_t hole, size_t begin, unsigned cou
  * known. */
 static int get_cpu_stats(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
+	struct domain *d = c->object;
 	int room = (int)call_u(c, 1), start = call_i(c, 2);
 	struct record r = { .out = &c->out };
 	struct machine_usage u;
 	size_t hole, begin;
 
-	if (!d || call_unknown_flags(c, 4, STATS_STRINGS))
-		return CALL_FAILED;
 	if (!d->machine || !machine_usage(d->machine, &u))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	if (start != -1)
 		return fault_set(&c->fault, FAULT_OPERATION_UNSUPPORTED, FROM_HYPERVISOR,
 				 "the time on each of the host's CPUs is not counted; --total is");
@@ -384,7 +381,7 @@ static int put_memory_stats(struct call *c)
 	if (!d)
 		return CALL_FAILED;
 	if (!d->machine || !machine_usage(d->machine, &u))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
+		return remote_not_running(c);
 	hole = xdr_hole(&c->out);
 	put_tag(c, &count, TAG_ACTUAL, memory_now(d));
 	for (unsigned n = 0; b && n < COUNT_OF(memory_rows); n++)
@@ -399,28 +396,15 @@ static int put_memory_stats(struct call *c)
 
 static int get_memory_stats(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-	struct gathering *g;
+	struct domain *d = c->object;
 
-	if (!d || call_unknown_flags(c, 2, 0))
-		return CALL_FAILED;
-	if (!d->machine)
-		return put_memory_stats(c);
-	g = gather_new(c, put_memory_stats);
-	if (!g)
-		return CALL_FAILED;
-	gather_add(g, d);
-	return gather_run(g);
+	return d->machine ? gather_one(c, d, put_memory_stats) : remote_not_running(c);
 }
+
+enum { JOB_STATS_COMPLETED = 1, JOB_STATS_KEEP_COMPLETED = 2 };
 
 static int get_job_stats(struct call *c)
 {
-	struct domain *d = remote_domain(c, 0);
-
-	if (!d || call_unknown_flags(c, 1, 3))
-		return CALL_FAILED;
-	if (!domain_active(d))
-		return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "domain is not running");
 	xdr_i32(&c->out, 0);
 	xdr_u32(&c->out, 0);
 	return CALL_DONE;
@@ -428,16 +412,14 @@ static int get_job_stats(struct call *c)
 
 static int abort_job(struct call *c)
 {
-	if (!remote_domain(c, 0))
-		return CALL_FAILED;
 	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "no job is active on the domain");
 }
 
 const struct handler remote_stats[] = {
-	{"DOMAIN_GET_CPU_STATS", get_cpu_stats},
-	{"DOMAIN_MEMORY_STATS", get_memory_stats},
-	{"DOMAIN_GET_JOB_STATS", get_job_stats},
-	{"DOMAIN_ABORT_JOB", abort_job},
-	{"CONNECT_GET_ALL_DOMAIN_STATS", get_all},
+	{"DOMAIN_GET_CPU_STATS", get_cpu_stats, remote_find_domain, STATS_STRINGS},
+	{"DOMAIN_MEMORY_STATS", get_memory_stats, remote_find_domain},
+	{"DOMAIN_GET_JOB_STATS", get_job_stats, remote_find_running, JOB_STATS_COMPLETED | JOB_STATS_KEEP_COMPLETED},
+	{"DOMAIN_ABORT_JOB", abort_job, remote_find_domain},
+	{"CONNECT_GET_ALL_DOMAIN_STATS", get_all, NULL, STATS_LIST | STATS_NOWAIT | STATS_BACKING | STATS_ENFORCE},
 };
 const unsigned remote_stats_count = COUNT_OF(remote_stats);

@@ -10,11 +10,11 @@
 void remote_put_pool(struct xdr_out *o, const struct pool *p);
 void remote_put_volume(struct xdr_out *o, const struct volume *v);
 void remote_put_secret(struct xdr_out *o, const struct secret *s);
-/* The pool that the argument refers to, found by its UUID. NULL: call->fault is set. */
-struct pool *remote_pool(struct call *c, unsigned n);
-struct pool *remote_active_pool(struct call *c, unsigned n);
-/* The volume, by the names of its pool and its own. */
-struct volume *remote_volume(struct call *c, unsigned n);
+/* What rows of handlers name to find what the first argument refers to (struct handler): a pool by its UUID, a volume
+ * by its pool's name and its own. */
+int remote_find_pool(struct call *c);
+int remote_find_active_pool(struct call *c);
+int remote_find_volume(struct call *c);
 /* Answers with a text, and frees it. NULL: no memory. */
 int remote_put_text(struct call *c, char *text);
 

@@ -10,6 +10,7 @@ enum {
 	POOL_CREATE_BUILD = 1,
 	POOL_CREATE_OVERWRITE = 2,
 	POOL_CREATE_NO_OVERWRITE = 4,
+	POOL_CREATE_FLAGS = POOL_CREATE_BUILD | POOL_CREATE_OVERWRITE | POOL_CREATE_NO_OVERWRITE,
 	POOL_DEFINE_VALIDATE = 1,
 	POOL_XML_INACTIVE = 1,
 	POOL_DELETE_ZEROED = 1,
@@ -48,19 +49,21 @@ static struct pool *by_uuid(struct call *c, const uint8_t *uuid, const char *nam
 	return NULL;
 }
 
-struct pool *remote_pool(struct call *c, unsigned n)
+int remote_find_pool(struct call *c)
 {
-	return by_uuid(c, call_part(c, n, 1)->x, call_part(c, n, 0)->s);
+	c->object = by_uuid(c, call_part(c, 0, 1)->x, call_part(c, 0, 0)->s);
+	return c->object ? CALL_DONE : CALL_FAILED;
 }
 
-struct pool *remote_active_pool(struct call *c, unsigned n)
+int remote_find_active_pool(struct call *c)
 {
-	struct pool *p = remote_pool(c, n);
+	int ret = remote_find_pool(c);
+	const struct pool *p = c->object;
 
-	if (!p || p->active)
-		return p;
-	fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_STORAGE, "storage pool '%s' is not active", pool_name(p));
-	return NULL;
+	if (ret != CALL_DONE || p->active)
+		return ret;
+	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_STORAGE, "storage pool '%s' is not active",
+			 pool_name(p));
 }
 
 /* ---- lists ---- */
@@ -142,8 +145,6 @@ static int list_all(struct call *c)
 	struct listing l = {.out = &c->out, .flags = call_u(c, 1), .put = call_i(c, 0) != 0, .max = UINT32_MAX};
 	size_t hole = xdr_hole(&c->out);
 
-	if (call_unknown_flags(c, 1, POOL_LIST_STATES | POOL_LIST_TYPES))
-		return CALL_FAILED;
 	pools_each(daemon->storage, list_one, &l);
 	xdr_fill(&c->out, hole, l.put ? l.count : 0);
 	xdr_u32(&c->out, l.count);
@@ -176,10 +177,8 @@ static int lookup_uuid(struct call *c)
 
 static int lookup_volume(struct call *c)
 {
-	const struct volume *v = remote_volume(c, 0);
+	const struct volume *v = c->object;
 
-	if (!v)
-		return CALL_FAILED;
 	remote_put_pool(&c->out, v->pool);
 	return CALL_DONE;
 }
@@ -200,11 +199,9 @@ static int lookup_target(struct call *c)
 
 static int get_info(struct call *c)
 {
-	const struct pool *p = remote_pool(c, 0);
+	const struct pool *p = c->object;
 	struct pool_space s;
 
-	if (!p)
-		return CALL_FAILED;
 	pool_space(p, &s);
 	xdr_u32(&c->out, p->active ? POOL_RUNNING : POOL_INACTIVE);
 	xdr_u64(&c->out, s.capacity);
@@ -215,40 +212,34 @@ static int get_info(struct call *c)
 
 static int get_xml(struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	if (!p || call_unknown_flags(c, 1, POOL_XML_INACTIVE))
-		return CALL_FAILED;
-	return remote_put_text(c, pool_xml(p, call_u(c, 1) & POOL_XML_INACTIVE));
+	return remote_put_text(c, pool_xml(c->object, call_u(c, 1) & POOL_XML_INACTIVE));
 }
 
-static int put_bool(struct call *c, const struct pool *p, bool value)
+static int put_bool(struct call *c, bool value)
 {
-	if (!p)
-		return CALL_FAILED;
 	xdr_i32(&c->out, value);
 	return CALL_DONE;
 }
 
 static int get_autostart(struct call *c)
 {
-	const struct pool *p = remote_pool(c, 0);
+	const struct pool *p = c->object;
 
-	return put_bool(c, p, p && p->autostart);
+	return put_bool(c, p->autostart);
 }
 
 static int is_active(struct call *c)
 {
-	const struct pool *p = remote_pool(c, 0);
+	const struct pool *p = c->object;
 
-	return put_bool(c, p, p && p->active);
+	return put_bool(c, p->active);
 }
 
 static int is_persistent(struct call *c)
 {
-	const struct pool *p = remote_pool(c, 0);
+	const struct pool *p = c->object;
 
-	return put_bool(c, p, p && p->persistent);
+	return put_bool(c, p->persistent);
 }
 
 static int get_capabilities(struct call *c)
@@ -268,8 +259,6 @@ static int get_capabilities(struct call *c)
 	char text[2048];
 	size_t at = (size_t)snprintf(text, sizeof(text), "%s", dir);
 
-	if (call_unknown_flags(c, 0, 0))
-		return CALL_FAILED;
 	for (unsigned n = 0; n < COUNT_OF(others); n++)
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "  <pool type='%s' supported='no'/>\n", others[n]);
 	snprintf(text + at, sizeof(text) - at, "</storagepoolCapabilities>\n");
@@ -297,18 +286,12 @@ static void done(void *opaque, struct pool *p, const struct fault *f)
 	call_end(c, f ? CALL_FAILED : CALL_DONE);
 }
 
-static int later(int ret)
-{
-	return ret < 0 ? CALL_FAILED : CALL_LATER;
-}
-
 static int define(struct call *c)
 {
 	const struct daemon *daemon = c->opaque;
 	struct pool *p;
 
-	if (call_unknown_flags(c, 1, POOL_DEFINE_VALIDATE) ||
-	    pool_define(daemon->storage, call_s(c, 0), call_u(c, 1) & POOL_DEFINE_VALIDATE, &p, &c->fault) < 0)
+	if (pool_define(daemon->storage, call_s(c, 0), call_u(c, 1) & POOL_DEFINE_VALIDATE, &p, &c->fault) < 0)
 		return CALL_FAILED;
 	remote_put_pool(&c->out, p);
 	return CALL_DONE;
@@ -317,8 +300,6 @@ static int define(struct call *c)
 /* A directory is not formatted: overwriting or not is the same. */
 static bool bad_create_flags(struct call *c)
 {
-	if (call_unknown_flags(c, 1, POOL_CREATE_BUILD | POOL_CREATE_OVERWRITE | POOL_CREATE_NO_OVERWRITE))
-		return true;
 	if ((call_u(c, 1) & (POOL_CREATE_OVERWRITE | POOL_CREATE_NO_OVERWRITE)) !=
 	    (POOL_CREATE_OVERWRITE | POOL_CREATE_NO_OVERWRITE))
 		return false;
@@ -332,68 +313,47 @@ static int create_xml(struct call *c)
 
 	if (bad_create_flags(c))
 		return CALL_FAILED;
-	return later(pool_create(daemon->storage, call_s(c, 0), false, call_u(c, 1) != 0, done, c, &c->fault));
+	return remote_started(pool_create(daemon->storage, call_s(c, 0), false, call_u(c, 1) != 0, done, c, &c->fault));
 }
 
 static int create(struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	if (!p || bad_create_flags(c))
+	if (bad_create_flags(c))
 		return CALL_FAILED;
-	return later(pool_start(p, call_u(c, 1) != 0, done, c, &c->fault));
+	return remote_started(pool_start(c->object, call_u(c, 1) != 0, done, c, &c->fault));
 }
 
 static int refresh(struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	if (!p || call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	return later(pool_refresh(p, done, c, &c->fault));
-}
-
-static int finish(struct pool *p, int (*f)(struct pool *p, struct fault *f), struct call *c)
-{
-	return p && f(p, &c->fault) == 0 ? CALL_DONE : CALL_FAILED;
+	return remote_started(pool_refresh(c->object, done, c, &c->fault));
 }
 
 static int build(struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	if (call_unknown_flags(c, 1, 0))
-		return CALL_FAILED;
-	return finish(p, pool_build, c);
+	return pool_build(c->object, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 static int destroy(struct call *c)
 {
-	return finish(remote_pool(c, 0), pool_stop, c);
+	return pool_stop(c->object, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 static int delete (struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	if (call_unknown_flags(c, 1, POOL_DELETE_ZEROED))
-		return CALL_FAILED;
 	if (call_u(c, 1) & POOL_DELETE_ZEROED)
 		return fault_set(&c->fault, FAULT_ARGUMENT_UNSUPPORTED, FROM_STORAGE,
 				 "a directory is removed when it is empty; wipe its volumes first");
-	return finish(p, pool_delete, c);
+	return pool_delete(c->object, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 static int undefine(struct call *c)
 {
-	return finish(remote_pool(c, 0), pool_undefine, c);
+	return pool_undefine(c->object, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 static int set_autostart(struct call *c)
 {
-	struct pool *p = remote_pool(c, 0);
-
-	return p && pool_set_autostart(p, call_i(c, 1) != 0, &c->fault) == 0 ? CALL_DONE : CALL_FAILED;
+	return pool_set_autostart(c->object, call_i(c, 1) != 0, &c->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 const struct handler remote_storage_pool[] = {
@@ -401,26 +361,26 @@ const struct handler remote_storage_pool[] = {
 	{"CONNECT_LIST_STORAGE_POOLS", names_active},
 	{"CONNECT_NUM_OF_DEFINED_STORAGE_POOLS", count_inactive},
 	{"CONNECT_LIST_DEFINED_STORAGE_POOLS", names_inactive},
-	{"CONNECT_LIST_ALL_STORAGE_POOLS", list_all},
+	{"CONNECT_LIST_ALL_STORAGE_POOLS", list_all, NULL, POOL_LIST_STATES | POOL_LIST_TYPES},
 	{"CONNECT_FIND_STORAGE_POOL_SOURCES", find_sources},
 	{"CONNECT_GET_STORAGE_POOL_CAPABILITIES", get_capabilities},
 	{"STORAGE_POOL_LOOKUP_BY_NAME", lookup_name},
 	{"STORAGE_POOL_LOOKUP_BY_UUID", lookup_uuid},
-	{"STORAGE_POOL_LOOKUP_BY_VOLUME", lookup_volume},
+	{"STORAGE_POOL_LOOKUP_BY_VOLUME", lookup_volume, remote_find_volume},
 	{"STORAGE_POOL_LOOKUP_BY_TARGET_PATH", lookup_target},
-	{"STORAGE_POOL_GET_INFO", get_info},
-	{"STORAGE_POOL_GET_XML_DESC", get_xml},
-	{"STORAGE_POOL_GET_AUTOSTART", get_autostart},
-	{"STORAGE_POOL_IS_ACTIVE", is_active},
-	{"STORAGE_POOL_IS_PERSISTENT", is_persistent},
-	{"STORAGE_POOL_DEFINE_XML", define},
-	{"STORAGE_POOL_CREATE_XML", create_xml},
-	{"STORAGE_POOL_CREATE", create},
-	{"STORAGE_POOL_REFRESH", refresh},
-	{"STORAGE_POOL_BUILD", build},
-	{"STORAGE_POOL_DESTROY", destroy},
-	{"STORAGE_POOL_DELETE", delete},
-	{"STORAGE_POOL_UNDEFINE", undefine},
-	{"STORAGE_POOL_SET_AUTOSTART", set_autostart},
+	{"STORAGE_POOL_GET_INFO", get_info, remote_find_pool},
+	{"STORAGE_POOL_GET_XML_DESC", get_xml, remote_find_pool, POOL_XML_INACTIVE},
+	{"STORAGE_POOL_GET_AUTOSTART", get_autostart, remote_find_pool},
+	{"STORAGE_POOL_IS_ACTIVE", is_active, remote_find_pool},
+	{"STORAGE_POOL_IS_PERSISTENT", is_persistent, remote_find_pool},
+	{"STORAGE_POOL_DEFINE_XML", define, NULL, POOL_DEFINE_VALIDATE},
+	{"STORAGE_POOL_CREATE_XML", create_xml, NULL, POOL_CREATE_FLAGS},
+	{"STORAGE_POOL_CREATE", create, remote_find_pool, POOL_CREATE_FLAGS},
+	{"STORAGE_POOL_REFRESH", refresh, remote_find_pool},
+	{"STORAGE_POOL_BUILD", build, remote_find_pool},
+	{"STORAGE_POOL_DESTROY", destroy, remote_find_pool},
+	{"STORAGE_POOL_DELETE", delete, remote_find_pool, POOL_DELETE_ZEROED},
+	{"STORAGE_POOL_UNDEFINE", undefine, remote_find_pool},
+	{"STORAGE_POOL_SET_AUTOSTART", set_autostart, remote_find_pool},
 };
 const unsigned remote_storage_pool_count = COUNT_OF(remote_storage_pool);

@@ -300,11 +300,9 @@ static int begin(struct call *c, bool upload)
 {
 	static const struct stream_ops upload_ops = {on_upload, on_upload_finish, on_gone, on_upload_room};
 	static const struct stream_ops download_ops = {on_download_data, on_download_finish, on_gone, on_download_room};
-	struct volume *v = remote_volume(c, 0);
+	struct volume *v = c->object;
 	struct transfer *t;
 
-	if (!v || call_unknown_flags(c, 3, 0))
-		return CALL_FAILED;
 	if (call_H(c, 1) > INT64_MAX || call_H(c, 2) > INT64_MAX - call_H(c, 1))
 		return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_STORAGE,
 				 "offset or length is beyond what a file can have");
@@ -337,7 +335,7 @@ static int download(struct call *c)
 }
 
 const struct handler remote_storage_stream[] = {
-	{"STORAGE_VOL_UPLOAD", upload},
-	{"STORAGE_VOL_DOWNLOAD", download},
+	{"STORAGE_VOL_UPLOAD", upload, remote_find_volume},
+	{"STORAGE_VOL_DOWNLOAD", download, remote_find_volume},
 };
 const unsigned remote_storage_stream_count = COUNT_OF(remote_storage_stream);

@@ -81,6 +81,32 @@ void call_end(struct call *call, int result)
 	call_free(call);
 }
 
+static bool unknown_flags(struct call *call, uint32_t known)
+{
+	uint32_t other;
+	char function[64];
+
+	if (!proc_has_flags(call->proc))
+		return false;
+	other = call_u(call, call->args.count - 1) & ~known;
+	if (!other)
+		return false;
+	proc_function(call->proc, function, sizeof(function));
+	fault_set(&call->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "unsupported flags (0x%x) in function %s", other,
+		  function);
+	return true;
+}
+
+static int run_handler(struct call *call)
+{
+	const struct handler *h = call->server->handler[call->proc->number];
+	int ret = unknown_flags(call, h->flags) ? CALL_FAILED : CALL_DONE;
+
+	if (ret == CALL_DONE && h->find)
+		ret = h->find(call);
+	return ret == CALL_DONE ? h->run(call) : ret;
+}
+
 void call_again(struct call *call)
 {
 	int ret;
@@ -90,21 +116,9 @@ void call_again(struct call *call)
 		return;
 	}
 	call->out.buf.len = 0;
-	ret = call->server->handler[call->proc->number](call);
+	ret = run_handler(call);
 	if (ret != CALL_LATER)
 		call_end(call, ret);
-}
-
-bool call_unknown_flags(struct call *c, unsigned n, uint32_t known)
-{
-	uint32_t other = call_u(c, n) & ~known;
-	char name[64];
-
-	if (!other)
-		return false;
-	proc_function(c->proc, name, sizeof(name));
-	fault_set(&c->fault, FAULT_INVALID_ARG, FROM_DOMAIN, "unsupported flags (0x%x) in function %s", other, name);
-	return true;
 }
 
 /* ---- from packet to call ---- */
@@ -169,7 +183,7 @@ static bool run_call(struct client *c, const struct packet *head, const struct p
 	else
 		ret = CALL_DONE;
 	if (ret == CALL_DONE)
-		ret = c->server->handler[p->number](call);
+		ret = run_handler(call);
 	if (ret != CALL_LATER)
 		call_end(call, ret);
 	return true;

@@ -523,6 +523,14 @@ const struct proc *proc_by_name(const char *name)
 	return NULL;
 }
 
+bool proc_has_flags(const struct proc *p)
+{
+	static const char flags[] = "u:flags";
+	size_t len = strlen(p->args), want = sizeof(flags) - 1;
+
+	return len >= want && !strcmp(p->args + len - want, flags);
+}
+
 const char *proc_reference(char type)
 {
 	for (unsigned n = 0; n < COUNT_OF(references); n++)

@@ -41,6 +41,8 @@ const struct proc *proc_by_number(uint32_t number);
 /* Of the hypervisor program, by its number there; NULL: it is not known. */
 const struct proc *proc_of_hypervisor(uint32_t number);
 const struct proc *proc_by_name(const char *name);
+/* Whether a word of flags is the last argument. */
+bool proc_has_flags(const struct proc *p);
 /* The name of the function in the client's library, "virDomainCreateXML", as error texts have it. */
 void proc_function(const struct proc *p, char *out, size_t size);
 

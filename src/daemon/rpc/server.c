@@ -72,7 +72,8 @@ void server_handle(struct server *s, const struct handler *table, unsigned count
 		const struct proc *p = proc_by_name(table[n].name);
 
 		assert(p && p->access != PROC_EVENT && !s->handler[p->number]);
-		s->handler[p->number] = table[n].run;
+		assert(!table[n].flags || proc_has_flags(p));
+		s->handler[p->number] = &table[n];
 	}
 }
 

@@ -54,16 +54,24 @@ struct call {
 	struct xdr_out out;  /* the reply, by the procedure's signature */
 	struct fault fault;  /* why, with CALL_FAILED */
 	void *opaque;        /* the server's */
+	void *object;        /* what the handler's row had found */
 	uint8_t *payload;
 	int fds[CLIENT_FDS_MAX]; /* that came with it; closed with the call unless taken (set to -1) */
 	unsigned fd_count;
 };
 
-/* Writes the reply into call->out, or sets call->fault. CALL_LATER: call_end comes later, from the loop's thread. */
+/*
+ * What serves a procedure, and what it needs for that. `run` writes the reply into call->out, or sets call->fault.
+ * CALL_LATER: call_end comes later, from the loop's thread.
+ */
 struct handler {
 	const char *name; /* of the procedure */
 	int (*run)(struct call *call);
+	/* NULL, or run before: sets call->object to what the call is about. What is not CALL_DONE is the result. */
+	int (*find)(struct call *call);
+	uint32_t flags; /* the known ones, where the signature ends with a word of flags; others are refused */
 };
+#define HANDLER_ANY_FLAGS UINT32_MAX
 
 /* Ends a call that said CALL_LATER: CALL_DONE or CALL_FAILED. The call is gone afterwards. */
 void call_end(struct call *call, int result);
@@ -81,9 +89,6 @@ static inline const struct value *call_part(const struct call *c, unsigned n, un
 {
 	return &c->args.item[n].items[m];
 }
-
-/* Refuses bits of the flags word at n that are not in `known`: true when call->fault was set. */
-bool call_unknown_flags(struct call *c, unsigned n, uint32_t known);
 
 /* ---- clients ---- */
 
@@ -169,7 +174,7 @@ struct server_config {
 int server_create(struct server **out, const struct server_config *cfg, struct err *e) ATTR_MUST_USE;
 /* Drops all clients; calls under way are told by call->client == NULL and still must be ended before this. */
 void server_destroy(struct server *s);
-/* Adds the handlers of a table; one handler a procedure. */
+/* Adds the handlers of a table, which stays; one handler a procedure. */
 void server_handle(struct server *s, const struct handler *table, unsigned count);
 /* Takes over a listening socket. */
 int server_listen(struct server *s, int fd, bool read_only, struct err *e) ATTR_MUST_USE;

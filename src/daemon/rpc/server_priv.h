@@ -95,7 +95,7 @@ struct server {
 	unsigned client_count;
 	struct timer tick;
 	struct log_limit troubles;
-	int (*handler[PROC_ALL + 1])(struct call *call);
+	const struct handler *handler[PROC_ALL + 1]; /* NULL: it is not served */
 };
 
 int64_t server_now(const struct server *s);

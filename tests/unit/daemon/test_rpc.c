@@ -138,6 +138,7 @@ struct rig {
 	struct stream *stream;
 	size_t streamed;
 	bool gone;
+	bool found; /* what find_it is to answer */
 };
 
 static int echo(struct call *c)
@@ -187,8 +188,23 @@ static int open_console(struct call *c)
 	return r->stream ? CALL_DONE : CALL_FAILED;
 }
 
+static int find_it(struct call *c)
+{
+	struct rig *r = c->opaque;
+
+	c->object = r;
+	return r->found ? CALL_DONE : fault_set(&c->fault, FAULT_NO_DOMAIN, FROM_HYPERVISOR, "it is not there");
+}
+
+static int echo_object(struct call *c)
+{
+	assert_ptr_equal(c->object, c->opaque);
+	return echo(c);
+}
+
 static const struct handler handlers[] = {
-	{"CONNECT_OPEN", open_it},
+	{"CONNECT_OPEN", open_it, NULL, 1},
+	{"CONNECT_GET_SYSINFO", echo_object, find_it, 4},
 	{"CONNECT_GET_TYPE", echo},
 	{"DOMAIN_CREATE_XML", echo},
 	{"CONNECT_GET_URI", answer_later},
@@ -318,6 +334,29 @@ static void a_call_outlives_its_client(void **state)
 	assert_int_equal(server_clients(r.server), 0);
 	assert_null(r.later->client);
 	call_end(r.later, CALL_DONE);
+	down(&r);
+}
+
+static void rows_say_what_handlers_need(void **state)
+{
+	static const uint8_t known[4] = {0, 0, 0, 4}, unknown[4] = {0, 0, 0, 6};
+	uint32_t serial, first;
+	struct rig r;
+	int fd;
+
+	up(&r, false);
+	fd = connect_to(&r);
+	open_connection(&r, fd);
+	send_call(&r, fd, "CONNECT_GET_SYSINFO", 1, known, 4);
+	assert_int_equal(receive(fd, &serial, &first), 1);
+	assert_int_equal(first, FAULT_NO_DOMAIN);
+	r.found = true;
+	send_call(&r, fd, "CONNECT_GET_SYSINFO", 2, known, 4);
+	assert_int_equal(receive(fd, &serial, &first), 0);
+	send_call(&r, fd, "CONNECT_GET_SYSINFO", 3, unknown, 4);
+	assert_int_equal(receive(fd, &serial, &first), 1);
+	assert_int_equal(first, FAULT_INVALID_ARG);
+	close(fd);
 	down(&r);
 }
 
@@ -451,6 +490,7 @@ int main(void)
 		cmocka_unit_test(broken_messages_are_refused),
 		cmocka_unit_test(calls_are_answered_out_of_order),
 		cmocka_unit_test(a_call_outlives_its_client),
+		cmocka_unit_test(rows_say_what_handlers_need),
 		cmocka_unit_test(what_is_not_there_is_an_error),
 		cmocka_unit_test(readers_cannot_write),
 		cmocka_unit_test(broken_packets_cost_the_connection),
