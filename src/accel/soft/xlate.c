@@ -17,6 +17,7 @@ enum {
 	XLATE_BUSY = 512,  /* blocks of a guest that does more than a little */
 	XLATE_WORTH = 1000, /* instructions for each block that is made: about what making it costs, with the interpreter */
 	XLATE_HOT_MOST = 256,
+	XLATE_TAKE = 64 << 10, XLATE_TAKE_BUSY = 256 << 10, /* bytes of code memory at once */
 };
 
 /* ---- life ---- */
@@ -33,8 +34,8 @@ static void divide(struct xlate *x, size_t cache)
 	size_t base = XLATE_CELL_BYTES + XLATE_STUB_BYTES, room = x->mem.size - base;
 	room = cache < room ? cache : room;
 	size_t hot = base + room / 5 * 3;
-	x->hot_space = (struct xspace){ base, base, hot, 0 };
-	x->cold_space = (struct xspace){ hot, hot, base + room, hot };
+	x->hot_space = (struct xspace){ .base = base, .used = base, .limit = hot, .taken = base };
+	x->cold_space = (struct xspace){ .base = hot, .used = hot, .limit = base + room, .peak = hot, .taken = hot };
 }
 
 /* Do shifts by a constant and multiplications leave flags that depend on those before? */
@@ -145,9 +146,23 @@ static bool full(const struct xlate *x)
 	       x->cold_space.limit - x->cold_space.used < XLATE_COLD_BYTES;
 }
 
-static struct xtext text(struct xlate *x, const struct xspace *s, size_t max)
+/* Pages of code memory are taken many at once, in both mappings: a fault for each page in each costs more than what is in it. */
+static void take_pages(struct xlate *x, struct xspace *s, size_t max)
+{
+	size_t from = s->taken & ~(size_t)4095, size = s->limit - from;
+	if (s->used + max <= s->taken || from >= s->limit)
+		return;
+	size_t step = x->busy ? XLATE_TAKE_BUSY : XLATE_TAKE;
+	size = round_up(size < step ? size : step, 4096);
+	size = size < x->mem.size - from ? size : x->mem.size - from;
+	codemem_take(&x->mem, from, size);
+	s->taken = from + size;
+}
+
+static struct xtext text(struct xlate *x, struct xspace *s, size_t max)
 {
 	uint8_t *at = x->mem.rw + s->used;
+	take_pages(x, s, max);
 	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false, x->cpu };
 }
 

@@ -90,7 +90,7 @@ struct xlate {
 	struct codemem mem;
 	/* Code memory: slots and stubs, then what is executed often, then what is behind blocks, so that the former is dense. */
 	struct xspace {
-		size_t base, used, limit, peak; /* offsets; peak: of used */
+		size_t base, used, limit, peak, taken; /* offsets; peak: of used; taken: what was asked of the host up to there */
 	} hot_space, cold_space;
 	bool each_block;    /* nothing is chained */
 	uint32_t cpu;       /* struct xtext's */
