@@ -186,14 +186,14 @@ static void swap(struct xgen *g, struct copy *k)
 		k->a.base = HOST_RAX;
 }
 
-/* Scratch registers for operands that are in memory; R15 is a part of the address, and R14 is free then. */
-static void borrow(struct xgen *g, const struct xinsn *in, struct copy *k)
+/* Scratch registers for operands that are in memory; R15 is a part of the address, and R14 is free then. only: they are written. */
+static void borrow(struct xgen *g, const struct xinsn *in, struct copy *k, bool only)
 {
 	unsigned scratch = k->has_mem ? HOST_R14 : HOST_R15;
 	for (unsigned r = 0; r < X86_GPR_COUNT; r++) {
 		if (!(in->regs >> r & 1) || xframe_host[r] != HOST_NONE || k->in_cpu == r)
 			continue;
-		if (in->reads >> r & 1)
+		if (in->reads >> r & 1 && !only)
 			x_load(g->t, scratch, XFRAME_GPR(r));
 		if (scratch == HOST_R15)
 			g->r15 = XR15_NONE;
@@ -274,6 +274,49 @@ static bool borrows(const struct xinsn *in)
 	return false;
 }
 
+/* The register of an instruction with memory that struct soft_cpu holds; NULL: none, or one that needs the address to stay in R15
+ * alone, since R14 is for its value. */
+static const ZydisDecodedOperand *in_cpu_beside_memory(const struct xinsn *in)
+{
+	if (in->kind != XK_COPY || !in->mem || in->swap || in->align)
+		return NULL;
+	for (unsigned n = 0; n < in->zi.operand_count && n < 2; n++) {
+		const ZydisDecodedOperand *o = &in->op[n];
+		unsigned r = o->type == ZYDIS_OPERAND_TYPE_REGISTER ? decode_reg_number(o->reg.value) : REG_NONE;
+		if (r < X86_GPR_COUNT && xframe_host[r] == HOST_NONE)
+			return o;
+	}
+	return NULL;
+}
+
+/* A load into such a register: R14 may be in the address and is the result. */
+static bool only_loads(const struct xinsn *in, const ZydisDecodedOperand *o)
+{
+	return o && o == &in->op[0] && o->size >= 32 && !in->stores &&
+	       (in->zi.mnemonic == ZYDIS_MNEMONIC_MOV || in->zi.mnemonic == ZYDIS_MNEMONIC_MOVZX ||
+		in->zi.mnemonic == ZYDIS_MNEMONIC_MOVSX || in->zi.mnemonic == ZYDIS_MNEMONIC_MOVSXD);
+}
+
+/* CMP or TEST of memory with such a register: what memory holds goes to R14, and the register stays where it is. */
+static bool compares(const struct xinsn *in, const ZydisDecodedOperand *o)
+{
+	unsigned op = in->zi.opcode;
+	return o && in->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && ((op & 0xfc) == 0x38 || (op & 0xfe) == 0x84);
+}
+
+static void compare(struct xgen *g, unsigned n, const ZydisDecodedOperand *o)
+{
+	const struct xinsn *in = &g->in[n];
+	unsigned op = in->zi.opcode, size = in->mem->size / 8;
+	struct xaddr a = xmem_operand(g, n, false);
+	xgen_count_plain(g);
+	x_at(g->t, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, HOST_R14, &a);
+	if (size == 2)
+		x_byte(g->t, 0x66);
+	x_gs(g->t, size == 8, op < 0x40 ? op ^ 2 : op, HOST_R14, XFRAME_GPR(decode_reg_number(o->reg.value)));
+	xgen_flags_after(g, in);
+}
+
 static void check_aligned(struct xgen *g, unsigned n, struct xaddr *a)
 {
 	struct xtext *t = g->t;
@@ -288,16 +331,21 @@ void xcopy(struct xgen *g, unsigned n)
 {
 	struct xinsn *in = &g->in[n];
 	struct copy k = { .has_mem = in->mem != NULL, .in_cpu = REG_NONE };
+	const ZydisDecodedOperand *beside = in_cpu_beside_memory(in);
+	if (compares(in, beside)) {
+		compare(g, n, beside);
+		return;
+	}
 	memcpy(k.host, xframe_host, sizeof(k.host));
 	stays(in, &k);
 	if (in->mem)
-		k.a = xmem_operand(g, n, borrows(in) || in->align);
+		k.a = xmem_operand(g, n, (borrows(in) && !only_loads(in, beside)) || in->align);
 	if (in->align)
 		check_aligned(g, n, &k.a);
 	if (in->flags == XF_WRITE)
 		xgen_count_plain(g);
 	xgen_flags_before(g, in);
-	borrow(g, in, &k);
+	borrow(g, in, &k, only_loads(in, beside));
 	if (in->swap)
 		swap(g, &k);
 	if (in->kind == XK_VEC)

@@ -257,7 +257,7 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 	if (k->from)
 		x_here(g->t, k->from);
 	if (k->recipe) {
-		xcopy_again(g, k->recipe - 1);
+		xrecipe_make(g, k->recipe - 1);
 		X_PUT(g->t, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
 	}
 	g->fip = k->fip;

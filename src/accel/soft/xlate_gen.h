@@ -79,7 +79,7 @@ struct xgen {
 	unsigned flags;       /* enum xform bits: where the flags are now */
 	unsigned now;         /* the instruction under way */
 	unsigned writer;      /* the one that wrote the flags last; XINSNS: none in this block */
-	unsigned recipe;      /* number + 1 of a comparison that makes them again, when they are in no place */
+	unsigned recipe;      /* number + 1 of an instruction from which they are made again, when they are in no place */
 	bool counted;         /* the instructions of this stretch of the block are added up already */
 	bool stack;           /* this version's stack accesses are checked */
 	int32_t sp;           /* to be added to RSP */
@@ -148,6 +148,8 @@ struct xplace xmem_group_place(const struct xgen *g, unsigned n, const struct xg
 /* ---- xlate_recipe.c ---- */
 /* Need the flags, which are in the host's and about to be lost, not be saved, since g->writer makes them again? */
 bool xrecipe_serves(const struct xgen *g);
+/* Those of instruction n once more, in the host's. R14 is lost. */
+void xrecipe_make(struct xgen *g, unsigned n);
 
 /* ---- xlate_near.c ---- */
 /* Fills in loop and far. */
