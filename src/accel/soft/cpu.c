@@ -89,7 +89,7 @@ void cpu_update_mode(struct soft_cpu *c)
 	c->x_seg_odd[X86_FS] = !seg_whole(&s->seg[X86_FS], true);
 	c->x_seg_odd[X86_GS] = !seg_whole(&s->seg[X86_GS], true);
 	m |= c->debug_mode;
-	c->mode = m;
+	c->mode = c->tlb.mode_below = c->tlb.mode_above = m;
 	c->code_width = 2 << (m & MODE_CODE_MASK);
 	c->stack_width = (m & MODE_CODE_MASK) == MODE_CODE64 ? 8 : m & MODE_SS32 ? 4 : 2;
 	/* EIP is 32 bits wide in a 16-bit segment too: OVMF runs code of one far above 64K when it wakes out of S3. What

@@ -11,6 +11,7 @@
 #define PANAL_ACCEL_SOFT_TLB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -57,7 +58,9 @@ struct tlb {
 	uint32_t user_gen; /* counts flushes that may concern addresses of user code: for soft_user */
 	/* Counts flushes that may concern code in the lower and in the upper half of the addresses: what was derived from
 	 * the mapping of code there is stale when it changes. A kernel's global pages stay when a program's go. */
+	_Alignas(8) uint32_t mode_below; /* beside each generation the mode, so that both are compared at once: tlb_now */
 	uint32_t map_gen[2];
+	uint32_t mode_above;
 	uint32_t walk_gen;   /* counts all flushes, from 1 */
 	bool upper_local;    /* code in the upper half was mapped by a page that is not global, since the last flush */
 	/* What was filled since the last flush, so that a flush costs what was used. [0]: entries that a MOV CR3 drops,
@@ -76,6 +79,12 @@ struct tlb {
 static inline unsigned tlb_half(uint64_t linear)
 {
 	return linear >> 63;
+}
+
+/* Mode and generation of the mapping for code at linear, in this order or the other. */
+static inline const void *tlb_now(const struct tlb *t, uint64_t linear)
+{
+	return (const uint8_t *)t + (tlb_half(linear) ? offsetof(struct tlb, map_gen[1]) : offsetof(struct tlb, mode_below));
 }
 
 static inline unsigned tlb_slot(uint64_t linear)

@@ -288,7 +288,9 @@ static struct xblock *found(struct soft_cpu *c, struct xlate *x, struct block *b
 {
 	unsigned h = xhash_of(xb->rip);
 	b->x = xb;
-	*(volatile uint32_t *)xb->map_gen = c->tlb.map_gen[tlb_half(xb->rip)];
+	uint64_t now;
+	memcpy(&now, xb->now, sizeof(now));
+	*(volatile uint64_t *)xb->map_gen = now;
 	if (unlikely(x->each_block))
 		return xb;
 	x->hash[h] = (struct xhash){ xb->rip, xb->code };

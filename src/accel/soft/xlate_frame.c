@@ -262,11 +262,14 @@ __attribute__((target("general-regs-only"))) static uint32_t remap(struct soft_c
 	return !(atomic_load_explicit(&c->v->attention, memory_order_relaxed) & SOFT_ATT_CODE);
 }
 
-/* To be called; R14: struct xblock, whose page the TLB showed at its place under another generation of the mapping. Where
- * it does again that is the present one's; where it does not show it, it is looked up; else the block is left. */
+/* To be called; R14: struct xblock, whose page the TLB showed at its place in another mode, which is for the loop, or under another
+ * generation of the mapping. Where it does again that is the present one's; where it does not show it, it is looked up; else the block is left. */
 static void stub_remap(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 {
 	x->remap = x_rx(t);
+	x_mem(t, false, 0x8b, HOST_R15, HOST_R14, (int32_t)offsetof(struct xblock, mode));
+	x_gs(t, false, 0x3b, HOST_R15, AT(mode));
+	uint8_t *other_mode = x_jcc(t, 5);
 	x_byte(t, 0x51); /* push rcx */
 	x_mem(t, true, 0x8b, HOST_R15, HOST_R14, (int32_t)offsetof(struct xblock, exec));
 	x_mem(t, true, 0x8b, HOST_RCX, HOST_R14, (int32_t)offsetof(struct xblock, page));
@@ -278,8 +281,8 @@ static void stub_remap(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	x_byte(t, 0x59);
 	x_mem(t, true, 0x8b, HOST_R15, HOST_R14, (int32_t)offsetof(struct xblock, now));
 	x_mem(t, true, 0x8b, HOST_R14, HOST_R14, (int32_t)offsetof(struct xblock, map_gen));
-	x_mem(t, false, 0x8b, HOST_R15, HOST_R15, 0);
-	x_mem(t, false, 0x89, HOST_R15, HOST_R14, 0);
+	x_mem(t, true, 0x8b, HOST_R15, HOST_R15, 0);
+	x_mem(t, true, 0x89, HOST_R15, HOST_R14, 0);
 	x_byte(t, 0xc3);
 	x_here(t, other);
 	x_here(t, another);
@@ -295,6 +298,7 @@ static void stub_remap(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	pop_all(t);
 	x_rr(t, false, 0x85, HOST_R15, HOST_R15);
 	x_jcc_to(t, 5, x->remap);
+	x_here(t, other_mode);
 	X_PUT(t, 0x48, 0x83, 0xc4, 8); /* add rsp, 8 */
 	x_imm(t, HOST_R15, XEXIT_STALE);
 	x_jmp(t, x->leave);

@@ -335,13 +335,13 @@ static void second_check(struct xgen *g)
 	xgen_cold(g, XCOLD_LEAVE, x_jcc(g->t, 5), 0)->what = XEXIT_STALE;
 }
 
-/* cmp r14d, the generation of the mapping under which the block was found last, which is in R14 then */
+/* The mode and the generation of the mapping under which the block was found last go to R14 and are compared with the present. */
 static void mapping(struct xgen *g)
 {
 	struct xtext *t = g->t;
-	X_PUT(t, 0x44, 0x8b, 0x35); /* mov r14d, [rip + map_gen] */
+	X_PUT(t, 0x4c, 0x8b, 0x35); /* mov r14, [rip + map_gen] */
 	x_u32(t, (uint32_t)(g->x->mem.rx + xmap_gen_at(g->xb) - (x_rx(t) + 4)));
-	x_gs(t, false, 0x3b, HOST_R14, AT(tlb.map_gen[tlb_half(g->xb->rip)]));
+	x_gs(t, true, 0x3b, HOST_R14, (size_t)((const uint8_t *)g->xb->now - (const uint8_t *)g->c));
 }
 
 /* Are the flags at the start written before anybody can see them? Then whatever leaves the block there leaves it to the
@@ -385,8 +385,8 @@ static void find_mapping(struct xgen *g)
 	xb->exec = &g->c->tlb.entry[who][TLB_EXEC][tlb_slot(xb->rip)];
 	xb->page = xb->rip & ~UINT64_C(0xfff);
 	xb->addend = (uint64_t)(uintptr_t)xb->host - xb->rip;
-	xb->now = &g->c->tlb.map_gen[tlb_half(xb->rip)];
-	xb->map_gen = (uint32_t *)(void *)(g->x->mem.rw + xmap_gen_at(xb));
+	xb->now = tlb_now(&g->c->tlb, xb->rip);
+	xb->map_gen = (uint64_t *)(void *)(g->x->mem.rw + xmap_gen_at(xb));
 }
 
 static void gen_entry(struct xgen *g)
@@ -395,10 +395,6 @@ static void gen_entry(struct xgen *g)
 	struct xblock *xb = g->xb;
 	find_mapping(g);
 	xb->code = x_rx(t);
-	x_gs(t, false, 0x81, 7, AT(mode)); /* cmp dword gs:[mode], imm */
-	x_u32(t, xb->mode);
-	xgen_cold(g, XCOLD_LEAVE, x_jcc(t, 5), 0)->what = XEXIT_STALE;
-	xb->mapped = x_rx(t);
 	mapping(g);
 	struct xcold *k = xgen_cold(g, XCOLD_REMAP, x_jcc(t, 5), 0);
 	k->retry = x_rx(t);
@@ -408,10 +404,9 @@ static void gen_entry(struct xgen *g)
 		X_PUT(t, 0x3c, 0x81, 0x9e);
 		xb->loaded = x_rx(t);
 	} else if (g->flags == XFORM_SAVED) {
-		uint8_t *over = x_jmp_forward(t);
+		X_PUT(t, 0xeb, 4); /* jmp over what follows */
 		xb->loaded = x_rx(t);
 		X_PUT(t, 0x9f, 0x0f, 0x90, 0xc0);
-		x_here(t, over);
 		xb->saved = x_rx(t);
 	}
 }
@@ -519,7 +514,7 @@ static void gen_body(struct xgen *g)
 static void gen_plain_entry(struct xgen *g)
 {
 	struct xblock *xb = g->xb;
-	xb->code = xb->mapped = xb->saved = xb->loaded = x_rx(g->t);
+	xb->code = xb->saved = xb->loaded = x_rx(g->t);
 	g->flags = XFORM_SAVED;
 	g->counted = !xb->middle;
 	if (xb->middle) {

@@ -88,7 +88,7 @@ unsigned xlink_exit_middle(struct xlate *x, const struct xblock *xb, uint64_t ri
 void xlink_join(struct xlate *x, unsigned from, struct xblock *xb)
 {
 	struct xexit *e = &x->exit[from];
-	const uint8_t *to = e->cross ? xb->mapped : xb->saved;
+	const uint8_t *to = e->cross ? xb->code : xb->saved;
 	/* Where the flags are in both places, the block's own choice is the entry without a prelude. */
 	if (!e->cross && (!(e->form & XFORM_SAVED) || (e->form & XFORM_HOST && xb->loaded > xb->saved)))
 		to = xb->loaded;

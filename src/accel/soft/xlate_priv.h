@@ -12,14 +12,13 @@ struct xblock {
 	uint64_t rip;
 	const uint8_t *host;     /* where the first byte lies */
 	const uint8_t *code;     /* entry that checks mode and mapping, flags saved; NULL: not translatable, or gone */
-	const uint8_t *mapped;   /* checks the mapping alone */
 	const uint8_t *saved;    /* checks nothing: flags saved */
 	const uint8_t *loaded;   /* checks nothing: flags in the host's */
 	uint32_t mode, gen, epoch;
 	const struct tlb_entry *exec; /* where the TLB shows the page for execution: this page, with this addend */
 	uint64_t page, addend;
-	const uint32_t *now;     /* the generation of the mapping of its half of the addresses */
-	uint32_t *map_gen;       /* writable: the generation of the mapping under which that was so last; of all in the page */
+	const void *now;         /* 8 bytes: mode, and generation of the mapping of its half of the addresses (tlb_now) */
+	uint64_t *map_gen;       /* writable: the same when that was so last; of all in the page */
 	uint32_t cell;           /* where in code memory that is */
 	bool plain;              /* checks each access; entered from one exit only */
 	bool middle;             /* plain, and begins in the middle of another block */
@@ -126,9 +125,9 @@ static inline unsigned xhash_of(uint64_t rip)
  * mapping under which each page's address was last found to lead to its host address. */
 static inline size_t xmap_gen_at(const struct xblock *xb)
 {
-	return xb->cell * sizeof(uint32_t);
+	return xb->cell * sizeof(uint64_t);
 }
-enum { XLATE_CELL_BYTES = XLATE_CELL_MAX * 4, XLATE_STUB_BYTES = 8192,
+enum { XLATE_CELL_BYTES = XLATE_CELL_MAX * 8, XLATE_STUB_BYTES = 8192,
        XLATE_HOT_BYTES = 16 << 10, XLATE_COLD_BYTES = 20 << 10 /* more than the code of one block */ };
 
 /* ---- xlate_link.c: exits, blocks by page ---- */
