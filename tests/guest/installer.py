@@ -3,14 +3,17 @@
 """Debian's installer, unmodified, through a whole installation on the PC board; then the installed system by its own loader.
 
     tests/guest/installer.py              one installation: BIOS, a disk on SATA
-    tests/guest/installer.py --all        every firmware with every kind of disk
+    tests/guest/installer.py --all        every firmware with every kind of disk; from a CD, and as a kernel given to the firmware
     tests/guest/installer.py NAME...      those whose name contains one of these
+    --use                                 only the system that an earlier run installed (with the same PANAL_KEEP)
 
-Kernel and initial ramdisk are those of the package debian-installer-12-netboot-amd64, in a bootable CD image with a preseed
-file beside them; packages come over HTTP from a mirror on this host (mirror.py), which takes them from the one of its apt; the
-installer's own packages from where udebs.py finds them. An installation takes 10 to 20 minutes of a quiet host. With PANAL_KEEP=FOLDER logs and disks stay there.
+Kernel and initial ramdisk are those of the package debian-installer-12-netboot-amd64, with a preseed file joined to them;
+packages come over HTTP from a mirror on this host (mirror.py), which takes them from the one of its apt; the installer's own
+packages from where udebs.py finds them. An installation takes 10 to 15 minutes of a processor, half an hour and more of a busy
+host. With PANAL_KEEP=FOLDER logs, disks and variable stores stay there.
 """
 
+import contextlib
 import gzip
 import os
 import re
@@ -29,6 +32,10 @@ IMAGES = "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
 PASSWORD = "a panal"
 INSTALL_S, BOOT_S = 5400, 600
 DISK_SIZE = 4 << 30
+KEEP = os.environ.get("PANAL_KEEP")
+STAGES = [("start", "Linux version"), ("partitions", "Starting up the partitioner"), ("base system", "Installing the base system"),
+          ("apt", "Configuring apt"), ("software", "Select and install software"), ("boot loader", "Installing GRUB"),
+          ("end", "Finishing the installation")]
 PRESEED = """
 d-i debian-installer/locale string en_US.UTF-8
 d-i keyboard-configuration/xkb-keymap select us
@@ -43,6 +50,9 @@ d-i mirror/http/proxy string
 d-i mirror/suite string bookworm
 d-i mirror/udeb/suite string {udebs}
 d-i debian-installer/allow_unauthenticated boolean true
+d-i partman/early_command string debconf-set debian-installer/allow_unauthenticated false
+d-i hw-detect/firmware-lookup string never
+d-i apt-setup/non-free-firmware boolean false
 d-i apt-setup/services-select multiselect
 d-i apt-setup/disable-cdrom-entries boolean true
 d-i passwd/make-user boolean false
@@ -71,6 +81,8 @@ d-i grub-installer/bootdev string {disk}
 d-i finish-install/reboot_in_progress note
 d-i debian-installer/exit/poweroff boolean true
 """
+# What is behind the dashes is for the system that is installed, too.
+ARGUMENTS = "auto=true priority=critical DEBIAN_FRONTEND=text console=ttyS0 --- console=ttyS0"
 # The disk's name in the guest, by the way that it is attached.
 DISKS = {"sata": "/dev/sda", "nvme": "/dev/nvme0n1", "ide": "/dev/sda", "virtio": "/dev/vda"}
 
@@ -95,32 +107,43 @@ def contents(initrd):
     return next(re.fullmatch(r"kernel-image-(.+)-di", n).group(1) for n in installed if n.startswith("kernel-image-")), installed
 
 
-def installer_cd(directory, disk, mirror):
+def installer(directory, disk, mirror, media):
+    """What a machine is to have besides its disk so that the installer starts: it is on a CD, or given to the firmware."""
     kernel = package(directory, "debian-installer-12-netboot-amd64", os.path.join(IMAGES, "linux"))
-    release, installed = contents(os.path.join(os.path.dirname(kernel), "initrd.gz"))
+    plain = os.path.join(os.path.dirname(kernel), "initrd.gz")
+    release, installed = contents(plain)
     suite = udebs.Suite(mirror.source, release, installed, os.path.join(mirror.folder, "udebs"))
     mirror.files = suite.files
-    print("    the installer's packages: " + suite.origins())
+    print("    the installer's packages: " + suite.origins(), flush=True)
     answers = PRESEED.format(udebs=udebs.SUITE, mirror=f"10.0.2.2:{mirror.server_port}", disk=disk, password=PASSWORD)
-    initrd = with_preseed(directory, os.path.join(os.path.dirname(kernel), "initrd.gz"), answers)
-    return loader(directory, "linux /boot/linux auto=true priority=critical DEBIAN_FRONTEND=text console=ttyS0\n"
-                             "initrd /boot/initrd.gz", kernel, initrd)
+    initrd = with_preseed(directory, plain, answers)
+    if media == "kernel":
+        return ["--kernel", kernel, "--initrd", initrd, "--append", ARGUMENTS]
+    return ["--cdrom", loader(directory, f"linux /boot/linux {ARGUMENTS}\ninitrd /boot/initrd.gz", kernel, initrd)]
 
 
 def keep(name, m, more=""):
-    folder = os.environ.get("PANAL_KEEP")
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, name + ".log"), "w", encoding="utf-8") as f:
+    if KEEP:
+        with open(os.path.join(KEEP, name + ".log"), "w", encoding="utf-8") as f:
             f.write(m.text + more)
 
 
-def install(name, options, cd, mirror):
-    with pc("--cdrom", cd, "--net", "user", "--cpus", "2", *options, memory="1G") as m:
+def stages(m):
+    """How many seconds each stage of the installation took of the host's clock."""
+    begins = [(title, m.time_of(m.text.index(said))) for title, said in STAGES if said in m.text]
+    ends = [at for _, at in begins[1:]] + [m.times[-1][1]]
+    return ", ".join(f"{title} {end - begin:.0f} s" for (title, begin), end in zip(begins, ends))
+
+
+def install(name, options, source, mirror):
+    with pc("--net", "user", "--cpus", "2", *source, *options, memory="1G") as m:
         try:
             if m.expect(r"Starting up the partitioner|Downloading a file failed", BOOT_S).group().startswith("Down"):
                 raise Skip("the mirror of this host's apt has not all that the installer wants: " + " ".join(mirror.refused))
-            ends_well(m, INSTALL_S)
+            # A question is one that the preseed file does not answer: trouble.
+            check(m.expect(r"Prompt: '\?' for help|reboot: Power down", INSTALL_S).group().startswith("reboot"), "the installer asks:\n" + m.tail(40))
+            ends_well(m)
+            print("    " + stages(m))
         finally:
             keep(name + "-install", m, "\nrefused: " + " ".join(mirror.refused))
 
@@ -146,30 +169,47 @@ def use(name, options, disk, firmware):
             check(status == 0 and out.strip() == "running", "the system is not whole:\n" + out)
             out, status = m.run("ip -4 -br addr show scope global; apt-get -q check", 120)
             check(status == 0 and "10.0.2." in out, "no network:\n" + out)
+            out, _ = m.run("grep -E 'debootstrap: (/usr/sbin/|gpgv: Good)' /var/log/installer/syslog")
+            check("--keyring=" in out and "Good signature" in out, "the base system's packages were taken without their signature:\n" + out)
             m.send("poweroff\n")
             ends_well(m, 300)
         finally:
             keep(name + "-use", m)
 
 
-def installation(firmware, bus):
+@contextlib.contextmanager
+def place(name):
+    """A folder for the disk, which stays where logs and disks are to be kept."""
+    if KEEP:
+        os.makedirs(os.path.join(KEEP, name), exist_ok=True)
+        yield os.path.join(KEEP, name)
+    else:
+        with tempfile.TemporaryDirectory() as d:
+            yield d
+
+
+def installation(firmware, bus, media="cd"):
     def test():
         prepared("quick-amd64.img")
-        name = f"{firmware}-{bus}"
-        with tempfile.TemporaryDirectory(dir=os.environ.get("PANAL_KEEP")) as d, Mirror() as mirror:
+        name = f"{firmware}-{bus}-{media}"
+        with place(name) as d:
             disk = os.path.join(d, "disk.raw")
-            with open(disk, "wb") as f:
-                f.truncate(DISK_SIZE)
             options = ["--disk", f"{disk},bus={bus}", "--firmware", firmware]
             if firmware == "uefi":
                 options += ["--firmware-vars", os.path.join(d, "vars.fd")]
-            install(name, options, installer_cd(d, DISKS[bus], mirror), mirror)
-            check(mirror.count > 100, "the packages did not come from the mirror")
+            if "--use" not in sys.argv:
+                if os.path.exists(os.path.join(d, "vars.fd")):
+                    os.remove(os.path.join(d, "vars.fd"))
+                with tempfile.TemporaryDirectory() as t, Mirror() as mirror, open(disk, "wb") as f:
+                    f.truncate(DISK_SIZE)
+                    install(name, options, installer(t, DISKS[bus], mirror, media), mirror)
+                    check(mirror.count > 100, "the packages did not come from the mirror")
             use(name, options, DISKS[bus], firmware)
     return test
 
 
 ALL = [(f"{firmware} {bus}", installation(firmware, bus)) for bus in DISKS for firmware in ("bios", "uefi")]
+ALL += [(f"{firmware} {bus} kernel", installation(firmware, bus, "kernel")) for firmware, bus in (("bios", "virtio"), ("uefi", "sata"))]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]

@@ -6,8 +6,9 @@ installation needs is taken from the first of these that has it:
  1. the release's own udebs;
  2. programs and libraries: put together from the release's packages of the same source;
  3. the next release's udebs: these are scripts for the most part, and run with the older ones.
-The suite's index names no others, and is not signed: the installer is told to take it so. The packages that are installed to
-the disk are another matter: they come from the release as it is, by its signature.
+The suite's index names no others, and is not signed: the installer is told to take it so (allow_unauthenticated), and told
+otherwise before it installs anything to the disk, since debootstrap and apt would go by the same answer: those packages come
+from the release as it is, by its signature.
 """
 
 import gzip
