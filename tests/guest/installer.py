@@ -17,6 +17,7 @@ import contextlib
 import gzip
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -135,7 +136,14 @@ def stages(m):
     return ", ".join(f"{title} {end - begin:.0f} s" for (title, begin), end in zip(begins, ends))
 
 
+def used():
+    """Seconds of processors that the children of this process took, which have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def install(name, options, source, mirror):
+    before = used()
     with pc("--net", "user", "--cpus", "2", *source, *options, memory="1G") as m:
         try:
             if m.expect(r"Starting up the partitioner|Downloading a file failed", BOOT_S).group().startswith("Down"):
@@ -143,7 +151,7 @@ def install(name, options, source, mirror):
             # A question is one that the preseed file does not answer: trouble.
             check(m.expect(r"Prompt: '\?' for help|reboot: Power down", INSTALL_S).group().startswith("reboot"), "the installer asks:\n" + m.tail(40))
             ends_well(m)
-            print("    " + stages(m))
+            print(f"    installed in {m.times[-1][1]:.0f} s, {used() - before:.0f} s of processors: {stages(m)}", flush=True)
         finally:
             keep(name + "-install", m, "\nrefused: " + " ".join(mirror.refused))
 
