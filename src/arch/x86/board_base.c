@@ -7,13 +7,17 @@
 #include "arch/x86/pit.h"
 #include "arch/x86/pm.h"
 #include "arch/x86/pvclock.h"
+#include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
 #include "arch/x86/vmgenid.h"
+#include "base/bytes.h"
 #include "core/accel.h"
 #include "core/dev.h"
 #include "core/gmem.h"
+#include "core/vcpu.h"
 #include "core/vm.h"
 #include "cpu/fit.h"
+#include "devices/legacy/debug_exit.h"
 #include "devices/virtio/balloon.h"
 
 #include <errno.h>
@@ -178,8 +182,44 @@ int board_add_interrupts(struct board *b, struct err *e)
 	return ret;
 }
 
-void board_describe_serials(struct board *b, const struct board_config *cfg)
+int board_add_reports(struct board *b, struct err *e)
 {
+	int ret = pvpanic_create(b->vm, (struct pvpanic_config){ .port = PORT_PVPANIC }, e);
+
+	return ret < 0 ? ret : debug_exit_create(b->vm, (struct debug_exit_config){ 0 }, e);
+}
+
+int board_add_virtio(struct board *b, struct board_config *cfg, struct err *e)
+{
+	b->virtio.vm = b->vm;
+	b->virtio.gsi = &b->gsi;
+	b->virtio.input = b->input;
+	return board_virtio_add(&b->virtio, cfg, e);
+}
+
+/* ---- ACPI ---- */
+
+void board_describe(struct board *b, const struct board_config *cfg, uint16_t pm_base)
+{
+	b->acpi = (struct acpi_config){
+		.cpus = cfg->cpus,
+		.apic_id = b->apic_id,
+		.lapic_base = (uint32_t)LAPIC_DEFAULT_BASE,
+		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
+		.pic = true,
+		.timer_on_pin2 = true,
+		.pm_event = (uint16_t)(pm_base + PM_EVENT),
+		.pm_control = (uint16_t)(pm_base + PM_CONTROL),
+		.pm_timer = (uint16_t)(pm_base + PM_TIMER),
+		.gpe0 = (uint16_t)(pm_base + PM_GPE0),
+		.gpe0_len = PM_GPE0_LEN,
+		.reset_value = PM_RESET_VALUE,
+		.sci = IRQ_SCI,
+		.rtc = true,
+		.pvpanic_port = PORT_PVPANIC,
+		.numa = cfg->numa,
+		.low_top = b->layout.low_top,
+	};
 	for (unsigned n = 0; n < BOARD_SERIALS && (n == 0 || n < cfg->serial_count); n++) {
 		b->acpi.serial[n].port = board_serial_place[n].port;
 		b->acpi.serial[n].irq = board_serial_place[n].irq;
@@ -202,6 +242,26 @@ int board_add_rtc(struct board *b, const struct board_config *cfg, struct err *e
 }
 
 /* ---- life ---- */
+
+int board_reset_cpus(struct board *b,
+		     int (*enter)(struct board *b, unsigned n, struct x86_state *s, struct err *e),
+		     struct err *e)
+{
+	struct vm *vm = b->vm;
+	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
+	int ret = s ? 0 : err_set(e, -ENOMEM, "out of memory");
+
+	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
+		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
+
+		x86_state_reset(s, n == 0, id ? id->eax : 0);
+		ret = enter ? enter(b, n, s, e) : 0;
+		if (ret == 0)
+			ret = vcpu_set_state(vm->vcpu[n], s, e);
+	}
+	free(s);
+	return ret;
+}
 
 static void destroy(void *impl)
 {

@@ -3,14 +3,9 @@
 #include "arch/x86/board_usb.h"
 
 #include "arch/x86/i8042.h"
-#include "arch/x86/ioapic.h"
-#include "arch/x86/lapic.h"
 #include "arch/x86/pm.h"
-#include "arch/x86/pvpanic.h"
 #include "base/bytes.h"
 #include "core/gmem.h"
-#include "core/vcpu.h"
-#include "devices/legacy/debug_exit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,15 +27,13 @@ enum { MEM_BASE_END = 0x9fc00, MEM_HIGH_AT = 0x100000, ACPI_AT = 0xe0000, ACPI_S
 #define PCI32_AT 0xc0000000u
 #define PCI32_SIZE 0x20000000u
 #define ECAM_AT UINT64_C(0xe0000000)
-#define GIB UINT64_C(0x40000000)
 #define PCI64_SIZE (16 * GIB)
 
 enum { PCI_BUSES = 256, PCI_LINES = 4, PCI_GSI = 16, PCI_IO_AT = 0xd000, PCI_IO_SIZE = 0x2000 };
 
 enum { S5_TYPE = 5 };
-enum { IRQ_SCI = 9 };
 /* 0xcf9 is a PC's reset register; with PCI the host bridge has it, and ACPI names the power management's own. */
-enum { PORT_RESET = 0xcf9, PORT_PVPANIC = 0x505 };
+enum { PORT_RESET = 0xcf9 };
 
 /* ---- memory ---- */
 
@@ -79,9 +72,7 @@ static int add_legacy(struct board *b, const struct board_config *cfg, struct er
 	if (ret == 0)
 		ret = i8042_create(vm, (struct i8042_config){ .irq = gsi_isa(&b->gsi, 1) }, e);
 	if (ret == 0)
-		ret = pvpanic_create(vm, (struct pvpanic_config){ .port = PORT_PVPANIC }, e);
-	if (ret == 0)
-		ret = debug_exit_create(vm, (struct debug_exit_config){ 0 }, e);
+		ret = board_add_reports(b, e);
 	if (ret == 0)
 		ret = board_serials_create(&b->serial, vm, &b->gsi, cfg->serial, cfg->serial_count, e);
 	return ret;
@@ -116,10 +107,7 @@ static int add_virtio(struct board *b, struct board_config *cfg, struct err *e)
 		ret = board_bridges_add(&b->virtio.bridges, b->vm, b->virtio.bus, cfg, &b->virtio.slots_used, e);
 	if (ret == 0)
 		ret = board_usb_add(b, cfg, e);
-	b->virtio.vm = b->vm;
-	b->virtio.gsi = &b->gsi;
-	b->virtio.input = b->input;
-	return ret < 0 ? ret : board_virtio_add(&b->virtio, cfg, e);
+	return ret < 0 ? ret : board_add_virtio(b, cfg, e);
 }
 
 /* ---- ACPI ---- */
@@ -140,30 +128,11 @@ static void describe_pci(struct board *b)
 
 static void describe(struct board *b, const struct board_config *cfg)
 {
-	b->acpi = (struct acpi_config){
-		.base = ACPI_AT,
-		.size = ACPI_SIZE,
-		.cpus = cfg->cpus,
-		.apic_id = b->apic_id,
-		.lapic_base = (uint32_t)LAPIC_DEFAULT_BASE,
-		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
-		.pic = true,
-		.timer_on_pin2 = true,
-		.pm_event = PM_DEFAULT_BASE + PM_EVENT,
-		.pm_control = PM_DEFAULT_BASE + PM_CONTROL,
-		.pm_timer = PM_DEFAULT_BASE + PM_TIMER,
-		.gpe0 = PM_DEFAULT_BASE + PM_GPE0,
-		.gpe0_len = PM_GPE0_LEN,
-		.reset_port = PM_DEFAULT_BASE + PM_RESET,
-		.reset_value = PM_RESET_VALUE,
-		.s5_type = S5_TYPE,
-		.sci = IRQ_SCI,
-		.rtc = true,
-		.numa = cfg->numa,
-		.low_top = b->layout.low_top,
-		.pvpanic_port = PORT_PVPANIC,
-	};
-	board_describe_serials(b, cfg);
+	board_describe(b, cfg, PM_DEFAULT_BASE);
+	b->acpi.base = ACPI_AT;
+	b->acpi.size = ACPI_SIZE;
+	b->acpi.reset_port = PM_DEFAULT_BASE + PM_RESET;
+	b->acpi.s5_type = S5_TYPE;
 	if (b->virtio.bus)
 		describe_pci(b);
 	board_virtio_describe(&b->virtio, &b->acpi);
@@ -175,27 +144,21 @@ static void describe(struct board *b, const struct board_config *cfg)
  * leaves the PAT alone. */
 enum { MTRR_ENABLED_WRITE_BACK = 0xc06 };
 
+/* The boot processor begins in the kernel. */
+static int enter(struct board *b, unsigned n, struct x86_state *s, struct err *e)
+{
+	s->mtrr_def = MTRR_ENABLED_WRITE_BACK;
+	return n == 0 ? boot_install(b->boot, b->vm->mem, &b->layout, s, e) : 0;
+}
+
 static int reset(void *opaque, struct err *e)
 {
 	struct board *b = opaque;
-	struct vm *vm = b->vm;
-	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
-	int ret = s ? acpi_build(vm->mem, &b->acpi, &b->layout.rsdp, e) : err_set(e, -ENOMEM, "out of memory");
+	int ret = acpi_build(b->vm->mem, &b->acpi, &b->layout.rsdp, e);
 
 	if (ret == 0 && b->virtio.bus)
 		ret = pci_host_assign(b->virtio.bus, &b->windows, e);
-	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
-		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
-
-		x86_state_reset(s, n == 0, id ? id->eax : 0);
-		s->mtrr_def = MTRR_ENABLED_WRITE_BACK;
-		if (n == 0)
-			ret = boot_install(b->boot, vm->mem, &b->layout, s, e);
-		if (ret == 0)
-			ret = vcpu_set_state(vm->vcpu[n], s, e);
-	}
-	free(s);
-	return ret;
+	return ret < 0 ? ret : board_reset_cpus(b, enter, e);
 }
 
 static int build(struct board *b, struct board_config *cfg, struct err *e)

@@ -6,13 +6,10 @@
 #include "arch/x86/boot/image.h"
 #include "arch/x86/hpet.h"
 #include "arch/x86/i8042.h"
-#include "arch/x86/ioapic.h"
-#include "arch/x86/lapic.h"
 #include "arch/x86/lpc.h"
 #include "arch/x86/mch.h"
 #include "arch/x86/pm.h"
 #include "arch/x86/port92.h"
-#include "arch/x86/pvpanic.h"
 #include "arch/x86/rtc.h"
 #include "arch/x86/smbios.h"
 #include "arch/x86/vmgenid.h"
@@ -21,7 +18,6 @@
 #include "core/gmem.h"
 #include "core/vcpu.h"
 #include "devices/display/vga.h"
-#include "devices/legacy/debug_exit.h"
 #include "devices/legacy/debug_port.h"
 #include "devices/legacy/fw_cfg.h"
 #include "devices/legacy/i6300esb.h"
@@ -54,15 +50,14 @@
 #define LOW_ALL UINT64_C(0xb0000000) /* up to here all RAM is below 4 GiB; with more, the low part ends at 2 GiB */
 #define LOW_PART UINT64_C(0x80000000)
 #define PCI32_END 0xfec00000u
-#define GIB UINT64_C(0x40000000)
 /* Not up to 512 GiB: Xen's PV kernels map other domains' pages at the first free addresses, and can below that only. */
 #define PCI64_END UINT64_C(0x7c00000000)
 /* OVMF maps all that the processor can address, and its early memory holds tables for 40 bits. */
 enum { PHYS_BITS = 40 };
 
 enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
-enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12, IRQ_SCI = 9 };
-enum { PORT_PVPANIC = 0x505, PORT_DEBUG = 0x402 };
+enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12 };
+enum { PORT_RESET = 0xcf9, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
        S3_TYPE = 1, S5_TYPE = 0 /* OVMF has it built in */ };
 /* What CMOS holds when the processor starts out of S3, for firmware to go on instead of beginning anew. */
@@ -277,43 +272,27 @@ static bool has_drive_on(const struct board_config *cfg, enum board_bus bus)
 
 static void describe(struct board *b, const struct board_config *cfg)
 {
-	b->acpi = (struct acpi_config){
-		.size = ACPI_SIZE,
-		.cpus = cfg->cpus,
-		.apic_id = b->apic_id,
-		.lapic_base = (uint32_t)LAPIC_DEFAULT_BASE,
-		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
-		.pic = true,
-		.timer_on_pin2 = true,
-		.pm_event = PM_FIRMWARE_BASE + PM_EVENT,
-		.pm_control = PM_FIRMWARE_BASE + PM_CONTROL,
-		.pm_timer = PM_FIRMWARE_BASE + PM_TIMER,
-		.gpe0 = PM_FIRMWARE_BASE + PM_GPE0,
-		.gpe0_len = PM_GPE0_LEN,
-		.reset_port = 0xcf9,
-		.reset_value = PM_RESET_VALUE,
-		.s5_type = S5_TYPE,
-		.s3_type = S3_TYPE,
-		.sci = IRQ_SCI,
-		.parallel = { cfg->parallel ? PARALLEL_PORT : 0, PARALLEL_IRQ },
-		.rtc = true,
-		.i8042 = true,
-		.mouse = true,
-		.ide = has_drive_on(cfg, BOARD_IDE),
-		.floppy = has_drive_on(cfg, BOARD_FLOPPY),
-		.vga = cfg->video == BOARD_VIDEO_STD,
-		.hpet_base = HPET_BASE,
-		.hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit),
-		.pvpanic_port = PORT_PVPANIC,
-		.fw_cfg_port = FW_CFG_PORT,
-		.generation_file = cfg->vmgenid ? VMGENID_FILE : NULL,
-		.generation_address_file = VMGENID_ADDRESS_FILE,
-		.generation_offset = VMGENID_AT,
-		.generation_gpe = VMGENID_GPE,
-		.numa = cfg->numa,
-		.low_top = b->layout.low_top,
-	};
-	board_describe_serials(b, cfg);
+	struct acpi_config *a = &b->acpi;
+
+	board_describe(b, cfg, PM_FIRMWARE_BASE);
+	a->size = ACPI_SIZE;
+	a->reset_port = PORT_RESET;
+	a->s5_type = S5_TYPE;
+	a->s3_type = S3_TYPE;
+	a->parallel.port = cfg->parallel ? PARALLEL_PORT : 0;
+	a->parallel.irq = PARALLEL_IRQ;
+	a->i8042 = true;
+	a->mouse = true;
+	a->ide = has_drive_on(cfg, BOARD_IDE);
+	a->floppy = has_drive_on(cfg, BOARD_FLOPPY);
+	a->vga = cfg->video == BOARD_VIDEO_STD;
+	a->hpet_base = HPET_BASE;
+	a->hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit);
+	a->fw_cfg_port = FW_CFG_PORT;
+	a->generation_file = cfg->vmgenid ? VMGENID_FILE : NULL;
+	a->generation_address_file = VMGENID_ADDRESS_FILE;
+	a->generation_offset = VMGENID_AT;
+	a->generation_gpe = VMGENID_GPE;
 	describe_pci(b, LOW_ALL, 256);
 }
 
@@ -665,9 +644,7 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	if (ret == 0)
 		ret = port92_create(vm, e);
 	if (ret == 0)
-		ret = pvpanic_create(vm, (struct pvpanic_config){ .port = PORT_PVPANIC }, e);
-	if (ret == 0)
-		ret = debug_exit_create(vm, (struct debug_exit_config){ 0 }, e);
+		ret = board_add_reports(b, e);
 	if (ret == 0)
 		ret = debug_port_create(vm, dp, e);
 	if (ret == 0)
@@ -682,23 +659,13 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 static int reset(void *opaque, struct err *e)
 {
 	struct board *b = opaque;
-	struct vm *vm = b->vm;
-	struct x86_state *s = aligned_alloc(64, round_up(sizeof(*s), 64));
-	int ret = s ? install_firmware(pc_of(b), vm->waking, e) : err_set(e, -ENOMEM, "out of memory");
+	int ret = install_firmware(pc_of(b), b->vm->waking, e);
 
-	if (vm->waking) {
+	if (b->vm->waking) {
 		rtc_cmos_set(b->rtc, CMOS_SHUTDOWN, SHUTDOWN_S3);
 		pm_woken(b->pm);
 	}
-
-	for (unsigned n = 0; ret == 0 && n < vm->vcpu_count; n++) {
-		const struct x86_cpuid *id = vcpu_cpuid(vm->vcpu[n], 1, 0);
-
-		x86_state_reset(s, n == 0, id ? id->eax : 0);
-		ret = vcpu_set_state(vm->vcpu[n], s, e);
-	}
-	free(s);
-	return ret;
+	return ret < 0 ? ret : board_reset_cpus(b, NULL, e);
 }
 
 static void destroy(struct board *b)
@@ -733,12 +700,8 @@ static int build(struct board_pc *pc, struct board_config *cfg, struct err *e)
 		ret = add_watchdog(pc, cfg, e);
 	if (ret == 0)
 		ret = board_usb_add(b, cfg, e);
-	if (ret < 0)
-		return ret;
-	b->virtio.vm = b->vm;
-	b->virtio.gsi = &b->gsi;
-	b->virtio.input = b->input;
-	ret = board_virtio_add(&b->virtio, cfg, e);
+	if (ret == 0)
+		ret = board_add_virtio(b, cfg, e);
 	if (ret == 0)
 		ret = add_sata(pc, cfg, e);
 	if (ret == 0)
