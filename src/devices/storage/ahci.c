@@ -238,19 +238,6 @@ static bool read_prdt(struct slot *s, uint64_t table, unsigned entries)
 	return true;
 }
 
-/*
- * Packets that move no data. SeaBIOS gives them a piece at 0 of "-1" bytes, which no controller looks at, and which is
- * not all RAM where a VGA lies.
- */
-static bool moves_nothing(const uint8_t *fis, const uint8_t *packet)
-{
-	enum { PACKET = 0xa0, TEST_READY = 0, START_STOP = 0x1b, PREVENT_REMOVAL = 0x1e };
-
-	uint8_t c = packet[0];
-
-	return fis[2] == PACKET && (c == TEST_READY || c == START_STOP || c == PREVENT_REMOVAL);
-}
-
 static void fill_command(struct ata_op *op, const uint8_t *fis)
 {
 	op->in = (struct ata_regs){
@@ -310,9 +297,15 @@ static struct slot *fetch(struct port *p, unsigned n)
 	}
 	uint32_t flags = load_le32(header);
 	uint64_t table = load_le64(header + 8) & ~UINT64_C(127);
+	bool in_ram = !gmem_read(mem, table, fis, sizeof(fis)) &&
+		      !gmem_read(mem, table + TABLE_PACKET, s->op.packet, SCSI_CDB);
 
-	if (gmem_read(mem, table, fis, sizeof(fis)) || gmem_read(mem, table + TABLE_PACKET, s->op.packet, SCSI_CDB) ||
-	    !read_prdt(s, table, moves_nothing(fis, s->op.packet) ? 0 : flags >> 16)) {
+	s->protocol = in_ram ? ata_protocol_of(&p->drive, fis[2]) : ATA_NO_DATA;
+	/* SeaBIOS gives packets without data a piece at 0 of "-1" bytes, which no controller looks at, and which is not
+	 * all RAM where a VGA lies. */
+	if (s->protocol == ATA_PACKET && !scsi_cd_has_data(s->op.packet))
+		flags &= 0xffff;
+	if (!in_ram || !read_prdt(s, table, flags >> 16)) {
 		host_bus_error(p, "a command table or its data");
 		return NULL;
 	}
@@ -322,7 +315,6 @@ static struct slot *fetch(struct port *p, unsigned n)
 	}
 	fill_command(&s->op, fis);
 	s->header = at;
-	s->protocol = ata_protocol_of(&p->drive, s->op.in.command);
 	return s;
 }
 

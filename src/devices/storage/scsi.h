@@ -33,6 +33,8 @@ void scsi_cd_reset(struct scsi_cd *cd);
  * -EBUSY: the guest has locked the tray, and is asked to let go of the medium; force does not ask. Loop thread.
  */
 int scsi_cd_change(struct scsi_cd *cd, struct blk *blk, bool force, struct err *e) ATTR_MUST_USE;
+/* Whether the command has data, by the same table that executes it; one that is not known may have. */
+bool scsi_cd_has_data(const uint8_t cdb[SCSI_CDB]);
 /* Executes; done is called with SCSI_GOOD or SCSI_CHECK_CONDITION, perhaps before this returns. x->moved is how much
  * was transferred. */
 void scsi_cd_execute(struct scsi_cd *cd, const uint8_t cdb[SCSI_CDB], struct xfer *x,

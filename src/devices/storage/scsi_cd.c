@@ -302,23 +302,37 @@ static void mechanism_status(struct scsi_cd *cd, const uint8_t *cdb)
 
 /* ---- the table ---- */
 
-enum { NEEDS_MEDIUM = 1, KEEPS_ATTENTION = 2 };
+enum { NEEDS_MEDIUM = 1, KEEPS_ATTENTION = 2, NO_DATA = 4 };
 static const struct command {
 	uint8_t code, flags;
 	void (*run)(struct scsi_cd *cd, const uint8_t *cdb);
 } table[] = {
-	{0x00, NEEDS_MEDIUM, test_unit_ready},    {0x03, KEEPS_ATTENTION, request_sense},
+	{0x00, NEEDS_MEDIUM | NO_DATA, test_unit_ready}, {0x03, KEEPS_ATTENTION, request_sense},
 	{0x12, KEEPS_ATTENTION, inquiry},         {0x1a, 0, mode_sense},
-	{0x1b, 0, start_stop},                    {0x1e, 0, prevent_removal},
+	{0x1b, NO_DATA, start_stop},              {0x1e, NO_DATA, prevent_removal},
 	{0x25, NEEDS_MEDIUM, read_capacity},      {0x28, NEEDS_MEDIUM, read_10},
-	{0x2b, NEEDS_MEDIUM, test_unit_ready},    {0x43, NEEDS_MEDIUM, read_toc},
+	{0x2b, NEEDS_MEDIUM | NO_DATA, test_unit_ready}, {0x43, NEEDS_MEDIUM, read_toc},
 	{0x46, KEEPS_ATTENTION, get_configuration}, {0x4a, KEEPS_ATTENTION, get_event_status},
 	{0x51, NEEDS_MEDIUM, read_disc_information}, {0x5a, 0, mode_sense},
 	{0xa0, KEEPS_ATTENTION, report_luns},
 	{0xa8, NEEDS_MEDIUM, read_12},            {0xad, NEEDS_MEDIUM, read_dvd_structure},
-	{0xbb, 0, test_unit_ready},               {0xbd, 0, mechanism_status},
+	{0xbb, NO_DATA, test_unit_ready},         {0xbd, 0, mechanism_status},
 	{0xbe, NEEDS_MEDIUM, read_cd},
 };
+
+static const struct command *find(uint8_t code)
+{
+	for (size_t n = 0; n < COUNT_OF(table); n++)
+		if (table[n].code == code)
+			return &table[n];
+	return NULL;
+}
+
+bool scsi_cd_has_data(const uint8_t cdb[SCSI_CDB])
+{
+	const struct command *c = find(cdb[0]);
+	return !c || !(c->flags & NO_DATA);
+}
 
 void scsi_cd_reset(struct scsi_cd *cd)
 {
@@ -352,13 +366,10 @@ int scsi_cd_change(struct scsi_cd *cd, struct blk *blk, bool force, struct err *
 void scsi_cd_execute(struct scsi_cd *cd, const uint8_t cdb[SCSI_CDB], struct xfer *x,
                      void (*done)(struct scsi_cd *cd, uint8_t status), void *opaque)
 {
-	const struct command *c = NULL;
+	const struct command *c = find(cdb[0]);
 	cd->x = x;
 	cd->done = done;
 	cd->opaque = opaque;
-	for (size_t n = 0; n < COUNT_OF(table) && !c; n++)
-		if (table[n].code == cdb[0])
-			c = &table[n];
 	if (!c) {
 		fail(cd, KEY_ILLEGAL_REQUEST, ASC_INVALID_COMMAND);
 	} else if (cd->changed && !(c->flags & KEEPS_ATTENTION)) {
