@@ -62,6 +62,15 @@ struct region_doorbell_handle *virtio_doorbell(struct virtio_dev *v, unsigned n,
 	return !v->direct && region_doorbell_attach(v->vm->regions, &bell, &h, NULL) == 0 ? h : NULL;
 }
 
+void virtio_doorbells_detach(struct virtio_transport *t)
+{
+	for (unsigned n = 0; n < VIRTIO_QUEUE_MAX; n++) {
+		if (t->bell[n])
+			region_doorbell_detach(t->bell[n]);
+		t->bell[n] = NULL;
+	}
+}
+
 void virtio_notified(struct virtio_dev *v, unsigned n)
 {
 	if (n >= v->queue_count)
@@ -328,7 +337,9 @@ void virtio_dev_reset(void *impl)
 	pthread_mutex_lock(&v->lock);
 	reset(v);
 	pthread_mutex_unlock(&v->lock);
-	v->transport->ops->reset(v->transport);
+	v->transport->device_select = v->transport->driver_select = v->transport->queue_select = 0;
+	if (v->transport->ops->reset)
+		v->transport->ops->reset(v->transport);
 }
 
 void virtio_dev_run_state(void *impl, bool running)
@@ -364,7 +375,11 @@ void virtio_before_save(void *obj)
 		s->avail[n] = q->avail;
 		s->used[n] = q->used;
 	}
-	v->transport->ops->save(v->transport, s);
+	s->select[0] = v->transport->device_select;
+	s->select[1] = v->transport->driver_select;
+	s->select[2] = v->transport->queue_select;
+	if (v->transport->ops->save)
+		v->transport->ops->save(v->transport, s);
 }
 
 static int load_queue(struct virtio_dev *v, unsigned n, struct err *e)
@@ -401,5 +416,8 @@ int virtio_after_load(void *obj, uint16_t version, struct err *e)
 		if (rc)
 			return rc;
 	}
+	v->transport->device_select = v->saved.select[0];
+	v->transport->driver_select = v->saved.select[1];
+	v->transport->queue_select = v->saved.select[2];
 	return v->transport->ops->load(v->transport, &v->saved, e);
 }

@@ -144,13 +144,17 @@ struct virtio_dev {
 struct virtio_transport_ops {
 	void (*interrupt)(struct virtio_transport *t, uint8_t isr, uint16_t vector);
 	void (*isr_read)(struct virtio_transport *t); /* lowers the line */
-	void (*reset)(struct virtio_transport *t);    /* machine reset */
-	void (*save)(struct virtio_transport *t, struct virtio_saved *s);
+	void (*reset)(struct virtio_transport *t);    /* machine reset; may be NULL */
+	void (*save)(struct virtio_transport *t, struct virtio_saved *s); /* may be NULL */
 	int (*load)(struct virtio_transport *t, const struct virtio_saved *s, struct err *e);
 	void (*destroy)(struct virtio_transport *t); /* without the lock */
 };
 struct virtio_transport {
 	const struct virtio_transport_ops *ops;
+	struct virtio_dev *dev;
+	struct region_doorbell_handle *bell[VIRTIO_QUEUE_MAX]; /* the transport's own lock, if any */
+	/* what the driver chose that the windows on features and queues show; the device's lock */
+	uint32_t device_select, driver_select, queue_select;
 };
 
 /* Makes queues (sizes[n], powers of two), doorbells and the transport. features and config_size are set already.
@@ -193,6 +197,18 @@ bool virtio_active(const struct virtio_dev *v);
 
 /* --- for the transports; v->lock is held, but for virtio_queue_run --- */
 uint64_t virtio_offered(const struct virtio_dev *v);
+/* Half n of features; 0 beyond. */
+static inline uint32_t virtio_half(uint64_t features, uint32_t n) { return n < 2 ? (uint32_t)(features >> 32 * n) : 0; }
+/* NULL: there is no such queue. */
+static inline struct virtio_queue *virtio_selected(const struct virtio_transport *t)
+{
+	return t->queue_select < t->dev->queue_count ? &t->dev->queue[t->queue_select] : NULL;
+}
+/* One half of an address of a queue. */
+static inline void virtio_half_set(uint64_t *field, bool high, uint32_t value)
+{
+	*field = high ? (*field & UINT32_MAX) | (uint64_t)value << 32 : (*field & ~(uint64_t)UINT32_MAX) | value;
+}
 void virtio_set_features(struct virtio_dev *v, uint32_t half, uint32_t value);
 void virtio_set_status(struct virtio_dev *v, uint8_t status);
 void virtio_queue_enable(struct virtio_dev *v, unsigned n);
@@ -202,6 +218,8 @@ uint8_t virtio_isr_take(struct virtio_dev *v);
 /* A doorbell of queue n where the transport says (address, width, value); space and signal are filled in. NULL where
  * none can be had or the device wants none: the write then reaches the transport's register. */
 struct region_doorbell_handle *virtio_doorbell(struct virtio_dev *v, unsigned n, const struct region_doorbell *at);
+/* Takes all doorbells away. */
+void virtio_doorbells_detach(struct virtio_transport *t);
 /* A notification that reached a register instead of the doorbell. */
 void virtio_notified(struct virtio_dev *v, unsigned n);
 

@@ -37,24 +37,15 @@ enum mmio_register {
 
 struct virtio_mmio {
 	struct virtio_transport t; /* first */
-	struct virtio_dev *dev;
 	struct irq irq;
 	struct region_handle *region;
-	struct region_doorbell_handle *bell[VIRTIO_QUEUE_MAX];
-	/* the device's lock */
-	uint32_t device_select, driver_select, queue_select;
 };
-
-static struct virtio_queue *selected(struct virtio_mmio *m)
-{
-	return m->queue_select < m->dev->queue_count ? &m->dev->queue[m->queue_select] : NULL;
-}
 
 static uint64_t mmio_read(void *opaque, uint64_t off, unsigned width)
 {
 	struct virtio_mmio *m = opaque;
-	struct virtio_dev *v = m->dev;
-	struct virtio_queue *vq = selected(m);
+	struct virtio_dev *v = m->t.dev;
+	struct virtio_queue *vq = virtio_selected(&m->t);
 	if (off >= CONFIG)
 		return virtio_config_get(v, off - CONFIG, width);
 	if (width != 4 || off % 4)
@@ -67,7 +58,7 @@ static uint64_t mmio_read(void *opaque, uint64_t off, unsigned width)
 	case VERSION_REG: return VERSION;
 	case DEVICE_ID: return v->ops->id;
 	case VENDOR_ID: return VENDOR;
-	case DEVICE_FEATURES: return m->device_select < 2 ? (uint32_t)(virtio_offered(v) >> 32 * m->device_select) : 0;
+	case DEVICE_FEATURES: return virtio_half(virtio_offered(v), m->t.device_select);
 	case QUEUE_NUM_MAX: return vq ? vq->q.size_max : 0;
 	case QUEUE_READY: return vq && vq->q.s.enabled;
 	case INTERRUPT_STATUS: return v->isr;
@@ -77,20 +68,15 @@ static uint64_t mmio_read(void *opaque, uint64_t off, unsigned width)
 	}
 }
 
-static void half_set(uint64_t *field, bool high, uint32_t value)
-{
-	*field = high ? (*field & 0xffffffff) | (uint64_t)value << 32 : (*field & ~UINT64_C(0xffffffff)) | value;
-}
-
 static void queue_write(struct virtio_mmio *m, unsigned off, uint32_t value)
 {
-	struct virtio_queue *vq = selected(m);
+	struct virtio_queue *vq = virtio_selected(&m->t);
 	if (!vq)
 		return;
 	struct virtq_setup *s = &vq->q.s;
 	if (off == QUEUE_READY) {
 		if (value == 1)
-			virtio_queue_enable(m->dev, vq->index);
+			virtio_queue_enable(m->t.dev, vq->index);
 		return;
 	}
 	if (s->enabled)
@@ -98,26 +84,26 @@ static void queue_write(struct virtio_mmio *m, unsigned off, uint32_t value)
 	switch (off) {
 	case QUEUE_NUM: s->size = value <= UINT16_MAX ? value : 0; break;
 	case QUEUE_DESC:
-	case QUEUE_DESC + 4: half_set(&s->desc, off & 4, value); break;
+	case QUEUE_DESC + 4: virtio_half_set(&s->desc, off & 4, value); break;
 	case QUEUE_DRIVER:
-	case QUEUE_DRIVER + 4: half_set(&s->avail, off & 4, value); break;
+	case QUEUE_DRIVER + 4: virtio_half_set(&s->avail, off & 4, value); break;
 	case QUEUE_DEVICE:
-	case QUEUE_DEVICE + 4: half_set(&s->used, off & 4, value); break;
+	case QUEUE_DEVICE + 4: virtio_half_set(&s->used, off & 4, value); break;
 	default: break;
 	}
 }
 
 static void acknowledge(struct virtio_mmio *m, uint32_t bits)
 {
-	m->dev->isr &= ~bits;
-	if (!m->dev->isr)
+	m->t.dev->isr &= ~bits;
+	if (!m->t.dev->isr)
 		irq_set(&m->irq, false);
 }
 
 static void mmio_write(void *opaque, uint64_t off, unsigned width, uint64_t value)
 {
 	struct virtio_mmio *m = opaque;
-	struct virtio_dev *v = m->dev;
+	struct virtio_dev *v = m->t.dev;
 	if (off >= CONFIG) {
 		virtio_config_put(v, off - CONFIG, width, value);
 		return;
@@ -125,10 +111,10 @@ static void mmio_write(void *opaque, uint64_t off, unsigned width, uint64_t valu
 	if (width != 4 || off % 4)
 		return;
 	switch (off) {
-	case DEVICE_FEATURES_SEL: m->device_select = value; break;
-	case DRIVER_FEATURES_SEL: m->driver_select = value; break;
-	case DRIVER_FEATURES: virtio_set_features(v, m->driver_select, value); break;
-	case QUEUE_SEL: m->queue_select = value; break;
+	case DEVICE_FEATURES_SEL: m->t.device_select = value; break;
+	case DRIVER_FEATURES_SEL: m->t.driver_select = value; break;
+	case DRIVER_FEATURES: virtio_set_features(v, m->t.driver_select, value); break;
+	case QUEUE_SEL: m->t.queue_select = value; break;
 	case QUEUE_NOTIFY: virtio_notified(v, value); break;
 	case INTERRUPT_ACK: acknowledge(m, value); break;
 	case STATUS: virtio_set_status(v, value); break;
@@ -155,36 +141,17 @@ static void transport_isr_read(struct virtio_transport *t)
 	irq_set(&mmio_of(t)->irq, false);
 }
 
-static void transport_reset(struct virtio_transport *t)
-{
-	struct virtio_mmio *m = mmio_of(t);
-	m->device_select = m->driver_select = m->queue_select = 0;
-}
-
-static void transport_save(struct virtio_transport *t, struct virtio_saved *s)
-{
-	struct virtio_mmio *m = mmio_of(t);
-	s->select[0] = m->device_select;
-	s->select[1] = m->driver_select;
-	s->select[2] = m->queue_select;
-}
-
 static int transport_load(struct virtio_transport *t, const struct virtio_saved *s, struct err *e)
 {
 	struct virtio_mmio *m = mmio_of(t);
-	m->device_select = s->select[0];
-	m->driver_select = s->select[1];
-	m->queue_select = s->select[2];
-	irq_set(&m->irq, m->dev->isr);
+	irq_set(&m->irq, m->t.dev->isr);
 	return 0;
 }
 
 static void transport_destroy(struct virtio_transport *t)
 {
 	struct virtio_mmio *m = mmio_of(t);
-	for (unsigned n = 0; n < VIRTIO_QUEUE_MAX; n++)
-		if (m->bell[n])
-			region_doorbell_detach(m->bell[n]);
+	virtio_doorbells_detach(t);
 	region_detach(m->region);
 	free(m);
 }
@@ -192,8 +159,6 @@ static void transport_destroy(struct virtio_transport *t)
 static const struct virtio_transport_ops transport_ops = {
 	.interrupt = transport_interrupt,
 	.isr_read = transport_isr_read,
-	.reset = transport_reset,
-	.save = transport_save,
 	.load = transport_load,
 	.destroy = transport_destroy,
 };
@@ -201,9 +166,9 @@ static const struct virtio_transport_ops transport_ops = {
 /* One doorbell a queue: the value written is the queue's number. Without one the write reaches mmio_write. */
 static void bells_attach(struct virtio_mmio *m, uint64_t addr)
 {
-	for (unsigned n = 0; n < m->dev->queue_count; n++)
-		m->bell[n] = virtio_doorbell(
-			m->dev, n,
+	for (unsigned n = 0; n < m->t.dev->queue_count; n++)
+		m->t.bell[n] = virtio_doorbell(
+			m->t.dev, n,
 			&(struct region_doorbell){.addr = addr + QUEUE_NOTIFY, .width = 4, .match = true, .value = n});
 }
 
@@ -213,7 +178,7 @@ int virtio_mmio_create(struct virtio_dev *v, const struct virtio_place *place, s
 	if (!m)
 		return err_set(e, -ENOMEM, "no memory for %s", v->name);
 	m->t.ops = &transport_ops;
-	m->dev = v;
+	m->t.dev = v;
 	m->irq = place->mmio_irq;
 	struct region r = {.space = REGION_MEMORY, .addr = place->mmio_addr, .size = REGION_SIZE, .name = v->name,
 			   .ops = &mmio_ops, .opaque = m, .lock = &v->lock};

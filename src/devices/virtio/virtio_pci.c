@@ -41,27 +41,16 @@ enum common {
 
 struct virtio_pci {
 	struct virtio_transport t; /* first */
-	struct virtio_dev *dev;
 	struct pci_dev pci;
 	struct msix msix;
 	unsigned access_cap; /* the PCI configuration access capability */
-	/* host lock */
-	struct region_doorbell_handle *bell[VIRTIO_QUEUE_MAX];
-	/* the device's lock */
-	uint32_t device_select, driver_select;
-	uint16_t queue_select;
 };
 
 /* --- common configuration --- */
 
-static struct virtio_queue *selected(struct virtio_pci *p)
-{
-	return p->queue_select < p->dev->queue_count ? &p->dev->queue[p->queue_select] : NULL;
-}
-
 static uint64_t queue_read(struct virtio_pci *p, unsigned off)
 {
-	struct virtio_queue *vq = selected(p);
+	struct virtio_queue *vq = virtio_selected(&p->t);
 	if (!vq)
 		return 0; /* size 0: this queue does not exist */
 	const struct virtq_setup *s = &vq->q.s;
@@ -82,17 +71,17 @@ static uint64_t queue_read(struct virtio_pci *p, unsigned off)
 
 static uint64_t common_read(struct virtio_pci *p, unsigned off)
 {
-	struct virtio_dev *v = p->dev;
+	struct virtio_dev *v = p->t.dev;
 	switch (off) {
-	case DEVICE_FEATURE_SELECT: return p->device_select;
-	case DEVICE_FEATURE: return p->device_select < 2 ? (uint32_t)(virtio_offered(v) >> 32 * p->device_select) : 0;
-	case DRIVER_FEATURE_SELECT: return p->driver_select;
-	case DRIVER_FEATURE: return p->driver_select < 2 ? (uint32_t)(v->driver_features >> 32 * p->driver_select) : 0;
+	case DEVICE_FEATURE_SELECT: return p->t.device_select;
+	case DEVICE_FEATURE: return virtio_half(virtio_offered(v), p->t.device_select);
+	case DRIVER_FEATURE_SELECT: return p->t.driver_select;
+	case DRIVER_FEATURE: return virtio_half(v->driver_features, p->t.driver_select);
 	case CONFIG_VECTOR: return v->config_vector;
 	case NUM_QUEUES: return v->queue_count;
 	case DEVICE_STATUS: return v->status;
 	case CONFIG_GENERATION: return v->generation;
-	case QUEUE_SELECT: return p->queue_select;
+	case QUEUE_SELECT: return p->t.queue_select;
 	default: return queue_read(p, off);
 	}
 }
@@ -103,14 +92,9 @@ static uint16_t good_vector(const struct virtio_pci *p, uint64_t vector)
 	return vector < p->msix.count ? vector : VIRTIO_NO_VECTOR;
 }
 
-static void half_set(uint64_t *field, bool high, uint32_t value)
-{
-	*field = high ? (*field & 0xffffffff) | (uint64_t)value << 32 : (*field & ~UINT64_C(0xffffffff)) | value;
-}
-
 static void queue_write(struct virtio_pci *p, unsigned off, uint64_t value)
 {
-	struct virtio_queue *vq = selected(p);
+	struct virtio_queue *vq = virtio_selected(&p->t);
 	if (!vq)
 		return;
 	if (off == QUEUE_VECTOR) {
@@ -119,7 +103,7 @@ static void queue_write(struct virtio_pci *p, unsigned off, uint64_t value)
 	}
 	if (off == QUEUE_ENABLE) {
 		if (value == 1)
-			virtio_queue_enable(p->dev, vq->index);
+			virtio_queue_enable(p->t.dev, vq->index);
 		return;
 	}
 	struct virtq_setup *s = &vq->q.s;
@@ -128,25 +112,25 @@ static void queue_write(struct virtio_pci *p, unsigned off, uint64_t value)
 	switch (off) {
 	case QUEUE_SIZE: s->size = value; break;
 	case QUEUE_DESC:
-	case QUEUE_DESC + 4: half_set(&s->desc, off & 4, value); break;
+	case QUEUE_DESC + 4: virtio_half_set(&s->desc, off & 4, value); break;
 	case QUEUE_DRIVER:
-	case QUEUE_DRIVER + 4: half_set(&s->avail, off & 4, value); break;
+	case QUEUE_DRIVER + 4: virtio_half_set(&s->avail, off & 4, value); break;
 	case QUEUE_DEVICE:
-	case QUEUE_DEVICE + 4: half_set(&s->used, off & 4, value); break;
+	case QUEUE_DEVICE + 4: virtio_half_set(&s->used, off & 4, value); break;
 	default: break;
 	}
 }
 
 static void common_write(struct virtio_pci *p, unsigned off, uint64_t value)
 {
-	struct virtio_dev *v = p->dev;
+	struct virtio_dev *v = p->t.dev;
 	switch (off) {
-	case DEVICE_FEATURE_SELECT: p->device_select = value; break;
-	case DRIVER_FEATURE_SELECT: p->driver_select = value; break;
-	case DRIVER_FEATURE: virtio_set_features(v, p->driver_select, value); break;
+	case DEVICE_FEATURE_SELECT: p->t.device_select = value; break;
+	case DRIVER_FEATURE_SELECT: p->t.driver_select = value; break;
+	case DRIVER_FEATURE: virtio_set_features(v, p->t.driver_select, value); break;
 	case CONFIG_VECTOR: v->config_vector = good_vector(p, value); break;
 	case DEVICE_STATUS: virtio_set_status(v, value); break;
-	case QUEUE_SELECT: p->queue_select = value; break;
+	case QUEUE_SELECT: p->t.queue_select = (uint16_t)value; break;
 	default: queue_write(p, off, value); break;
 	}
 }
@@ -158,8 +142,8 @@ static uint64_t bar_read(void *opaque, uint64_t off, unsigned width)
 	struct virtio_pci *p = opaque;
 	switch (off & ~(uint64_t)(PART_SIZE - 1)) {
 	case AT_COMMON: return common_read(p, off) & width_mask(width);
-	case AT_ISR: return off == AT_ISR ? virtio_isr_take(p->dev) : 0;
-	case AT_DEVICE: return virtio_config_get(p->dev, off - AT_DEVICE, width);
+	case AT_ISR: return off == AT_ISR ? virtio_isr_take(p->t.dev) : 0;
+	case AT_DEVICE: return virtio_config_get(p->t.dev, off - AT_DEVICE, width);
 	default: return 0;
 	}
 }
@@ -169,8 +153,8 @@ static void bar_write(void *opaque, uint64_t off, unsigned width, uint64_t value
 	struct virtio_pci *p = opaque;
 	switch (off & ~(uint64_t)(PART_SIZE - 1)) {
 	case AT_COMMON: common_write(p, off, value); break;
-	case AT_DEVICE: virtio_config_put(p->dev, off - AT_DEVICE, width, value); break;
-	case AT_NOTIFY: virtio_notified(p->dev, (off - AT_NOTIFY) / NOTIFY_STEP); break;
+	case AT_DEVICE: virtio_config_put(p->t.dev, off - AT_DEVICE, width, value); break;
+	case AT_NOTIFY: virtio_notified(p->t.dev, (off - AT_NOTIFY) / NOTIFY_STEP); break;
 	default: break;
 	}
 }
@@ -181,14 +165,10 @@ static const struct region_ops bar_ops = {.read = bar_read, .write = bar_write, 
 static void bar_moved(void *opaque, uint64_t addr, bool mapped)
 {
 	struct virtio_pci *p = opaque;
-	for (unsigned n = 0; n < p->dev->queue_count; n++) {
-		if (p->bell[n])
-			region_doorbell_detach(p->bell[n]);
-		p->bell[n] = NULL;
-		if (mapped)
-			p->bell[n] = virtio_doorbell(
-				p->dev, n, &(struct region_doorbell){.addr = addr + AT_NOTIFY + n * NOTIFY_STEP});
-	}
+	virtio_doorbells_detach(&p->t);
+	for (unsigned n = 0; mapped && n < p->t.dev->queue_count; n++)
+		p->t.bell[n] = virtio_doorbell(p->t.dev, n,
+					       &(struct region_doorbell){.addr = addr + AT_NOTIFY + n * NOTIFY_STEP});
 }
 
 /* --- PCI configuration access capability (4.1.4.9): the BAR through configuration space --- */
@@ -210,9 +190,9 @@ static void access_read(struct pci_dev *d, unsigned off, unsigned width)
 	uint32_t at, len;
 	if (!access_target(p, off, width, &at, &len))
 		return;
-	pthread_mutex_lock(&p->dev->lock);
+	pthread_mutex_lock(&p->t.dev->lock);
 	store_le32(&d->config[p->access_cap + CAP_EXTRA], bar_read(p, at, len));
-	pthread_mutex_unlock(&p->dev->lock);
+	pthread_mutex_unlock(&p->t.dev->lock);
 }
 
 static void access_written(struct pci_dev *d, unsigned off, unsigned width)
@@ -221,9 +201,9 @@ static void access_written(struct pci_dev *d, unsigned off, unsigned width)
 	uint32_t at, len;
 	if (!access_target(p, off, width, &at, &len))
 		return;
-	pthread_mutex_lock(&p->dev->lock);
+	pthread_mutex_lock(&p->t.dev->lock);
 	bar_write(p, at, len, load_le32(&d->config[p->access_cap + CAP_EXTRA]) & width_mask(len));
-	pthread_mutex_unlock(&p->dev->lock);
+	pthread_mutex_unlock(&p->t.dev->lock);
 }
 
 /* --- what the core asks for --- */
@@ -250,8 +230,6 @@ static void transport_isr_read(struct virtio_transport *t)
 static void transport_reset(struct virtio_transport *t)
 {
 	struct virtio_pci *p = pci_of(t);
-	p->device_select = p->driver_select = 0;
-	p->queue_select = 0;
 	pci_dev_reset(&p->pci);
 }
 
@@ -261,9 +239,6 @@ static void transport_save(struct virtio_transport *t, struct virtio_saved *s)
 	memcpy(s->pci_config, p->pci.config, sizeof(s->pci_config));
 	memcpy(s->msix_table, p->msix.table, sizeof(s->msix_table));
 	s->msix_pending = p->msix.pending;
-	s->select[0] = p->device_select;
-	s->select[1] = p->driver_select;
-	s->select[2] = p->queue_select;
 }
 
 static int transport_load(struct virtio_transport *t, const struct virtio_saved *s, struct err *e)
@@ -274,12 +249,9 @@ static int transport_load(struct virtio_transport *t, const struct virtio_saved 
 		return rc;
 	memcpy(p->msix.table, s->msix_table, sizeof(s->msix_table));
 	p->msix.pending = s->msix_pending;
-	p->device_select = s->select[0];
-	p->driver_select = s->select[1];
-	p->queue_select = s->select[2];
 	rc = msix_loaded(&p->msix, e);
 	if (!rc)
-		pci_intx(&p->pci, p->dev->isr && !p->msix.enabled);
+		pci_intx(&p->pci, p->t.dev->isr && !p->msix.enabled);
 	return rc;
 }
 
@@ -316,9 +288,9 @@ static void caps_init(struct virtio_pci *p)
 {
 	cap_add(p, CAP_COMMON, AT_COMMON, COMMON_SIZE, 0);
 	cap_add(p, CAP_ISR, AT_ISR, 4, 0);
-	if (p->dev->config_size)
-		cap_add(p, CAP_DEVICE, AT_DEVICE, round_up(p->dev->config_size, 4), 0);
-	unsigned at = cap_add(p, CAP_NOTIFY, AT_NOTIFY, p->dev->queue_count * NOTIFY_STEP, 4);
+	if (p->t.dev->config_size)
+		cap_add(p, CAP_DEVICE, AT_DEVICE, round_up(p->t.dev->config_size, 4), 0);
+	unsigned at = cap_add(p, CAP_NOTIFY, AT_NOTIFY, p->t.dev->queue_count * NOTIFY_STEP, 4);
 	uint8_t step[4];
 	store_le32(step, NOTIFY_STEP);
 	pci_config_init(&p->pci, at + CAP_EXTRA, step, 4);
@@ -333,7 +305,7 @@ int virtio_pci_create(struct virtio_dev *v, const struct virtio_place *place, st
 	if (!p)
 		return err_set(e, -ENOMEM, "no memory for %s", v->name);
 	p->t.ops = &transport_ops;
-	p->dev = v;
+	p->t.dev = v;
 	struct pci_ident id = {.vendor = VENDOR, .device = DEVICE_BASE + v->ops->id, .subsystem_vendor = VENDOR,
 			       .subsystem = DEVICE_BASE + v->ops->id, .class_code = v->ops->pci_class,
 			       .revision = REVISION, .int_pin = INTA};
