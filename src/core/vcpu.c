@@ -55,8 +55,10 @@ void vcpu_attend(struct vcpu *v, unsigned bits)
 	signal_wake(v);
 }
 
+/* A SIPI that was not taken is void by INIT; one that follows may come before the thread has seen the INIT. */
 void vcpu_send_init(struct vcpu *v)
 {
+	atomic_fetch_and(&v->attention, ~(unsigned)VCPU_ATT_SIPI);
 	vcpu_attend(v, VCPU_ATT_INIT);
 }
 

@@ -53,7 +53,8 @@ ZyanStatus decode_full(const struct soft_vm *sv, uint32_t mode, const uint8_t *b
 		       ZydisDecodedOperand *op)
 {
 	const ZydisDecoder *d = decoder_for(sv, mode);
-	if (d == &sv->decoder[3] && sv->predecoder && predecode(sv->predecoder, bytes, avail, zi, op))
+	struct predecoder *p = sv->predecoder[d - sv->decoder];
+	if (p && predecode(p, bytes, avail, zi, op))
 		return ZYAN_STATUS_SUCCESS;
 	return ZydisDecoderDecodeFull(d, bytes, avail, zi, op);
 }

@@ -11,17 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What may stand before an opcode, besides REX without W and FS or GS. */
+/* What may stand before an opcode, besides REX without W and FS or GS. In 32-bit code there is no REX: 40 to 4F are INC and DEC. */
 enum kind { KIND_NONE, KIND_66, KIND_W, KIND_F3, KIND_F2, KINDS };
 /* Rows of the tables: the kinds that are decoded here, whether ModRM follows, and whether its reg field is opcode too. */
 enum {
 	N = 1 << KIND_NONE, S = 1 << KIND_66, W = 1 << KIND_W, NW = N | W, NSW = N | S | W,
 	M = 1 << 5, G = 1 << 6 | M,
+	V = N | S | 1 << KIND_F3 | 1 << KIND_F2 | M, /* MMX and SSE: which of these there are Zydis says */
 };
 
 #define ALU(op) [op ... op + 3] = NSW | M, [op + 4 ... op + 5] = NSW
 static const uint8_t one_byte[256] = {
 	ALU(0x00), ALU(0x08), ALU(0x10), ALU(0x18), ALU(0x20), ALU(0x28), ALU(0x30), ALU(0x38),
+	[0x40 ... 0x4f] = N | S,                                 /* INC, DEC: of 32-bit code */
 	[0x50 ... 0x5f] = NW,                                    /* PUSH, POP */
 	[0x63] = NW | M,                                         /* MOVSXD */
 	[0x68] = NW, [0x6a] = NW,                                /* PUSH imm */
@@ -38,6 +40,10 @@ static const uint8_t one_byte[256] = {
 	[0xf6 ... 0xf7] = NSW | G, [0xfe] = NSW | G, [0xff] = NW | G,
 };
 static const uint8_t two_byte[256] = {
+	[0x10 ... 0x17] = V, [0x28 ... 0x2f] = V,                /* moves, conversions, comparisons */
+	[0x50 ... 0x70] = V, [0x71 ... 0x73] = V | G,            /* arithmetic, unpacking, shuffles; shifts by constants */
+	[0x74 ... 0x76] = V, [0x7c ... 0x7f] = V,
+	[0xc2] = V, [0xc4 ... 0xc6] = V, [0xd0 ... 0xfe] = V,
 	[0x1f] = NSW | G,                                        /* NOP */
 	[0x40 ... 0x4f] = NSW | M,                               /* CMOVcc */
 	[0x80 ... 0x8f] = N,                                     /* Jcc */
@@ -67,6 +73,7 @@ struct shape {
 
 struct predecoder {
 	const ZydisDecoder *zydis;
+	bool code64;
 	pthread_mutex_t lock; /* held to add a shape */
 	unsigned count;
 	struct shape *shape;  /* SHAPES_MAX */
@@ -84,6 +91,7 @@ int predecode_create(struct predecoder **out, const ZydisDecoder *d, struct err 
 		return err_set(e, -ENOMEM, "no memory for the decoder");
 	}
 	p->zydis = d;
+	p->code64 = d->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
 	pthread_mutex_init(&p->lock, NULL);
 	*out = p;
 	return 0;
@@ -106,6 +114,8 @@ static ZydisRegister first_of(ZydisRegister r)
 	case ZYDIS_REGCLASS_GPR16: return ZYDIS_REGISTER_AX;
 	case ZYDIS_REGCLASS_GPR32: return ZYDIS_REGISTER_EAX;
 	case ZYDIS_REGCLASS_GPR64: return ZYDIS_REGISTER_RAX;
+	case ZYDIS_REGCLASS_MMX: return ZYDIS_REGISTER_MM0;
+	case ZYDIS_REGCLASS_XMM: return ZYDIS_REGISTER_XMM0;
 	default: return ZYDIS_REGISTER_NONE;
 	}
 }
@@ -176,12 +186,12 @@ struct found {
 	const uint8_t *p, *end; /* the next byte */
 	const uint8_t *start;
 	uint8_t rex, seg; /* 0: none */
-	bool size16;
+	uint8_t prefix;   /* 66, F3, F2; 0: none */
 	uint8_t map, opcode, modrm;
 };
 
 /* Prefixes and opcode; false: not of those that are known here. */
-static bool take_opcode(struct found *f, unsigned *kind)
+static bool take_opcode(const struct predecoder *p, struct found *f, unsigned *kind)
 {
 	uint8_t b = *f->p++;
 	if (b == 0x64 || b == 0x65) {
@@ -190,13 +200,13 @@ static bool take_opcode(struct found *f, unsigned *kind)
 			return false;
 		b = *f->p++;
 	}
-	if (b == 0x66) {
-		f->size16 = true;
+	if (b == 0x66 || b == 0xf3 || b == 0xf2) {
+		f->prefix = b;
 		if (f->p == f->end)
 			return false;
 		b = *f->p++;
 	}
-	if ((b & 0xf0) == 0x40) {
+	if (p->code64 && (b & 0xf0) == 0x40) {
 		f->rex = b;
 		if (f->p == f->end)
 			return false;
@@ -210,8 +220,8 @@ static bool take_opcode(struct found *f, unsigned *kind)
 	}
 	f->opcode = b;
 	bool wide = f->rex & 8;
-	*kind = f->size16 ? KIND_66 : wide ? KIND_W : KIND_NONE;
-	return !(f->size16 && wide);
+	*kind = f->prefix == 0x66 ? KIND_66 : f->prefix == 0xf3 ? KIND_F3 : f->prefix ? KIND_F2 : wide ? KIND_W : KIND_NONE;
+	return !(f->prefix && wide);
 }
 
 static const struct shape *shape_find(struct predecoder *p, const struct found *f, unsigned kind, unsigned row)
@@ -223,8 +233,8 @@ static const struct shape *shape_find(struct predecoder *p, const struct found *
 	if (unlikely(!n)) {
 		uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH] = { 0 };
 		unsigned k = 0;
-		if (kind == KIND_66)
-			bytes[k++] = 0x66;
+		if (f->prefix)
+			bytes[k++] = f->prefix;
 		if (kind == KIND_W)
 			bytes[k++] = 0x48;
 		if (f->map)
@@ -236,16 +246,21 @@ static const struct shape *shape_find(struct predecoder *p, const struct found *
 	return n == SHAPE_REFUSED ? NULL : &p->shape[n - 1];
 }
 
-static ZydisRegister gpr64(unsigned n)
+/* What the tables say of the opcode. */
+static unsigned row_of(const struct predecoder *p, const struct found *f)
 {
-	return (ZydisRegister)(ZYDIS_REGISTER_RAX + n);
+	if (f->map)
+		return two_byte[f->opcode];
+	/* There 63 is ARPL; behind REX another REX is no opcode. */
+	return p->code64 ? ((f->opcode & 0xf0) == 0x40 ? 0 : one_byte[f->opcode]) : f->opcode == 0x63 ? 0 : one_byte[f->opcode];
 }
 
 /* The address that ModRM and what follows it say; false: more bytes are needed. */
-static bool take_address(struct found *f, ZydisDecodedInstruction *zi, ZydisDecodedOperand *o)
+static bool take_address(const struct predecoder *p, struct found *f, ZydisDecodedInstruction *zi, ZydisDecodedOperand *o)
 {
+	const ZydisRegister first = p->code64 ? ZYDIS_REGISTER_RAX : ZYDIS_REGISTER_EAX;
 	unsigned mod = f->modrm >> 6, rm = f->modrm & 7, size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
-	ZydisRegister base = gpr64(rm | (f->rex & 1) << 3), index = ZYDIS_REGISTER_NONE;
+	ZydisRegister base = first + (rm | (f->rex & 1) << 3), index = ZYDIS_REGISTER_NONE;
 	unsigned scale = 0;
 	if (rm == 4) {
 		if (f->p == f->end)
@@ -253,9 +268,9 @@ static bool take_address(struct found *f, ZydisDecodedInstruction *zi, ZydisDeco
 		unsigned sib = *f->p++, i = (sib >> 3 & 7) | (f->rex & 2) << 2, b = sib & 7;
 		zi->attributes |= ZYDIS_ATTRIB_HAS_SIB;
 		zi->raw.sib.base = (ZyanU8)b;
-		base = gpr64(b | (f->rex & 1) << 3);
+		base = first + (b | (f->rex & 1) << 3);
 		if (i != 4) {
-			index = gpr64(i);
+			index = first + i;
 			scale = 1u << (sib >> 6);
 		}
 		if (b == 5 && mod == 0) {
@@ -263,14 +278,14 @@ static bool take_address(struct found *f, ZydisDecodedInstruction *zi, ZydisDeco
 			size = 4;
 		}
 	} else if (rm == 5 && mod == 0) {
-		base = ZYDIS_REGISTER_RIP;
+		base = p->code64 ? ZYDIS_REGISTER_RIP : ZYDIS_REGISTER_NONE;
 		size = 4;
 	}
 	if ((unsigned)(f->end - f->p) < size)
 		return false;
 	int64_t disp = size == 1 ? (int8_t)*f->p : size == 4 ? (int32_t)load_le32(f->p) : 0;
 	f->p += size;
-	bool stack = base == ZYDIS_REGISTER_RSP || base == ZYDIS_REGISTER_RBP;
+	bool stack = base == first + 4 || base == first + 5;
 	o->mem.segment = f->seg == 0x64 ? ZYDIS_REGISTER_FS : f->seg ? ZYDIS_REGISTER_GS : stack ? ZYDIS_REGISTER_SS : ZYDIS_REGISTER_DS;
 	o->mem.base = base;
 	o->mem.index = index;
@@ -312,21 +327,29 @@ static void put_registers(const struct found *f, const struct shape *s, ZydisDec
 		/* With REX, SPL to DIL and those above stand where AH to BH do without. */
 		if (r->first == ZYDIS_REGISTER_AL && f->rex && n >= 4)
 			n += ZYDIS_REGISTER_SPL - ZYDIS_REGISTER_AH;
+		if (r->first == ZYDIS_REGISTER_MM0)
+			n &= 7;
 		op[r->operand].reg.value = (ZydisRegister)(r->first + n);
 	}
 }
 
-static void put_prefixes(const struct found *f, ZydisDecodedInstruction *zi)
+static void put_prefix(ZydisDecodedInstruction *zi, unsigned *n, uint8_t value, ZydisPrefixType type)
+{
+	zi->raw.prefixes[*n].type = type;
+	zi->raw.prefixes[(*n)++].value = value;
+}
+
+static void put_prefixes(const struct found *f, const struct shape *s, ZydisDecodedInstruction *zi)
 {
 	unsigned n = 0;
 	if (f->seg) {
-		zi->raw.prefixes[n++].value = f->seg;
+		put_prefix(zi, &n, f->seg, ZYDIS_PREFIX_TYPE_EFFECTIVE);
 		zi->attributes |= f->seg == 0x64 ? ZYDIS_ATTRIB_HAS_SEGMENT_FS : ZYDIS_ATTRIB_HAS_SEGMENT_GS;
 	}
-	if (f->size16)
-		zi->raw.prefixes[n++].value = 0x66;
+	if (f->prefix)
+		put_prefix(zi, &n, f->prefix, s->zi.raw.prefixes[0].type);
 	if (f->rex) {
-		zi->raw.prefixes[n++].value = f->rex;
+		put_prefix(zi, &n, f->rex, ZYDIS_PREFIX_TYPE_EFFECTIVE);
 		zi->attributes |= ZYDIS_ATTRIB_HAS_REX;
 		zi->raw.rex.W = f->rex >> 3 & 1;
 	}
@@ -361,11 +384,11 @@ bool predecode(struct predecoder *p, const uint8_t *bytes, unsigned avail, Zydis
 {
 	struct found f = { .p = bytes, .end = bytes + avail, .start = bytes };
 	unsigned kind;
-	if (avail >= 4 && load_le32(bytes) == 0xfa1e0ff3)
+	if (p->code64 && avail >= 4 && load_le32(bytes) == 0xfa1e0ff3)
 		return endbr64(p, bytes, zi, op);
-	if (!avail || !take_opcode(&f, &kind))
+	if (!avail || !take_opcode(p, &f, &kind))
 		return false;
-	unsigned row = f.map ? two_byte[f.opcode] : one_byte[f.opcode], at = (unsigned)(f.p - bytes);
+	unsigned row = row_of(p, &f), at = (unsigned)(f.p - bytes);
 	if (!(row >> kind & 1) || (row & M && f.p == f.end))
 		return false;
 	if (row & M)
@@ -380,12 +403,12 @@ bool predecode(struct predecoder *p, const uint8_t *bytes, unsigned avail, Zydis
 		zi->raw.modrm.rm = f.modrm & 7;
 		zi->raw.modrm.offset = (ZyanU8)at;
 	}
-	if (s->mem != NO_OPERAND && !take_address(&f, zi, &op[s->mem]))
+	if (s->mem != NO_OPERAND && !take_address(p, &f, zi, &op[s->mem]))
 		return false;
 	if (s->imm != NO_OPERAND && !take_immediate(&f, s, zi, op))
 		return false;
 	put_registers(&f, s, op);
-	put_prefixes(&f, zi);
+	put_prefixes(&f, s, zi);
 	zi->length = (ZyanU8)(f.p - bytes);
 	return true;
 }

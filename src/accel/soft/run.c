@@ -142,7 +142,7 @@ static uint32_t cpu_signature(const struct vcpu *v)
 
 static void take_init(struct soft_cpu *c)
 {
-	atomic_fetch_and(&c->v->attention, ~(unsigned)(VCPU_ATT_INIT | VCPU_ATT_SIPI));
+	atomic_fetch_and(&c->v->attention, ~(unsigned)VCPU_ATT_INIT); /* a SIPI may have followed already */
 	thunk_fpu_sync(c);
 	x86_state_init(&c->s, c->v->index == 0, cpu_signature(c->v));
 	mmu_flush_all(c);
@@ -425,18 +425,27 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 }
 
 /* ---- the machine's part ---- */
+static void predecoders_destroy(struct soft_vm *sv)
+{
+	for (unsigned n = 0; n < SOFT_DECODERS; n++)
+		predecode_destroy(sv->predecoder[n]);
+}
+
 int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err *e)
 {
 	struct soft_vm *sv = calloc(1, sizeof(*sv));
 	if (!sv)
 		return err_set(e, -ENOMEM, "no memory for the software CPU");
+	decode_init(sv);
 	int r = ops_index_create(&sv->row, e);
 	if (r == 0)
-		r = predecode_create(&sv->predecoder, &sv->decoder[3], e);
+		r = predecode_create(&sv->predecoder[2], &sv->decoder[2], e);
+	if (r == 0)
+		r = predecode_create(&sv->predecoder[3], &sv->decoder[3], e);
 	if (r == 0)
 		r = thunk_cache_create(&sv->thunk_shared, e);
 	if (r < 0) {
-		predecode_destroy(sv->predecoder);
+		predecoders_destroy(sv);
 		free(sv->row);
 		free(sv);
 		return r;
@@ -446,7 +455,6 @@ int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err
 	sv->foreign = foreign;
 	sv->watch = (struct gmem_watch){ page_code_written, sv };
 	pthread_mutex_init(&sv->bus_lock, NULL);
-	decode_init(sv);
 	*out = sv;
 	return 0;
 }
@@ -460,7 +468,7 @@ void soft_vm_destroy(struct soft_vm *sv)
 	pthread_mutex_destroy(&sv->bus_lock);
 	thunk_cache_destroy(sv->thunk_shared);
 	xlate_sight_destroy(sv->sight);
-	predecode_destroy(sv->predecoder);
+	predecoders_destroy(sv);
 	free(sv->row);
 	free(sv);
 }

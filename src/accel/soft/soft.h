@@ -46,7 +46,7 @@ struct soft_vm {
 	struct vm *vm;
 	struct gmem *mem;
 	ZydisDecoder decoder[SOFT_DECODERS];
-	struct predecoder *predecoder; /* of 64-bit code; NULL: Zydis does it all */
+	struct predecoder *predecoder[SOFT_DECODERS]; /* of 32- and 64-bit code; NULL: Zydis does it all */
 	const struct insn_row **row; /* by ZydisMnemonic; NULL: thunk_bind */
 	struct soft_ram ram[GMEM_BLOCK_MAX];
 	unsigned ram_count;

@@ -138,6 +138,7 @@ void main(void)
 	test_system();
 	test_code();
 	test_hot();
+	test_pcid();
 	test_interrupts();
 	finish();
 }

@@ -106,6 +106,7 @@ void test_fpu(void);
 void test_interrupts(void);
 void test_code(void);
 void test_hot(void);
+void test_pcid(void);
 void test_system(void);
 
 #endif

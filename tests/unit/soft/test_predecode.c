@@ -11,7 +11,15 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { LEN = ZYDIS_MAX_INSTRUCTION_LENGTH, MODE = MODE_CODE64 | MODE_SS32 | MODE_PROTECTED | MODE_LONG };
+enum { LEN = ZYDIS_MAX_INSTRUCTION_LENGTH };
+/* 64-bit code, and flat 32-bit code; which decoder is that one's. */
+static const struct sort {
+	uint32_t mode;
+	unsigned decoder;
+} sorts[] = {
+	{ MODE_CODE64 | MODE_SS32 | MODE_PROTECTED | MODE_LONG, 3 },
+	{ MODE_CODE32 | MODE_SS32 | MODE_PROTECTED | MODE_FLAT, 2 },
+};
 
 static uint64_t seed = 88172645463325252;
 static uint64_t next(void)
@@ -59,8 +67,11 @@ static void same_raw(const ZydisDecodedInstruction *a, const ZydisDecodedInstruc
 {
 	assert_int_equal(a->raw.rex.W, b->raw.rex.W);
 	assert_int_equal(a->raw.prefix_count, b->raw.prefix_count);
-	for (unsigned n = 0; n < b->raw.prefix_count; n++)
+	for (unsigned n = 0; n < b->raw.prefix_count; n++) {
 		assert_int_equal(a->raw.prefixes[n].value, b->raw.prefixes[n].value);
+		assert_int_equal(a->raw.prefixes[n].type == ZYDIS_PREFIX_TYPE_MANDATORY,
+				 b->raw.prefixes[n].type == ZYDIS_PREFIX_TYPE_MANDATORY);
+	}
 	assert_int_equal(a->raw.disp.size, b->raw.disp.size);
 	assert_int_equal(a->raw.imm[0].size, b->raw.imm[0].size);
 	if (b->raw.imm[0].size)
@@ -88,6 +99,8 @@ static void same_instruction(const ZydisDecodedInstruction *a, const ZydisDecode
 	assert_int_equal(a->meta.category, b->meta.category);
 	assert_int_equal(a->meta.isa_ext, b->meta.isa_ext);
 	assert_int_equal(a->meta.isa_set, b->meta.isa_set);
+	assert_int_equal(a->meta.exception_class, b->meta.exception_class);
+	assert_ptr_equal(a->cpu_flags, b->cpu_flags);
 	assert_int_equal(a->attributes & seen, b->attributes & seen);
 	same_raw(a, b);
 }
@@ -103,22 +116,23 @@ static void same_insn(const struct insn *a, const struct insn *b)
 }
 
 /* True: the predecoder knew it. */
-static bool compare(struct soft_vm *sv, const uint8_t *bytes, unsigned avail)
+static bool compare(struct soft_vm *sv, const struct sort *sort, const uint8_t *bytes, unsigned avail)
 {
 	ZydisDecodedInstruction zi[2];
 	ZydisDecodedOperand op[2][ZYDIS_MAX_OPERAND_COUNT];
-	struct predecoder *p = sv->predecoder;
+	struct predecoder *p = sv->predecoder[sort->decoder];
 	struct insn i[2] = { { .off = 77 }, { .off = 77 } };
-	enum decode_result r = decode_insn(sv, MODE, bytes, avail, &i[0]);
+	enum decode_result r = decode_insn(sv, sort->mode, bytes, avail, &i[0]);
 	bool known = predecode(p, bytes, avail, &zi[0], op[0]);
 	if (known) {
-		assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeFull(&sv->decoder[3], bytes, avail, &zi[1], op[1])));
+		const ZydisDecoder *zydis = &sv->decoder[sort->decoder];
+		assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeFull(zydis, bytes, avail, &zi[1], op[1])));
 		same_instruction(&zi[0], &zi[1]);
 		for (unsigned n = 0; n < zi[1].operand_count; n++)
 			same_operand(&op[0][n], &op[1][n]);
-		sv->predecoder = NULL;
-		assert_int_equal(r, decode_insn(sv, MODE, bytes, avail, &i[1]));
-		sv->predecoder = p;
+		sv->predecoder[sort->decoder] = NULL;
+		assert_int_equal(r, decode_insn(sv, sort->mode, bytes, avail, &i[1]));
+		sv->predecoder[sort->decoder] = p;
 		if (r != DECODE_MORE)
 			same_insn(&i[0], &i[1]);
 	}
@@ -139,9 +153,9 @@ static void test_random(void **state)
 	for (unsigned n = 0; n < 200000; n++) {
 		uint8_t bytes[LEN];
 		fill(bytes);
-		known += compare(sv, bytes, n & 1 ? LEN : 1 + (unsigned)next() % LEN);
+		known += compare(sv, &sorts[n >> 1 & 1], bytes, n & 1 ? LEN : 1 + (unsigned)next() % LEN);
 	}
-	assert_true(known > 40000);
+	assert_true(known > 60000);
 	soft_vm_destroy(sv);
 }
 
@@ -152,7 +166,7 @@ static void test_forms(void **state)
 	struct vm vm;
 	struct soft_vm *sv = make(&vm);
 	unsigned known = 0;
-	for (unsigned n = 0; n < 512 * 800; n++) {
+	for (unsigned n = 0; n < 512 * 1600; n++) {
 		uint8_t bytes[LEN];
 		unsigned at = 0;
 		uint64_t r = next();
@@ -162,7 +176,7 @@ static void test_forms(void **state)
 		if ((r >> 4 & 15) == 0)
 			bytes[at++] = 0x66;
 		if (r >> 8 & 1)
-			bytes[at++] = 0x40 | (r >> 9 & 15);
+			bytes[at++] = 0x40 | (r >> 9 & 15); /* INC or DEC of 32-bit code */
 		if (n & 256)
 			bytes[at++] = 0x0f;
 		bytes[at++] = (uint8_t)n;
@@ -170,9 +184,9 @@ static void test_forms(void **state)
 			bytes[at] = (bytes[at] & 0xf8) | 4 | (r >> 17 & 1);
 		if (r >> 18 & 1)
 			bytes[at + 1] = (bytes[at + 1] & 0xf8) | 5;
-		known += compare(sv, bytes, r >> 20 & 7 ? LEN : 1 + (unsigned)(r >> 24) % LEN);
+		known += compare(sv, &sorts[r >> 40 & 1], bytes, r >> 20 & 7 ? LEN : 1 + (unsigned)(r >> 24) % LEN);
 	}
-	assert_true(known > 50000);
+	assert_true(known > 200000);
 	soft_vm_destroy(sv);
 }
 
@@ -182,7 +196,7 @@ static void test_endbr(void **state)
 	struct soft_vm *sv = make(&vm);
 	const uint8_t bytes[LEN] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x55 };
 	for (unsigned avail = 1; avail <= LEN; avail++)
-		assert_int_equal(compare(sv, bytes, avail), avail >= 4);
+		assert_int_equal(compare(sv, &sorts[0], bytes, avail), avail >= 4);
 	soft_vm_destroy(sv);
 }
 
