@@ -135,7 +135,7 @@ uint64_t xlate_code_bytes(const struct xlate *x)
 /* ---- finding ---- */
 static bool matches(const struct xlate *x, const struct xblock *xb, const struct block *b)
 {
-	return xb->epoch == x->epoch && xb->code && xb->b == b && xb->rip == b->rip && xb->gen == b->gen &&
+	return xb->epoch == x->epoch && xb->code && !xb->plain && xb->b == b && xb->rip == b->rip && xb->gen == b->gen &&
 	       xb->host == b->host && xb->mode == b->mode;
 }
 
