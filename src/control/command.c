@@ -29,6 +29,8 @@ const struct command commands[] = {
 	{ "device_add", cmd_device_add },
 	{ "device_del", cmd_device_del },
 	{ "query-slots", cmd_query_slots },
+	{ "query-devices", cmd_query_devices },
+	{ "query-tag", cmd_query_tag },
 	{ "query-channels", cmd_query_channels },
 	{ "query-nics", cmd_query_nics },
 	{"balloon", cmd_balloon},
@@ -70,6 +72,26 @@ static bool known_keys(json_t *msg)
 	return true;
 }
 
+/* Before anything is done: false when the tag could not be kept. */
+static bool tag_possible(const struct command_call *call, struct err *e)
+{
+	json_t *tag = json_object_get(call->arguments, "tag");
+
+	if (!tag || (json_is_string(tag) && json_string_length(tag) < CONTROL_TAG_MAX))
+		return true;
+	err_set(e, -EINVAL, "a \"tag\" is a text of at most %d bytes", CONTROL_TAG_MAX - 1);
+	return false;
+}
+
+static void keep_tag(const struct command_call *call)
+{
+	const char *tag = json_string_value(json_object_get(call->arguments, "tag"));
+	char *last = control_tag(call->control);
+
+	if (tag && last)
+		strcpy(last, tag);
+}
+
 static json_t *run(struct command_call *call, json_t *msg)
 {
 	const char *name = json_string_value(json_object_get(msg, "execute"));
@@ -87,8 +109,10 @@ static json_t *run(struct command_call *call, json_t *msg)
 		err_set(&e, -ENOENT, cmd ? "say qmp_capabilities first" : "The command %s has not been found", name);
 		return error_answer("CommandNotFound", e.text);
 	}
-	result = cmd->run(call, &e);
-	if (!result)
+	result = tag_possible(call, &e) ? cmd->run(call, &e) : NULL;
+	if (result)
+		keep_tag(call);
+	else
 		return error_answer(call->error_class ? call->error_class : "GenericError", e.text);
 	return json_pack("{s:o}", "return", result);
 }

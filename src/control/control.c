@@ -38,6 +38,7 @@ struct control {
 	struct loop_fd *watch;
 	struct client *client[CONTROL_CLIENTS_MAX];
 	struct control_fds fds;
+	char tag[CONTROL_TAG_MAX];
 };
 
 static void drop(struct client *cl)
@@ -267,6 +268,11 @@ void control_destroy(struct control *c)
 	if (c->path[0])
 		unlink(c->path);
 	free(c);
+}
+
+char *control_tag(struct control *c)
+{
+	return c ? c->tag : NULL;
 }
 
 int control_status_fd(const struct control *c)

@@ -4,6 +4,9 @@
  * qmp_capabilities, then sends {"execute": NAME, "arguments": {...}, "id": ...} and reads return, error and event
  * objects, one a line. Commands and events that QMP has keep its names and shapes.
  *
+ * A command that changes something may have the argument "tag" beside its own: query-tag says which was the last that
+ * was carried out. So a client that lost its connection, or is another process by now, learns how its command ended.
+ *
  * Clients are hostile input: a message is at most CONTROL_MESSAGE_MAX bytes, nested at most CONTROL_DEPTH_MAX deep, and
  * a client that does not read its answers is dropped at CONTROL_OUTPUT_MAX. All of it runs on the main loop.
  */
@@ -27,7 +30,7 @@ enum {
 	CONTROL_DEPTH_MAX = 32,
 };
 
-enum { CONTROL_ID_MAX = 32 };
+enum { CONTROL_ID_MAX = 32, CONTROL_TAG_MAX = 64 };
 
 /* A disk or CD-ROM drive, and a network card, by name; borrowed for the moment. */
 struct control_disk {
@@ -80,6 +83,12 @@ struct control_balloon {
 	uint64_t stat[CONTROL_BALLOON_STATS]; /* virtio 1.2, 5.5.6.3, in the order of its tags; UINT64_MAX: not told */
 };
 
+/* A device that can be unplugged. */
+struct control_device {
+	const char *id;
+	bool asked; /* the guest was asked to give it up */
+};
+
 /* What the commands act on. */
 struct control_target {
 	struct vm *vm;
@@ -102,6 +111,8 @@ struct control_target {
 	int (*plug)(void *opaque, const struct control_plug *want, char id[CONTROL_ID_MAX], struct err *e);
 	int (*unplug)(void *opaque, const char *id, bool force, struct err *e);
 	bool (*slot)(void *opaque, unsigned n, struct control_slot *out);
+	/* The n-th; false: there are fewer. NULL: there are none. */
+	bool (*device)(void *opaque, unsigned n, struct control_device *out);
 	/* The VM generation ID in the order of its text; false: there is none. A new one: "auto" or a UUID's text.
 	 * NULL: neither. */
 	bool (*generation)(void *opaque, uint8_t id[16]);

@@ -40,6 +40,11 @@ json_t *cmd_query_version(struct command_call *call, struct err *e)
 	return command_version();
 }
 
+json_t *cmd_query_tag(struct command_call *call, struct err *e)
+{
+	return json_pack("{s:s}", "tag", call->control ? control_tag(call->control) : "");
+}
+
 json_t *cmd_query_commands(struct command_call *call, struct err *e)
 {
 	json_t *list = json_array();

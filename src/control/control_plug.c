@@ -90,3 +90,14 @@ json_t *cmd_query_slots(struct command_call *call, struct err *e)
 	}
 	return list;
 }
+
+/* One object a device that can be unplugged. */
+json_t *cmd_query_devices(struct command_call *call, struct err *e)
+{
+	json_t *list = json_array();
+	struct control_device d;
+
+	for (unsigned n = 0; call->target->device && call->target->device(call->target->opaque, n, &d); n++)
+		json_array_append_new(list, json_pack("{s:s, s:b}", "device", d.id, "unplugging", (int)d.asked));
+	return list;
+}

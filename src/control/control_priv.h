@@ -60,6 +60,9 @@ json_t *command_answer(struct command_call *call, const char *text, size_t len);
 json_t *command_greeting(void);
 json_t *command_version(void);
 
+/* The tag of the last command that was carried out; empty: none had one. NULL: there is no socket. */
+char *control_tag(struct control *c);
+
 /* /proc/self/status, or -1: opened before the sandbox forbids it. */
 int control_status_fd(const struct control *c);
 
@@ -88,6 +91,8 @@ json_t *cmd_set_link(struct command_call *call, struct err *e);
 json_t *cmd_device_add(struct command_call *call, struct err *e);
 json_t *cmd_device_del(struct command_call *call, struct err *e);
 json_t *cmd_query_slots(struct command_call *call, struct err *e);
+json_t *cmd_query_devices(struct command_call *call, struct err *e);
+json_t *cmd_query_tag(struct command_call *call, struct err *e);
 json_t *cmd_query_channels(struct command_call *call, struct err *e);
 json_t *cmd_query_nics(struct command_call *call, struct err *e);
 json_t *cmd_balloon(struct command_call *call, struct err *e);

@@ -394,6 +394,16 @@ bool hotplug_slot_at(const struct hotplug *h, unsigned n, struct control_slot *o
 	return true;
 }
 
+bool hotplug_device_at(const struct hotplug *h, unsigned n, struct control_device *out)
+{
+	for (unsigned k = 0; k < HOTPLUG_MAX; k++)
+		if (h->item[k].id[0] && n-- == 0) {
+			*out = (struct control_device){ h->item[k].id, h->item[k].asked_ns };
+			return true;
+		}
+	return false;
+}
+
 /* ---- life ---- */
 
 /* Devices that were there from the start, in places that can be emptied. */

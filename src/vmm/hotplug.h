@@ -46,5 +46,7 @@ int hotplug_add(struct hotplug *h, const struct control_plug *want, char id[CONT
 	ATTR_MUST_USE;
 int hotplug_remove(struct hotplug *h, const char *id, bool force, struct err *e) ATTR_MUST_USE;
 bool hotplug_slot_at(const struct hotplug *h, unsigned n, struct control_slot *out);
+/* What is in a place that can be emptied. */
+bool hotplug_device_at(const struct hotplug *h, unsigned n, struct control_device *out);
 
 #endif

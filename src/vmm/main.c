@@ -137,6 +137,11 @@ static bool slot_at(void *opaque, unsigned n, struct control_slot *out)
 	return hotplug_slot_at(&((struct vmm *)opaque)->hotplug, n, out);
 }
 
+static bool device_at(void *opaque, unsigned n, struct control_device *out)
+{
+	return hotplug_device_at(&((struct vmm *)opaque)->hotplug, n, out);
+}
+
 static bool generation(void *opaque, uint8_t id[16])
 {
 	return board_generation_get(((struct vmm *)opaque)->board, id);
@@ -378,6 +383,7 @@ static int open_control(struct vmm *m, struct err *e)
 		.plug = plug,
 		.unplug = unplug,
 		.slot = slot_at,
+		.device = device_at,
 		.generation = generation,
 		.generation_set = generation_set,
 		.opaque = m,

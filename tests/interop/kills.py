@@ -491,6 +491,8 @@ def machine(name="victim", devices="", more="", kernel=True):
     return domain_xml(name, UUID, devices=devices, more=more, memory=192, kernel=kernel)
 
 
+LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+USB = "<controller type='usb' model='qemu-xhci'/>"
 USER_CARD = "<interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>"
 NET_CARD = "<interface type='network'><mac address='52:54:00:00:00:02'/><source network='lab'/><model type='virtio'/></interface>"
 CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
@@ -530,12 +532,12 @@ def started(devices="", net=False):
     return prepare
 
 
-def disk(p):
+def disk(p, bus="virtio"):
     return (f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{p.path('disk.raw')}'/>"
-            "<target dev='vdb' bus='virtio'/></disk>")
+            f"<target dev='{'sda' if bus == 'usb' else 'vdb'}' bus='{bus}'/></disk>")
 
 
-def with_disk(before, attached=False):
+def with_disk(before, attached=0, bus="virtio"):
     def prepare(c, p):
         with open(p.path("disk.raw"), "wb") as f:
             f.truncate(4 << 20)
@@ -543,8 +545,41 @@ def with_disk(before, attached=False):
             os.chown(p.path("disk.raw"), p.user, p.user)
         before(c, p)
         if attached:
-            victim(c).attachDeviceFlags(disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            victim(c).attachDeviceFlags(disk(p, bus), attached)
+            time.sleep(1 if attached & LIVE else 0)  # the guest's driver looks at it
     return prepare
+
+
+def attach(flags):
+    return lambda c, p: victim(c).attachDeviceFlags(disk(p), flags)
+
+
+def detach(flags, bus="virtio"):
+    return lambda c, p: victim(c).detachDeviceFlags(disk(p, bus), flags)
+
+
+def is_detached(c, p):
+    """The guest gives it up some seconds after it was asked."""
+    try:
+        xml = victim(c).XMLDesc()
+    except libvirt.libvirtError:
+        return p.killed()
+    return "<target dev='vdb'" not in xml and "<interface" not in xml
+
+
+def at_shell(c, p):
+    d = c.defineXML(machine())
+    d.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    t = Console(libvirt, c, d)
+    d.resume()
+    t.expect(r"/ # ")
+    t.close()
+
+
+def at_shell_with_card(c, p):
+    at_shell(c, p)
+    victim(c).attachDeviceFlags(USER_CARD, LIVE | CONFIG)
+    time.sleep(1)
 
 
 def with_network(more):
@@ -620,8 +655,21 @@ OPERATIONS = [
     Operation("undefine running", started(), lambda c, p: victim(c).undefine()),
     Operation("attach to definition", with_disk(defined()), lambda c, p: victim(c).attachDeviceFlags(
         disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)),
-    Operation("detach from definition", with_disk(defined(), attached=True), lambda c, p: victim(c).detachDeviceFlags(
+    Operation("detach from definition", with_disk(defined(), attached=CONFIG), lambda c, p: victim(c).detachDeviceFlags(
         disk(p), libvirt.VIR_DOMAIN_AFFECT_CONFIG)),
+    Operation("attach live", with_disk(started()), attach(LIVE)),
+    Operation("attach live and config", with_disk(started()), attach(LIVE | CONFIG)),
+    Operation("attach a card", started(), lambda c, p: victim(c).attachDeviceFlags(USER_CARD, LIVE | CONFIG)),
+    Operation("attach a card on a network", started(net=True), lambda c, p: victim(c).attachDeviceFlags(NET_CARD, LIVE | CONFIG),
+              namespace=True, session=False),
+    Operation("detach live", with_disk(at_shell, attached=LIVE), detach(LIVE), until=is_detached),
+    Operation("detach live and config", with_disk(at_shell, attached=LIVE | CONFIG), detach(LIVE | CONFIG), until=is_detached),
+    Operation("detach a card", at_shell_with_card, lambda c, p: victim(c).detachDeviceFlags(USER_CARD, LIVE | CONFIG),
+              until=is_detached),
+    Operation("detach from USB", with_disk(started(USB), attached=LIVE | CONFIG, bus="usb"), detach(LIVE | CONFIG, "usb"),
+              until=is_detached),
+    Operation("unplug a cable", started(USER_CARD), lambda c, p: victim(c).updateDeviceFlags(
+        USER_CARD.replace("</int", "<link state='down'/></int"), LIVE | CONFIG)),
     Operation("shutdown", waiting_for_button, lambda c, p: victim(c).shutdown(), until=is_off),
     Operation("volume qcow2", nothing, lambda c, p: images(c).createXML(volume("disk"))),
     Operation("volume raw", nothing, lambda c, p: images(c).createXML(volume("disk", "raw"))),
@@ -656,7 +704,7 @@ OPERATIONS = [
     Operation("destroy on a network", started(NET_CARD, net=True), lambda c, p: victim(c).destroy(),
               namespace=True, session=False),
 ]
-SAMPLED = ("define", "start", "destroy", "undefine", "volume qcow2", "network start")
+SAMPLED = ("define", "start", "destroy", "undefine", "attach live and config", "volume qcow2", "network start")
 SAMPLED_FOR_USERS = ("start", "undefine")
 
 

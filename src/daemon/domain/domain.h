@@ -115,7 +115,18 @@ struct domain {
 	int agent_timeout;   /* seconds; 0 and below: ours */
 	struct hand *hand; /* a command with files under way */
 	struct domain_sample *sample; /* NULL: it was not asked yet */
-	struct domdef *changing; /* a copy of def that is to take its place: what goes meanwhile goes from both */
+	struct intent *intent; /* what it is about to be told; NULL: nothing. What goes meanwhile goes from its live
+				* definition, too */
+	json_t *leaving;       /* names of devices that the guest was asked to give up; NULL: none */
+};
+
+/* A change of a running machine that the daemon may not live to see the end of. */
+struct intent {
+	char tag[40];
+	struct domdef *live;         /* what its definition becomes; NULL: it stays */
+	struct domdef *config;       /* of the next start, the same */
+	char leaving[DOMDEF_ID_MAX]; /* the device that the guest is to give up; empty: none */
+	bool noted, found;           /* its own: another daemon had it */
 };
 
 /* What the faces are told. */
@@ -220,6 +231,12 @@ int domain_command(struct domain *d, const char *command, json_t *arguments, dom
 enum { DOMAIN_HAND_FDS = 4, DOMAIN_HAND_SET = 16 };
 int domain_command_fds(struct domain *d, const char *command, json_t *arguments, int *fds, unsigned count,
 		       domain_done_fn done, void *opaque, struct fault *f);
+/* The next command of the two above is the one that makes the change, and is noted as such. in stays the caller's, and
+ * where it is until it is settled. */
+void domain_intend(struct domain *d, struct intent *in);
+/* The change is made (done), or was not: the definitions of in take the place of the domain's, which -1 says of the
+ * next start's could not be written. Also for definitions alone, without domain_intend. */
+int domain_settle(struct domain *d, struct intent *in, bool done, struct fault *f);
 /* The watcher is told of a device that came. */
 enum { DOMAIN_ALIAS_MAX = 128 };
 void domain_device_added(struct domain *d, const char *alias);

@@ -51,7 +51,20 @@ int domain_nvram_place(const struct domain *d, char path[PATH_MAX], struct err *
 /* hand.c: the machine is gone */
 void domain_hand_stop(struct domain *d);
 
+/* intent.c */
+/* Before a command: notes the intent, if there is one, and has its tag in the arguments. */
+int intent_begin(struct domain *d, json_t *arguments, struct fault *f);
+json_t *intent_json(const struct intent *in); /* NULL: no memory */
+void intent_restore(struct domain *d, const json_t *note);
+/* The machine is gone. */
+void intent_forget(struct domain *d);
+/* Asks the machine that was found what became of it all; domain_adopted follows, or the machine's end. */
+void intent_ask(struct domain *d);
+void leaving_add(struct domain *d, const char *id);
+bool leaving_remove(struct domain *d, const char *id);
+
 /* gone.c: what the machine said of a device, by panal-vmm's name for it */
+bool domain_has_device(const struct domain *d, const char *id);
 void domain_device_gone(struct domain *d, const char *id);
 void domain_device_stays(struct domain *d, const char *id);
 
@@ -67,6 +80,8 @@ void domain_pins_apply(struct domain *d);
 int domain_each_other_thread(const struct domain *d, int (*f)(void *opaque, pid_t tid), void *opaque);
 
 /* run.c */
+/* All that was to be asked of a machine that was found is known. */
+void domain_adopted(struct domain *d);
 /* Takes over the process of a domain that was noted. */
 int domain_adopt(struct domain *d, pid_t pid, uint64_t start_time, enum note_phase phase, struct err *e) ATTR_MUST_USE;
 

@@ -226,6 +226,7 @@ void domain_free(struct domain *d)
 		list_add_tail(&waiters, it);
 	}
 	list_remove(&d->node);
+	intent_forget(d); /* what is noted stays, and is asked for by the next daemon */
 	machine_free(d->machine);
 	d->machine = NULL;
 	domain_hand_stop(d);

@@ -48,14 +48,25 @@ static bool alias_of(const struct domain *d, const char *id, char *alias, size_t
 	return true;
 }
 
+bool domain_has_device(const struct domain *d, const char *id)
+{
+	char alias[DOMAIN_ALIAS_MAX];
+
+	return alias_of(d, id, alias, sizeof(alias));
+}
+
 void domain_device_gone(struct domain *d, const char *id)
 {
 	char alias[DOMAIN_ALIAS_MAX];
 
-	if (!alias_of(d, id, alias, sizeof(alias)))
+	if (!alias_of(d, id, alias, sizeof(alias))) {
+		leaving_remove(d, id ? id : "");
 		return;
+	}
 	take_out(d->def, id);
-	take_out(d->changing, id);
+	if (d->intent)
+		take_out(d->intent->live, id);
+	leaving_remove(d, id);
 	domain_note(d);
 	d->all->watcher.device_removed(d->all->watcher.opaque, d, alias);
 }
@@ -64,8 +75,11 @@ void domain_device_stays(struct domain *d, const char *id)
 {
 	char alias[DOMAIN_ALIAS_MAX];
 
-	if (alias_of(d, id, alias, sizeof(alias)))
-		d->all->watcher.removal_failed(d->all->watcher.opaque, d, alias);
+	if (!alias_of(d, id, alias, sizeof(alias)))
+		return;
+	if (leaving_remove(d, id))
+		domain_note(d);
+	d->all->watcher.removal_failed(d->all->watcher.opaque, d, alias);
 }
 
 void domain_device_added(struct domain *d, const char *alias)

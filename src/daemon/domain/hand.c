@@ -115,9 +115,11 @@ int domain_command_fds(struct domain *d, const char *command, json_t *arguments,
 		ret = domain_busy(d, f);
 	if (ret == 0) {
 		h = calloc(1, sizeof(*h));
-		ret = h ? 0 : fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the command");
+		ret = h ? intent_begin(d, arguments, f) :
+			  fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the command");
 	}
 	if (ret < 0) {
+		free(h);
 		json_decref(arguments);
 		for (unsigned n = 0; n < count; n++)
 			fd_close(&fds[n]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is noted of a running machine, in a directory of its own below the run directory: "note" (JSON: process,
- * number, state, document) and its sockets. The note is written before the process is made, so that a daemon that was
+ * number, state, document, what it is about to be told) and its sockets. The note is written before the process is made, so that a daemon that was
  * killed at any moment leaves nothing that the next cannot find.
  */
 #include "daemon/domain/domain_priv.h"
@@ -36,6 +36,13 @@ int note_write(const struct domain *d, enum note_phase phase, struct err *e)
 			       (json_int_t)start, "phase", phases[phase], "paused", d->start_paused, "state", d->state,
 			       "reason", d->reason, "reboot", d->reboot_wanted, "xml", xml) :
 		     NULL;
+	if (note && d->leaving)
+		json_object_set(note, "leaving", d->leaving);
+	if (note && d->intent && d->intent->noted &&
+	    json_object_set_new(note, "intent", intent_json(d->intent)) < 0) {
+		json_decref(note);
+		note = NULL;
+	}
 	if (note)
 		text = json_dumps(note, JSON_INDENT(1));
 	json_decref(note);
@@ -86,6 +93,7 @@ static struct domain *domain_of(struct domains *ds, struct domdef *def)
 static void take_back(struct domain *d)
 {
 	d->id = -1;
+	intent_forget(d);
 	if (!d->persistent) {
 		domain_free(d);
 		return;
@@ -125,6 +133,7 @@ static int restore(struct domains *ds, const json_t *note, struct err *e)
 	d->start_paused = json_is_true(json_object_get(note, "paused"));
 	d->reboot_wanted = json_is_true(json_object_get(note, "reboot"));
 	domain_set_state(d, integer(note, "state"), integer(note, "reason"));
+	intent_restore(d, note);
 	if (d->id > ds->last_id)
 		ds->last_id = d->id;
 	ret = domain_adopt(d, integer(note, "pid"), (uint64_t)json_integer_value(json_object_get(note, "start")),

@@ -45,9 +45,12 @@ static int act(struct domain *d, const char *command, json_t *arguments, void (*
 		return -1;
 	}
 	a = malloc(sizeof(*a));
-	if (!a) {
+	if (!a || intent_begin(d, arguments, f) < 0) {
 		json_decref(arguments);
-		return fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the command");
+		if (!a)
+			fault_set(f, FAULT_NO_MEMORY, FROM_HYPERVISOR, "no memory for the command");
+		free(a);
+		return -1;
 	}
 	*a = (struct action){ .domain = d, .then = then, .done = done, .opaque = opaque };
 	domain_job_begin(d, JOB_MODIFY);

@@ -74,6 +74,7 @@ static void forget_run(struct domain *d)
 	d->machine = NULL;
 	domain_hand_stop(d);
 	domain_agent_stop(d);
+	intent_forget(d);
 	free(d->sample);
 	d->sample = NULL;
 	d->id = -1;
@@ -591,6 +592,11 @@ static void adopted_status(void *opaque, const json_t *result, const struct err 
 					       DOMAIN_PAUSED;
 	if (d->state != state && !(d->state == DOMAIN_CRASHED && state == DOMAIN_PAUSED))
 		domain_set_state(d, state, 0);
+	intent_ask(d);
+}
+
+void domain_adopted(struct domain *d)
+{
 	ask_vcpus(d);
 	domain_ask_channels(d);
 	domain_job_end(d);

@@ -178,8 +178,9 @@ int usernet_start(struct usernets *u, struct loop *loop, const char *dir, const 
 	buf_free(&b);
 	snprintf(path, sizeof(path), "%s/panal-net-user", dir);
 	argv[0] = path;
+	argv[1] = (char *)(uintptr_t) "--stay";
 	if (ret == 0)
-		ret = forwards(text, argv, 1, e);
+		ret = forwards(text, argv, 2, e);
 	if (ret == 0)
 		ret = begin(u, loop, argv, &frames, e);
 	free(text);

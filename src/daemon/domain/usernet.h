@@ -8,7 +8,7 @@
 
 struct loop;
 
-/* Helpers that run, as long as this daemon does: only it can take note of their end. */
+/* Helpers that were started here; only who started them can take note of their end. */
 struct usernets {
 	struct list list;
 };

@@ -23,15 +23,14 @@ struct change {
 	bool force;
 	char *xml; /* of the device: the same for both definitions */
 	char alias[DOMAIN_ALIAS_MAX]; /* of a device that comes */
-	struct domdef *live, *config; /* what they become; NULL: they stay */
+	struct intent to; /* what the definitions become */
 };
 
 static void change_free(struct change *ch)
 {
-	ch->domain->changing = NULL;
 	free(ch->xml);
-	domdef_free(ch->live);
-	domdef_free(ch->config);
+	domdef_free(ch->to.live);
+	domdef_free(ch->to.config);
 	free(ch);
 }
 
@@ -74,44 +73,16 @@ static struct domdef *changed(struct change *ch, const struct domdef *def, bool 
 	return NULL;
 }
 
-/* What was changed takes its place, the next start's once it is on disk. */
-static int commit(struct change *ch, struct fault *f)
-{
-	struct domain *d = ch->domain;
-	struct domdef **place = d->next ? &d->next : &d->def, *old;
-
-	if (ch->live) {
-		if (place == &d->def && ch->config) /* the domain is off: cannot be */
-			return fault_set(f, FAULT_INTERNAL, FROM_DOMAIN, "one definition for two");
-		domdef_free(d->def);
-		d->def = ch->live;
-		ch->live = NULL;
-		domain_note(d);
-	}
-	if (!ch->config)
-		return 0;
-	old = *place;
-	*place = ch->config;
-	ch->config = NULL;
-	if (domain_save(d, f) < 0) {
-		domdef_free(*place);
-		*place = old;
-		return -1;
-	}
-	domdef_free(old);
-	return 0;
-}
-
 static void asked(void *opaque, const struct fault *f)
 {
 	struct change *ch = opaque;
 	struct call *c = ch->call;
-	bool came = !f && ch->live && ch->action == ATTACH;
+	bool came = !f && ch->to.live && ch->action == ATTACH;
 	int ret = f ? CALL_FAILED : CALL_DONE;
 
 	if (f)
 		c->fault = *f;
-	else if (commit(ch, &c->fault) < 0)
+	if (domain_settle(ch->domain, &ch->to, !f, &c->fault) < 0)
 		ret = CALL_FAILED;
 	if (came)
 		domain_device_added(ch->domain, ch->alias);
@@ -175,8 +146,8 @@ static int change_link(struct change *ch, const struct domdef_interface *i, cons
 
 static int ask_update(struct change *ch, const struct domdef_device *dev)
 {
-	int at = domdef_device_find(ch->live, dev);
-	struct domdev *new = at >= 0 ? domdef_list(ch->live, dev->kind)->v[at] : NULL;
+	int at = domdef_device_find(ch->to.live, dev);
+	struct domdev *new = at >= 0 ? domdef_list(ch->to.live, dev->kind)->v[at] : NULL;
 
 	if (new && !strcmp(dev->kind->name, "disk"))
 		return change_medium(ch, (struct domdef_disk *)new);
@@ -188,11 +159,11 @@ static int ask_update(struct change *ch, const struct domdef_device *dev)
 /* The device that was added is the last of its kind. */
 static int ask_attach(struct change *ch, const struct domdef_device *dev)
 {
-	const struct xlist *l = domdef_list(ch->live, dev->kind);
+	const struct xlist *l = domdef_list(ch->to.live, dev->kind);
 	struct domdev *new = l->v[l->n - 1];
 
 	snprintf(ch->alias, sizeof(ch->alias), "%s", new->alias ? new->alias : "");
-	return remote_plug(ch->call, ch->domain, ch->live, dev->kind, new, asked, ch);
+	return remote_plug(ch->call, ch->domain, ch->to.live, dev->kind, new, asked, ch);
 }
 
 /* It stays in the running machine's definition until the guest has let it go. */
@@ -201,9 +172,9 @@ static int ask_detach(struct change *ch, const struct domdef_device *dev)
 	const struct xlist *l = domdef_list(ch->domain->def, dev->kind);
 	int at = domdef_device_find(ch->domain->def, dev);
 
-	domdef_free(ch->live);
-	ch->live = NULL;
-	if (at < 0)
+	domdef_free(ch->to.live);
+	ch->to.live = NULL;
+	if (at < 0 || !domdef_device_id(dev->kind, l->v[at], ch->to.leaving))
 		return not_live(ch, "such devices");
 	return remote_unplug(ch->call, ch->domain, dev->kind, l->v[at], asked, ch);
 }
@@ -217,10 +188,12 @@ static int ask(struct change *ch)
 
 	if (ret < 0)
 		return fault_set(&ch->call->fault, domdef_fault(ret), FROM_DOMAIN, "%s", e.text);
-	ch->domain->changing = ch->live;
+	domain_intend(ch->domain, &ch->to);
 	ret = ch->action == UPDATE ? ask_update(ch, &dev) : ch->action == ATTACH ? ask_attach(ch, &dev) :
 	      ask_detach(ch, &dev);
 	domdef_device_free(&dev);
+	if (ret != CALL_LATER && domain_settle(ch->domain, &ch->to, false, &ch->call->fault) < 0)
+		ret = CALL_FAILED;
 	return ret;
 }
 
@@ -231,15 +204,15 @@ static int prepare(struct change *ch, unsigned flags)
 	struct domain *d = ch->domain;
 
 	if (flags & AFFECT_CONFIG) {
-		ch->config = changed(ch, domain_config(d), false);
-		if (!ch->config)
+		ch->to.config = changed(ch, domain_config(d), false);
+		if (!ch->to.config)
 			return CALL_FAILED;
 	}
 	if (flags & AFFECT_LIVE) {
-		ch->live = changed(ch, d->def, true);
-		return ch->live ? ask(ch) : CALL_FAILED;
+		ch->to.live = changed(ch, d->def, true);
+		return ch->to.live ? ask(ch) : CALL_FAILED;
 	}
-	return commit(ch, &ch->call->fault) < 0 ? CALL_FAILED : CALL_DONE;
+	return domain_settle(d, &ch->to, true, &ch->call->fault) < 0 ? CALL_FAILED : CALL_DONE;
 }
 
 /* Takes xml over. */

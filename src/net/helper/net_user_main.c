@@ -257,7 +257,7 @@ static void check_tftp(const char *folder)
 	refuse(msg);
 }
 
-static void confine(const char *tftp)
+static void confine(const char *tftp, bool stay)
 {
 	char path[PATH_MAX], *resolver = (char *)(uintptr_t)resolver_folder(path);
 	const char *readable[] = { resolver ? resolver : tftp, resolver ? tftp : NULL, NULL };
@@ -265,8 +265,8 @@ static void confine(const char *tftp)
 	struct err e;
 
 	sandbox_leave_root();
-	/* after the change of user, which clears it */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!stay) /* after the change of user, which clears it */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (tftp)
 		check_tftp(tftp);
 	/* without Landlock it is the user's rights that keep files away */
@@ -283,7 +283,7 @@ int main(int argc, char **argv)
 	SlirpConfig cfg = defaults;
 	const char *forward[FORWARD_MAX];
 	unsigned forwards = 0;
-	bool sandbox = true;
+	bool sandbox = true, stay = false;
 	const char *tftp = NULL;
 	char tftp_path[PATH_MAX];
 
@@ -300,6 +300,8 @@ int main(int argc, char **argv)
 			cfg.restricted = 1;
 		else if (!strcmp(argv[n], "--no-dns"))
 			cfg.vnameserver.s_addr = inet_addr("10.0.2.2");
+		else if (!strcmp(argv[n], "--stay")) /* longer than who started it, as long as its socket */
+			stay = true;
 		else if (!strcmp(argv[n], "--no-sandbox"))
 			sandbox = false;
 		else if (!strcmp(argv[n], "--tftp") && n + 1 < argc)
@@ -311,7 +313,8 @@ int main(int argc, char **argv)
 		else
 			refuse("the helper does not know one of its arguments");
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!stay)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (cfg.bootfile && strlen(cfg.bootfile) > BOOTFILE_MAX)
 		refuse("bootfile= is longer than DHCP's 127 characters");
 	cfg.tftp_path = tftp ? realpath(tftp, tftp_path) : NULL;
@@ -323,7 +326,7 @@ int main(int argc, char **argv)
 	for (unsigned n = 0; n < forwards; n++)
 		add_forward(h, forward[n]);
 	if (sandbox)
-		confine(cfg.tftp_path);
+		confine(cfg.tftp_path, stay);
 	say("ok\n");
 	close(WORD);
 	run(h);

@@ -117,6 +117,33 @@ static int dial_ready(struct world *w)
 	return fd;
 }
 
+/* How a command ended, for who was not there to hear it. */
+static void test_tag(void **state)
+{
+	char text[256], tag[65];
+	struct world w;
+	world_make(&w);
+	int fd = dial_ready(&w);
+	expect(&w, fd, "{\"execute\":\"query-tag\"}", "{\"tag\":\"\"}");
+	expect(&w, fd, "{\"execute\":\"stop\",\"arguments\":{\"tag\":\"first\"}}", "{\"return\":{}}");
+	expect(&w, fd, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"x\",\"tag\":\"second\"}}", "\"error\"");
+	close(fd);
+	fd = dial_ready(&w);
+	expect(&w, fd, "{\"execute\":\"query-tag\"}", "{\"tag\":\"first\"}");
+	memset(tag, 'a', 64);
+	tag[64] = 0;
+	snprintf(text, sizeof(text), "{\"execute\":\"cont\",\"arguments\":{\"tag\":\"%s\"}}", tag);
+	expect(&w, fd, text, "at most 63 bytes");
+	expect(&w, fd, "{\"execute\":\"cont\",\"arguments\":{\"tag\":7}}", "at most 63 bytes");
+	expect(&w, fd, "{\"execute\":\"query-status\"}", "\"paused\"");
+	snprintf(text, sizeof(text), "{\"execute\":\"cont\",\"arguments\":{\"tag\":\"%s\"}}", tag + 1);
+	expect(&w, fd, text, "{\"return\":{}}");
+	expect(&w, fd, "{\"execute\":\"query-tag\"}", tag + 1);
+	expect(&w, fd, "{\"execute\":\"query-devices\"}", "{\"return\":[]}");
+	close(fd);
+	world_end(&w);
+}
+
 static void test_negotiation(void **state)
 {
 	static struct world w;
@@ -298,7 +325,7 @@ static void test_stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_tag), cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_greedy),  cmocka_unit_test(test_stale_socket),
 	};
