@@ -513,9 +513,10 @@ int domdef_device_update(struct domdef *d, struct domdef_device *dev, bool live,
 
 /* An address of our own for a card. -ENOMEM. */
 int domdef_random_mac(char **mac) ATTR_MUST_USE;
-/* A running machine has so many root ports with a slot for a device that comes; the controllers of the document with
- * the index 1 and so on are they. */
-enum { DOMDEF_PORTS = 8 };
+/* A machine has root ports with a slot each for a device that comes and goes; the controllers of the document with the
+ * index 1 and so on are they. It has at least so many, and so many that are free at its start, up to the last. */
+enum { DOMDEF_PORTS = 8, DOMDEF_PORTS_FREE = 4, DOMDEF_PORTS_MAX = 16 };
+unsigned domdef_ports(const struct domdef *d);
 /* Names those that the document of a machine that is to run does not name. -ENOMEM. */
 int domdef_name_ports(struct domdef *d, struct err *e) ATTR_MUST_USE;
 /* Gives a device that is to come a port that is free, or checks the one that it asks for. What is not on PCI is left

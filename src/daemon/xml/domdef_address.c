@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { BUSES = 256, SLOTS = 32, FUNCTIONS = 8 };
+enum { PORTS_SLOT = 0x1c }; /* where the machine's root ports begin, eight in a slot; the next eight are a slot below */
 enum { UNITS_MAX = 16384, SATA_PORTS = 6, SCSI_UNITS = 7, IDE_UNITS = 2, IDE_BUSES = 2 };
 
 struct places {
@@ -327,7 +328,7 @@ static bool on_pci(const struct places *p, const struct domdef_kind *k, const st
 
 /* Root ports are above the slots of the board's devices, eight in a slot; chassis and port numbers follow from index
  * and place. */
-static const uint8_t port_slots[] = { 0x1c, 0x1a, 0x19, 0x1d, 0x1e };
+static const uint8_t port_slots[] = { PORTS_SLOT, PORTS_SLOT - 1, 0x1a, 0x19, 0x1d, 0x1e };
 
 /* Functions of a slot belong together: only beside another root port. */
 static bool port_fits(const struct places *p, unsigned slot)
@@ -427,6 +428,17 @@ static int place_express(struct places *p, struct domdev *dev)
 	return ret == 0 ? place_express(p, dev) : ret;
 }
 
+static bool ports_taken_all(const struct places *p)
+{
+	for (unsigned n = 1; n <= DOMDEF_PORTS_MAX; n++) {
+		const struct domdef_controller *c = find_controller(p->d, DOM_CONTROLLER_PCI, n);
+
+		if (!c || (same(c->model, "pcie-root-port") && !p->used[n][0]))
+			return false;
+	}
+	return true;
+}
+
 static int place_flat(struct places *p, struct domdev *dev)
 {
 	/* Slot 1 is a chipset's or a display's, 2 a display's. */
@@ -468,7 +480,10 @@ static int place_pci(void *opaque, const struct domdef_kind *k, struct domdev *d
 		return 0;
 	if (place_fixed(p, k, dev))
 		return 0;
-	return board || p->machine->pci == DOMDEF_PCI_FLAT ? place_flat(p, dev) : place_express(p, dev);
+	/* Behind a root port it can be unplugged; when these are all taken, the board's devices still have a place. */
+	if (p->machine->pci == DOMDEF_PCI_EXPRESS && !(board && ports_taken_all(p)))
+		return place_express(p, dev);
+	return place_flat(p, dev);
 }
 
 /* ---- all of it ---- */
@@ -530,8 +545,6 @@ int domdef_assign_addresses(struct domdef *d, struct err *e)
 
 /* ---- root ports of a running machine ---- */
 
-enum { PORTS_SLOT = 0x1c };
-
 static int is_at(void *opaque, const struct domdef_kind *k, struct domdev *dev)
 {
 	const struct domdef_address *a = &dev->address, *b = opaque;
@@ -540,16 +553,39 @@ static int is_at(void *opaque, const struct domdef_kind *k, struct domdev *dev)
 	       a->function.v == b->function.v;
 }
 
-/* Where the machine has it; elsewhere where the document has something else there, if anywhere. */
-static void place_port_at(struct domdef *d, struct domdef_controller *c, unsigned function)
+static int takes_bus(void *opaque, const struct domdef_kind *k, struct domdev *dev)
 {
+	return dev->address.type == DOM_ADDRESS_PCI && dev->address.bus.v == *(unsigned *)opaque;
+}
+
+unsigned domdef_ports(const struct domdef *d)
+{
+	unsigned named = 0, taken = 0, count;
+
+	for (unsigned n = 1; n <= DOMDEF_PORTS_MAX; n++) {
+		const struct domdef_controller *c = find_controller(d, DOM_CONTROLLER_PCI, n);
+
+		if (c && same(c->model, "pcie-root-port"))
+			named = n;
+		taken += domdef_each((struct domdef *)(uintptr_t)d, takes_bus, &n) != 0;
+	}
+	count = taken + DOMDEF_PORTS_FREE > named ? taken + DOMDEF_PORTS_FREE : named;
+	if (count < DOMDEF_PORTS)
+		count = DOMDEF_PORTS;
+	return count < DOMDEF_PORTS_MAX ? count : DOMDEF_PORTS_MAX;
+}
+
+/* Where the machine has it; elsewhere where the document has something else there, if anywhere. */
+static void place_port_at(struct domdef *d, struct domdef_controller *c, unsigned number)
+{
+	unsigned slot = PORTS_SLOT - number / FUNCTIONS, function = number % FUNCTIONS;
 	struct domdef_address at = { 0 };
 
 	for (unsigned n = 0; n < FUNCTIONS; n++) {
-		set_pci(&at, 0, PORTS_SLOT, (function + n) % FUNCTIONS);
+		set_pci(&at, 0, slot, (function + n) % FUNCTIONS);
 		if (domdef_each(d, is_at, &at))
 			continue;
-		set_pci(&c->dev.address, 0, PORTS_SLOT, (function + n) % FUNCTIONS);
+		set_pci(&c->dev.address, 0, slot, (function + n) % FUNCTIONS);
 		c->dev.address.multifunction = c->dev.address.function.v ? DOM_SWITCH_ABSENT : DOM_ON;
 		return;
 	}
@@ -557,7 +593,9 @@ static void place_port_at(struct domdef *d, struct domdef_controller *c, unsigne
 
 int domdef_name_ports(struct domdef *d, struct err *e)
 {
-	for (unsigned n = 1; n <= DOMDEF_PORTS; n++) {
+	unsigned count = domdef_ports(d);
+
+	for (unsigned n = 1; n <= count; n++) {
 		struct domdef_controller *c = find_controller(d, DOM_CONTROLLER_PCI, n);
 
 		if (c)
@@ -567,14 +605,9 @@ int domdef_name_ports(struct domdef *d, struct err *e)
 			return no_memory(e);
 		place_port_at(d, c, n - 1);
 		c->chassis = xnum(n);
-		c->target_port = xhex(PORTS_SLOT << 3 | (n - 1));
+		c->target_port = xhex(c->dev.address.slot.v << 3 | c->dev.address.function.v);
 	}
 	return 0;
-}
-
-static int takes_bus(void *opaque, const struct domdef_kind *k, struct domdev *dev)
-{
-	return dev->address.type == DOM_ADDRESS_PCI && dev->address.bus.v == *(unsigned *)opaque;
 }
 
 static bool port_free(const struct domdef *d, unsigned n)
@@ -598,12 +631,12 @@ int domdef_place_at_port(const struct domdef *d, struct domdef_device *dev, stru
 	if (a->type && a->type != DOM_ADDRESS_PCI)
 		return err_set(e, -ENOTSUP, "this type of address is not possible for a device '%s'", dev->kind->name);
 	if (a->type && (a->bus.set || a->slot.set || a->function.set)) {
-		if (a->bus.v >= 1 && a->bus.v <= DOMDEF_PORTS && !a->slot.v && !a->function.v)
+		if (a->bus.v >= 1 && a->bus.v <= domdef_ports(d) && !a->slot.v && !a->function.v)
 			return 0;
-		return err_set(e, -ENOTSUP, "Bus %u does not support hotplugging; pcie-root-ports, 1 to %d, do",
-			       (unsigned)a->bus.v, DOMDEF_PORTS);
+		return err_set(e, -ENOTSUP, "Bus %u does not support hotplugging; pcie-root-ports, 1 to %u, do",
+			       (unsigned)a->bus.v, domdef_ports(d));
 	}
-	for (unsigned n = 1; n <= DOMDEF_PORTS; n++)
+	for (unsigned n = 1; n <= domdef_ports(d); n++)
 		if (port_free(d, n)) {
 			set_pci(a, n, 0, 0);
 			return 0;

@@ -424,7 +424,7 @@ static bool slot_possible(const struct domdef_address *a)
 /* Behind a root port, from 1 on; 0: not so. Two devices cannot be. */
 static unsigned port_of(const struct domdef *d, const struct domdef_address *a)
 {
-	if (a->type != DOM_ADDRESS_PCI || a->bus.v < 1 || a->bus.v > DOMDEF_PORTS || a->slot.v || a->function.v)
+	if (a->type != DOM_ADDRESS_PCI || a->bus.v < 1 || a->bus.v > domdef_ports(d) || a->slot.v || a->function.v)
 		return 0;
 	for (unsigned n = 0; n < d->controllers.n; n++) {
 		const struct domdef_controller *c = d->controllers.v[n];
@@ -462,10 +462,10 @@ static void make_slots(struct making *m)
 		arg(m, "--pci-slots=%s", text);
 	if (moved)
 		note(m,
-		     "address: only slots %d to %d of PCI bus 0 are possible, and root ports 1 to %d; devices "
+		     "address: only slots %d to %d of PCI bus 0 are possible, and root ports 1 to %u; devices "
 		     "elsewhere were given free ones",
-		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST, DOMDEF_PORTS);
-	arg(m, "--root-ports=%d", DOMDEF_PORTS);
+		     DOMDEF_SLOT_FIRST, DOMDEF_SLOT_LAST, domdef_ports(m->d));
+	arg(m, "--root-ports=%u", domdef_ports(m->d));
 }
 
 /* ---- names ---- */

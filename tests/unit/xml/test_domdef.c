@@ -160,17 +160,43 @@ static void places_follow_the_board(void **state)
 	const struct domdef_address *a = &d->disks.v[0]->dev.address;
 	char *text = format(d, 0);
 
-	assert_int_equal(a->bus.v, 0); /* what the board has is on bus 0 */
-	assert_int_equal(a->slot.v, 3);
-	assert_int_equal(d->memballoons.v[0]->dev.address.slot.v, 4);
+	assert_int_equal(a->bus.v, 1); /* each device is behind a root port of its own */
+	assert_int_equal(a->slot.v, 0);
+	assert_int_equal(d->memballoons.v[0]->dev.address.bus.v, 3);
 	assert_int_equal(d->memory.v, 1 << 20);
-	assert_int_equal(d->controllers.v[0]->dev.address.bus.v, 1); /* what it does not have is on a root port */
+	assert_int_equal(d->controllers.v[0]->dev.address.bus.v, 2);
+	assert_int_equal(domdef_ports(d), 8);
 	has(text, "<target chassis='1' port='0xe0'/>");
 	has(text, "slot='0x1c' function='0x0' multifunction='on'/>");
 	has(text, "<address type='pci' domain='0x0000' bus='0x00' slot='0x1f' function='0x2'/>");
 	has(text, "<address type='drive' controller='0' bus='0' target='0' unit='0'/>");
 	domdef_free(d);
 	free(text);
+}
+
+/* So many devices that there are not ports for all: the rest is on bus 0, where the board has room. */
+static void ports_come_to_an_end(void **state)
+{
+	char xml[8192] = "", *text;
+	size_t len = 0;
+	struct domdef *d;
+
+	for (unsigned n = 0; n < 20; n++)
+		len += (size_t)snprintf(xml + len, sizeof(xml) - len,
+					"<interface type='user'><mac address='52:54:00:00:00:%02x'/></interface>", n);
+	len = (size_t)asprintf(&text, "<domain type='kvm'><name>q</name><memory>65536</memory><os><type machine='q35'>"
+				      "hvm</type></os><devices>%s</devices></domain>", xml);
+	assert_true(len < 8192);
+	d = parse(text, 0);
+	free(text);
+	assert_int_equal(domdef_ports(d), DOMDEF_PORTS_MAX);
+	assert_int_equal(d->interfaces.v[15]->dev.address.bus.v, 16);
+	assert_int_equal(d->interfaces.v[16]->dev.address.bus.v, 0);
+	assert_int_equal(d->interfaces.v[16]->dev.address.slot.v, 3);
+	text = format(d, 0);
+	has(text, "<target chassis='9' port='0xd8'/>"); /* the ninth is a slot below the first */
+	free(text);
+	domdef_free(d);
 }
 
 static void given_places_stay(void **state)
@@ -470,7 +496,7 @@ static void firmware_boots_without_a_kernel(void **state)
 	                    "--firmware=uefi --firmware-vars=/n --memory=65536K --cpus=1 --accel=soft "
 	                    "--disk=/a,format=raw,id=vda "
 	                    "--net=user,mac=52:54:00:00:00:01,id=net-525400000001 --serial=none --balloon "
-	                    "--pci-slots=3,1,4 --root-ports=8 ");
+	                    "--pci-slots=port1,1,port2 --root-ports=8 ");
 	assert_int_equal(args.note_count, 1);
 	has(args.note[0], "slots 1 to 24");
 	domdef_args_free(&args);
@@ -740,7 +766,7 @@ int main(void)
 		cmocka_unit_test(validation_names_the_unknown),
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(places_follow_the_board),
-		cmocka_unit_test(given_places_stay),
+		cmocka_unit_test(given_places_stay), cmocka_unit_test(ports_come_to_an_end),
 		cmocka_unit_test(drives_have_one_place_each),
 		cmocka_unit_test(aliases_are_for_running_machines),
 		cmocka_unit_test(secrets_need_the_flag),
