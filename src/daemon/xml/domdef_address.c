@@ -647,9 +647,28 @@ int domdef_place_at_port(const struct domdef *d, struct domdef_device *dev, stru
 /* ---- aliases of a running machine ---- */
 
 struct naming {
+	const struct domdef *d;
 	const struct domdef_kind *kind;
-	unsigned next;
+	unsigned next; /* beyond the highest that is taken */
 };
+
+static unsigned beyond_aliases(const struct domdef *d, const struct domdef_kind *k)
+{
+	const struct xlist *l = domdef_list(d, k);
+	size_t len = k->alias ? strlen(k->alias) : 0;
+	unsigned next = 0;
+
+	for (unsigned n = 0; len && n < l->n; n++) {
+		const char *alias = ((const struct domdev *)l->v[n])->alias;
+
+		if (!alias || strncmp(alias, k->alias, len) || !alias[len] ||
+		    alias[len + strspn(alias + len, "0123456789")] || strlen(alias) > len + 6)
+			continue;
+		if (strtoul(alias + len, NULL, 10) >= next)
+			next = (unsigned)strtoul(alias + len, NULL, 10) + 1;
+	}
+	return next;
+}
 
 static int name_controller(struct domdef_controller *c)
 {
@@ -680,9 +699,9 @@ static int name_device(void *opaque, const struct domdef_kind *k, struct domdev 
 	struct naming *s = opaque;
 
 	if (s->kind != k)
-		*s = (struct naming){ .kind = k };
+		*s = (struct naming){ .d = s->d, .kind = k, .next = beyond_aliases(s->d, k) };
 	if (dev->alias)
-		return s->next++, 0;
+		return 0;
 	if (!strcmp(k->name, "controller"))
 		return name_controller((struct domdef_controller *)dev);
 	if (!strcmp(k->name, "disk"))
@@ -692,7 +711,7 @@ static int name_device(void *opaque, const struct domdef_kind *k, struct domdev 
 
 int domdef_assign_aliases(struct domdef *d)
 {
-	struct naming s = { 0 };
+	struct naming s = { .d = d };
 	int ret = domdef_each(d, name_device, &s);
 
 	/* The mirror of a serial port has the port's name. */
