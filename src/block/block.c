@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -79,6 +80,58 @@ void blk_stats_carry(struct blk *b, const struct blk_stats *from)
 	b->stats = *from;
 }
 
+/* A file grows where it is written last; one that has its size already tells by where it was written. */
+static void look_at_threshold(struct blk *b, const struct blk_req *req)
+{
+	uint64_t end = req->offset + req->len, threshold = b->threshold;
+	struct stat st;
+
+	if (req->op == BLK_READ || req->op == BLK_FLUSH)
+		return;
+	if (b->format != &blk_format_raw)
+		end = fstat(b->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	if (end <= threshold)
+		return;
+	b->threshold = 0;
+	if (b->watch_errors.exceeded)
+		b->watch_errors.exceeded(b->watch_errors.opaque, threshold, end - threshold);
+}
+
+static enum blk_policy policy_of(const struct blk *b, const struct blk_req *req)
+{
+	enum blk_policy p = req->op == BLK_READ ? b->watch_errors.read : b->watch_errors.write;
+
+	/* What is wrong with the request itself will not change. */
+	if (req->result == -EINVAL || req->result == -EROFS)
+		return BLK_REPORT;
+	if (p == BLK_ENOSPC)
+		p = req->result == -ENOSPC || req->result == -EDQUOT ? BLK_STOP : BLK_REPORT;
+	return p;
+}
+
+static void forgive(struct blk_req *req)
+{
+	for (unsigned n = 0; req->op == BLK_READ && n < req->iov_count; n++)
+		memset(req->iov[n].iov_base, 0, req->iov[n].iov_len);
+	req->result = 0;
+}
+
+/* False: it waits. */
+static bool ends(struct blk *b, struct finished *f)
+{
+	struct blk_req *req = f->req;
+	const struct blk_watch *w = &b->watch_errors;
+	enum blk_policy p = policy_of(b, req);
+
+	if (w->failed)
+		w->failed(w->opaque, req->op, req->result, p);
+	if (p == BLK_STOP)
+		list_add_tail(&b->parked, &f->node);
+	if (p == BLK_IGNORE)
+		forgive(req);
+	return p != BLK_STOP;
+}
+
 static void run_finished(struct blk *b)
 {
 	while (!list_empty(&b->finished)) {
@@ -87,7 +140,10 @@ static void run_finished(struct blk *b)
 		list_remove(&f->node);
 		b->under_way--;
 		count(b, req);
-		req->done(req);
+		if (b->threshold && req->result == 0)
+			look_at_threshold(b, req);
+		if (req->result == 0 || ends(b, f))
+			req->done(req);
 	}
 	while (b->under_way == 0 && !list_empty(&b->drains)) {
 		struct drain *d = list_entry(b->drains.next, struct drain, node);
@@ -128,6 +184,39 @@ static int request_check(const struct blk *b, const struct blk_req *req)
 	if (b->info.read_only && req->op != BLK_READ)
 		return -EROFS;
 	return 0;
+}
+
+void blk_watch(struct blk *b, const struct blk_watch *w)
+{
+	b->watch_errors = *w;
+}
+
+void blk_set_threshold(struct blk *b, uint64_t offset)
+{
+	b->threshold = offset;
+}
+
+static struct blk_req *unpark(struct blk *b)
+{
+	struct finished *f = list_empty(&b->parked) ? NULL : list_entry(b->parked.next, struct finished, node);
+
+	if (f)
+		list_remove(&f->node);
+	return f ? f->req : NULL;
+}
+
+void blk_retry(struct blk *b)
+{
+	blk_plug(b);
+	for (struct blk_req *req; (req = unpark(b));)
+		blk_submit(b, req);
+	blk_unplug(b);
+}
+
+void blk_fail(struct blk *b)
+{
+	for (struct blk_req *req; (req = unpark(b));)
+		req->done(req);
 }
 
 void blk_submit(struct blk *b, struct blk_req *req)
@@ -353,6 +442,7 @@ static struct blk *blk_new(const struct blk_open *o)
 	b->info.read_only = o->read_only;
 	list_init(&b->finished);
 	list_init(&b->drains);
+	list_init(&b->parked);
 	b->path = strdup(o->path);
 	if (b->path)
 		return b;
@@ -393,7 +483,7 @@ void blk_close(struct blk *b)
 {
 	if (!b)
 		return;
-	assert(b->under_way == 0);
+	assert(b->under_way == 0 && list_empty(&b->parked));
 	while (b->watch && loop_call(b->loop, unwatch, b) < 0)
 		usleep(1000);
 	if (b->format && b->format->close)

@@ -65,7 +65,7 @@ struct blk_stats {
 };
 
 int blk_open(struct blk **out, const struct blk_open *o, struct err *e) ATTR_MUST_USE;
-/* No request may be under way. NULL is allowed. Before the loop ends. */
+/* No request may be under way or wait. NULL is allowed. Before the loop ends. */
 void blk_close(struct blk *b);
 const struct blk_info *blk_info(const struct blk *b);
 /* The loop that was given to blk_open. */
@@ -85,6 +85,25 @@ const struct blk_stats *blk_stats(const struct blk *b);
 /* Numbers go on from those of the image that this one takes the place of. Loop thread. */
 void blk_stats_carry(struct blk *b, const struct blk_stats *from);
 
+/* What becomes of a request that failed. STOP: it waits for blk_retry or blk_fail; ENOSPC: that, if the host's disk is
+ * full, else REPORT; IGNORE: it counts as done, and what was to be read is zeros. */
+enum blk_policy { BLK_REPORT, BLK_STOP, BLK_ENOSPC, BLK_IGNORE };
+struct blk_watch {
+	enum blk_policy read, write; /* write: and all else */
+	/* A request failed, and what was done: REPORT, STOP or IGNORE. Loop thread; not to submit or close anything. */
+	void (*failed)(void *opaque, enum blk_op op, int error, enum blk_policy did);
+	/* The image's file was written beyond the threshold (or has grown beyond it), which is 0 again. Likewise. */
+	void (*exceeded)(void *opaque, uint64_t threshold, uint64_t by);
+	void *opaque;
+};
+void blk_watch(struct blk *b, const struct blk_watch *w);
+/* Offset in the file; 0: none. Loop thread. */
+void blk_set_threshold(struct blk *b, uint64_t offset);
+/* Requests that wait are tried once more; or they fail, and their done functions are called before the return. Loop
+ * thread, from no done function. */
+void blk_retry(struct blk *b);
+void blk_fail(struct blk *b);
+
 /* Never fails here; the result comes with done, never before blk_submit returned. Loop thread. */
 void blk_submit(struct blk *b, struct blk_req *req);
 /* What is submitted between the two starts as one batch, at the latest with blk_unplug. They nest. Loop thread. */
@@ -93,8 +112,9 @@ void blk_unplug(struct blk *b);
 
 /* Calls fn on the loop, once, when nothing is under way any more. Loop thread. -ENOMEM is the only failure. */
 int blk_drain(struct blk *b, void (*fn)(void *opaque), void *opaque) ATTR_MUST_USE;
-/* Returns when nothing is under way; done functions are called meanwhile, on the loop's thread. From the loop's thread,
- * or, for the loop of a loop_thread, from any other that holds no lock that done functions take. */
+/* Returns when nothing is under way (what waits because it failed waits on); done functions are called meanwhile, on
+ * the loop's thread. From the loop's thread, or, for the loop of a loop_thread, from any other that holds no lock that
+ * done functions take. */
 void blk_wait(struct blk *b);
 
 #endif

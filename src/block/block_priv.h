@@ -72,6 +72,9 @@ struct blk {
 	unsigned under_way;        /* requests submitted and not done */
 	struct list finished; /* result is known, done is not yet called */
 	struct list drains;
+	struct list parked; /* failed, and wait; not under way */
+	struct blk_watch watch_errors;
+	uint64_t threshold;
 };
 
 /* Ends a request; its done function is called from the loop, not from here. */

@@ -23,6 +23,7 @@ const struct command commands[] = {
 	{ "query-stats", cmd_query_stats },
 	{ "query-blockstats", cmd_query_blockstats },
 	{ "block_resize", cmd_block_resize },
+	{ "block-set-write-threshold", cmd_block_set_write_threshold },
 	{ "blockdev-change-medium", cmd_blockdev_change_medium },
 	{ "eject", cmd_eject },
 	{ "set_link", cmd_set_link },

@@ -321,6 +321,31 @@ void control_event_device(struct control *c, const char *name, const char *id)
 	broadcast(c, name, json_pack("{s:s, s:s}", "device", id, "path", path));
 }
 
+void control_event_disk(struct control *c, const char *id, bool write, int error, const char *action)
+{
+	broadcast(c, "BLOCK_IO_ERROR",
+		  json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "device", id, "node-name", id, "operation",
+			    write ? "write" : "read", "action", action, "nospace", error == -ENOSPC, "reason",
+			    strerror(-error)));
+}
+
+void control_event_threshold(struct control *c, const char *id, uint64_t threshold, uint64_t by)
+{
+	broadcast(c, "BLOCK_WRITE_THRESHOLD",
+		  json_pack("{s:s, s:I, s:I}", "node-name", id, "amount-exceeded", (json_int_t)by, "write-threshold",
+			    (json_int_t)threshold));
+}
+
+void control_event_clock(struct control *c, int64_t offset)
+{
+	broadcast(c, "RTC_CHANGE", json_pack("{s:I}", "offset", (json_int_t)offset));
+}
+
+void control_event_balloon(struct control *c, uint64_t bytes)
+{
+	broadcast(c, "BALLOON_CHANGE", json_pack("{s:I}", "actual", (json_int_t)bytes));
+}
+
 static const char *const reasons[VM_REQUEST_COUNT] = {
 	[VM_REQUEST_POWEROFF] = "guest-shutdown",
 	[VM_REQUEST_RESET] = "guest-reset",
@@ -355,6 +380,8 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why)
 	};
 	json_t *data = NULL;
 
+	if (ev >= COUNT_OF(names)) /* those with data of their own, or none of a client's business */
+		return;
 	if (ev == VM_EVENT_SHUTDOWN || ev == VM_EVENT_RESET)
 		data = json_pack("{s:b, s:s}", "guest", why < VM_REQUEST_ERROR, "reason", reasons[why]);
 	else if (ev == VM_EVENT_PANICKED)

@@ -105,6 +105,9 @@ struct control_target {
 	bool (*disk)(void *opaque, unsigned n, struct control_disk *out);
 	bool (*channel)(void *opaque, unsigned n, struct control_channel *out);
 	bool (*nic)(void *opaque, unsigned n, struct control_nic *out);
+	/* When the image's file is written beyond that offset (0: none), an event says so. -ENODEV: there is no image
+	 * of that disk. NULL: not possible. */
+	int (*disk_threshold)(void *opaque, const char *id, uint64_t offset, struct err *e);
 	/* -EBUSY: the guest has locked the tray. NULL: not possible. */
 	int (*change_medium)(void *opaque, const struct control_medium *want, struct err *e);
 	/* NULL: not possible. unplug: -ENODEV: there is none of that name. */
@@ -135,6 +138,13 @@ void control_event_tray(struct control *c, const char *id, bool open);
 void control_event_channel(struct control *c, const char *name, bool open);
 /* DEVICE_DELETED, DEVICE_UNPLUG_GUEST_ERROR. */
 void control_event_device(struct control *c, const char *name, const char *id);
+/* A disk's request failed: BLOCK_IO_ERROR. action: "report", "stop", "ignore". */
+void control_event_disk(struct control *c, const char *id, bool write, int error, const char *action);
+/* BLOCK_WRITE_THRESHOLD */
+void control_event_threshold(struct control *c, const char *id, uint64_t threshold, uint64_t by);
+/* The guest set its clock, and is so many seconds ahead of UTC: RTC_CHANGE. It has so much memory: BALLOON_CHANGE. */
+void control_event_clock(struct control *c, int64_t offset);
+void control_event_balloon(struct control *c, uint64_t bytes);
 /* The POWERDOWN event of system_powerdown. */
 void control_event_named(struct control *c, const char *name);
 

@@ -189,3 +189,22 @@ json_t *cmd_query_channels(struct command_call *call, struct err *e)
 		json_array_append_new(list, json_pack("{s:s, s:b}", "id", c.name, "open", (int)c.open));
 	return list;
 }
+
+/* node-name: the disk's name; write-threshold: an offset in the image's file, 0 for none. */
+json_t *cmd_block_set_write_threshold(struct command_call *call, struct err *e)
+{
+	const char *id = json_string_value(json_object_get(call->arguments, "node-name"));
+	json_t *offset = json_object_get(call->arguments, "write-threshold");
+
+	if (!id || !json_is_integer(offset) || json_integer_value(offset) < 0) {
+		err_set(e, -EINVAL, "block-set-write-threshold needs \"node-name\", a disk's, and \"write-threshold\"");
+		return NULL;
+	}
+	if (!call->target->disk_threshold) {
+		err_set(e, -ENOTSUP, "there are no disks here");
+		return NULL;
+	}
+	if (call->target->disk_threshold(call->target->opaque, id, (uint64_t)json_integer_value(offset), e) < 0)
+		return NULL;
+	return json_object();
+}

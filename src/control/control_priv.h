@@ -84,6 +84,7 @@ json_t *cmd_set_vm_generation_id(struct command_call *call, struct err *e);
 json_t *cmd_query_cpus_fast(struct command_call *call, struct err *e);
 json_t *cmd_query_stats(struct command_call *call, struct err *e);
 json_t *cmd_query_blockstats(struct command_call *call, struct err *e);
+json_t *cmd_block_set_write_threshold(struct command_call *call, struct err *e);
 json_t *cmd_block_resize(struct command_call *call, struct err *e);
 json_t *cmd_blockdev_change_medium(struct command_call *call, struct err *e);
 json_t *cmd_eject(struct command_call *call, struct err *e);

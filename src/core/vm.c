@@ -314,6 +314,7 @@ static int restart_as(struct vm *vm, enum vm_event ev, enum vm_request why, stru
 
 	if (went)
 		stop_running(vm);
+	emit(vm, VM_EVENT_RESETTING, why);
 	/* What the guest asked for before is void, a second reset among it. */
 	atomic_store(&vm->requests, 0);
 	p->asleep = false;
@@ -359,7 +360,10 @@ void vm_end(struct vm *vm, enum vm_request why)
 
 enum { REQUEST_PANIC_BIT = 1 << VM_REQUEST_PANIC, REQUEST_DEBUG_BIT = 1 << VM_REQUEST_DEBUG };
 enum { REQUEST_WATCHDOG_BIT = 1 << VM_REQUEST_WATCHDOG, REQUEST_WAKE_BIT = 1 << VM_REQUEST_WAKE };
-enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT | REQUEST_WATCHDOG_BIT | REQUEST_WAKE_BIT };
+enum { REQUEST_DISK_BIT = 1 << VM_REQUEST_DISK, REQUEST_CLOCK_BIT = 1 << VM_REQUEST_CLOCK,
+       REQUEST_BALLOON_BIT = 1 << VM_REQUEST_BALLOON };
+enum { REQUEST_BESIDE = REQUEST_PANIC_BIT | REQUEST_DEBUG_BIT | REQUEST_WATCHDOG_BIT | REQUEST_WAKE_BIT |
+			REQUEST_DISK_BIT | REQUEST_CLOCK_BIT | REQUEST_BALLOON_BIT };
 
 /* Of those that end, restart or suspend the run the first wins; a panic, a debugger's stop and what wakes are beside
  * them. */
@@ -456,7 +460,10 @@ static void handle(struct vm *vm, enum vm_request what)
 	case VM_REQUEST_WATCHDOG: watchdog(vm); break;
 	case VM_REQUEST_POWEROFF: shut_down(vm, what); break;
 	case VM_REQUEST_PANIC: panicked(vm); break;
+	case VM_REQUEST_DISK:
 	case VM_REQUEST_DEBUG: vm_pause(vm); break;
+	case VM_REQUEST_CLOCK: emit(vm, VM_EVENT_CLOCK, what); break;
+	case VM_REQUEST_BALLOON: emit(vm, VM_EVENT_BALLOON, what); break;
 	case VM_REQUEST_SLEEP: fall_asleep(vm); break;
 	case VM_REQUEST_WAKE: wake(vm); break;
 	/* A PC restarts after a triple fault. Here it ends the run: it is nearly always a kernel that cannot boot, and
@@ -477,10 +484,12 @@ static void requests_come(void *opaque, int fd, unsigned events)
 
 	fd_event_clear(fd);
 	unsigned asked = atomic_exchange(&vm->requests, 0);
-	if (asked & REQUEST_PANIC_BIT)
-		handle(vm, VM_REQUEST_PANIC);
-	if (asked & REQUEST_DEBUG_BIT)
-		handle(vm, VM_REQUEST_DEBUG);
+	static const enum vm_request first[] = { VM_REQUEST_PANIC, VM_REQUEST_DEBUG, VM_REQUEST_DISK, VM_REQUEST_CLOCK,
+						 VM_REQUEST_BALLOON };
+
+	for (size_t n = 0; n < COUNT_OF(first); n++)
+		if (asked & 1u << first[n])
+			handle(vm, first[n]);
 	if ((asked & REQUEST_WATCHDOG_BIT) && atomic_load(&vm->run_state) != VM_ENDED)
 		handle(vm, VM_REQUEST_WATCHDOG);
 	bool wakes = asked & REQUEST_WAKE_BIT;

@@ -37,6 +37,9 @@ enum vm_request {
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
 	VM_REQUEST_DEBUG,      /* a vCPU came to something that its debugger waits for: the machine pauses */
 	VM_REQUEST_WATCHDOG,   /* the guest's watchdog timer ran out: what policy.watchdog says */
+	VM_REQUEST_DISK,     /* a disk failed, and its requests wait: the machine pauses */
+	VM_REQUEST_CLOCK,    /* the guest set its clock: an event */
+	VM_REQUEST_BALLOON,  /* the guest's memory became more or less: an event */
 	VM_REQUEST_SLEEP,      /* the guest sleeps to RAM (ACPI S3) */
 	VM_REQUEST_WAKE,       /* something wakes it; nothing happens when it does not sleep */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
@@ -47,7 +50,8 @@ enum vm_request {
 };
 
 enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED,
-		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_WAKEUP };
+		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_WAKEUP, VM_EVENT_CLOCK, VM_EVENT_BALLOON,
+		VM_EVENT_RESETTING /* a reset begins: RESET follows when it is done */ };
 
 enum vm_watchdog { VM_WATCHDOG_RESET, VM_WATCHDOG_POWEROFF, VM_WATCHDOG_PAUSE, VM_WATCHDOG_NMI, VM_WATCHDOG_NONE };
 
@@ -133,7 +137,8 @@ void vm_dev_remove(struct vm *vm, struct dev *d);
 
 /* Any thread, a vCPU's too. The first to ask wins where two conflict; handled on the main loop. The asking vCPU
  * goes on until it is stopped a moment later. POWEROFF ends the run, RESET restarts the machine (policy.no_reboot:
- * ends it), PANIC is an event, DEBUG pauses, SLEEP and WAKE do what they say, and all others end the run. */
+ * ends it), PANIC, CLOCK and BALLOON are events, DEBUG and DISK pause, SLEEP and WAKE do what they say, and all others
+ * end the run. */
 void vm_request(struct vm *vm, enum vm_request what);
 
 #endif

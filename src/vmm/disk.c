@@ -23,6 +23,8 @@ static const struct opt_desc keys[] = {
 	{ .key = "bootindex", .kind = OPT_NUMBER },
 	{ .key = "unit", .kind = OPT_NUMBER },
 	{ .key = "serial", .kind = OPT_STRING },
+	{ .key = "werror", .kind = OPT_STRING },
+	{ .key = "rerror", .kind = OPT_STRING },
 	{ 0 },
 };
 
@@ -111,6 +113,27 @@ static bool may_be_empty(const struct disk *d)
 	return d->cdrom || d->bus == BOARD_FLOPPY;
 }
 
+static int set_policy(enum blk_policy *out, const char *key, const char *name, struct err *e)
+{
+	static const char *const names[] = { [BLK_REPORT] = "report", [BLK_STOP] = "stop", [BLK_ENOSPC] = "enospc",
+					     [BLK_IGNORE] = "ignore" };
+
+	for (size_t n = 0; n < COUNT_OF(names); n++)
+		if (!strcmp(names[n], name) && (n != BLK_ENOSPC || *key == 'w')) {
+			*out = (enum blk_policy)n;
+			return 0;
+		}
+	return err_set(e, -EINVAL, "%s=%s is unknown; report, stop, ignore%s are possible", key, name,
+		       *key == 'w' ? ", enospc" : "");
+}
+
+static int set_policies(struct disk *d, const struct opts *k, struct err *e)
+{
+	int ret = set_policy(&d->write_error, "werror", opts_string(k, "werror", "report"), e);
+
+	return ret < 0 ? ret : set_policy(&d->read_error, "rerror", opts_string(k, "rerror", "report"), e);
+}
+
 static int set_place(struct disk *d, const struct opts *k, const char *bus, struct err *e)
 {
 	const char *port = opts_string(k, "port", NULL);
@@ -151,6 +174,8 @@ static int open_text(struct disk *out, const char *text, const char *bus, struct
 		ret = set_cache(&o, opts_string(&k, "cache", "writeback"), e);
 	if (ret == 0)
 		ret = set_place(out, &k, bus, e);
+	if (ret == 0)
+		ret = set_policies(out, &k, e);
 	o.read_only = opts_bool(&k, "readonly", false) || out->cdrom;
 	if (ret == 0 && files)
 		file = files->named(files->opaque, o.path, e);

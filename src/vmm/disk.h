@@ -5,8 +5,8 @@
 
 #include "arch/x86/board.h"
 #include "base/err.h"
+#include "block/block.h"
 
-struct blk;
 struct loop;
 
 struct disk {
@@ -16,6 +16,7 @@ struct disk {
 	uint32_t port; /* on the USB controller, as board_usb.port; 0: any */
 	char id[32]; /* empty: none given */
 	unsigned boot; /* bootindex=; 0: none */
+	enum blk_policy read_error, write_error;
 	uint8_t unit;  /* unit= and 1; 0: none given */
 	char serial[BOARD_SERIAL + 1]; /* serial=; empty: none given */
 };

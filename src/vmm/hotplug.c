@@ -52,6 +52,7 @@ static void gone(struct hotplug *h, struct hotplug_item *it)
 	char id[CONTROL_ID_MAX];
 
 	strcpy(id, it->id);
+	media_let_go(h->media, id);
 	board_unplug(h->board, it->dev, it->port);
 	media_remove(h->media, id);
 	free(it->rom);
@@ -182,6 +183,7 @@ static int add_disk(struct coming *c, struct err *e)
 		blk_close(d.blk);
 		return ret;
 	}
+	media_on_error(m, n, d.read_error, d.write_error);
 	strcpy(c->id, m->disk[n].id);
 	c->plug.kind = BOARD_PLUG_DISK;
 	c->plug.blk = d.blk;

@@ -18,6 +18,7 @@
 #include "vmm/disk.h"
 #include "vmm/firmware.h"
 #include "vmm/hotplug.h"
+#include "vmm/notice.h"
 #include "vmm/media.h"
 #include "vmm/nics.h"
 #include "vmm/options.h"
@@ -47,6 +48,7 @@ struct vmm {
 	struct board *board;
 	struct media media;
 	struct hotplug hotplug;
+	struct notice clock_notice, balloon_notice;
 	struct balloon balloon;
 	struct control *control;
 	struct gdb *gdb;
@@ -59,6 +61,23 @@ struct vmm {
 	char helper_dir[PATH_MAX];
 	char accel_why[ACCEL_WHY_MAX]; /* why auto chose what it chose; empty: it was told */
 };
+
+static void tell_clock(void *opaque)
+{
+	struct vmm *m = opaque;
+
+	if (m->control)
+		control_event_clock(m->control, board_clock_offset(m->board));
+}
+
+static void tell_balloon(void *opaque)
+{
+	struct vmm *m = opaque;
+	struct control_balloon b;
+
+	if (m->control && balloon_get(&m->balloon, &b))
+		control_event_balloon(m->control, b.bytes);
+}
 
 static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 {
@@ -76,6 +95,14 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 		gdb_event(m->gdb, ev, why);
 	if (ev == VM_EVENT_RESET)
 		hotplug_reset(&m->hotplug);
+	if (ev == VM_EVENT_RESETTING)
+		media_fail(&m->media);
+	if (ev == VM_EVENT_RESUME)
+		media_retry(&m->media);
+	if (ev == VM_EVENT_CLOCK)
+		notice_happened(&m->clock_notice);
+	if (ev == VM_EVENT_BALLOON)
+		notice_happened(&m->balloon_notice);
 	if (ev == VM_EVENT_SHUTDOWN)
 		loop_stop(m->loop);
 }
@@ -113,6 +140,11 @@ static bool nic_at(void *opaque, unsigned n, struct control_nic *out)
 static bool channel_of(void *opaque, unsigned n, struct control_channel *out)
 {
 	return channel_at(&((struct vmm *)opaque)->opt.channels, n, out);
+}
+
+static int disk_threshold(void *opaque, const char *id, uint64_t offset, struct err *e)
+{
+	return media_threshold(&((struct vmm *)opaque)->media, id, offset, e);
 }
 
 static int change_medium(void *opaque, const struct control_medium *want, struct err *e)
@@ -229,6 +261,8 @@ static int open_disks(struct vmm *m, struct err *e)
 			              m->opt.disk[n]);
 		if (ret == 0)
 			ret = media_add_disk(&m->media, n, d.id, d.blk, d.cdrom, e);
+		if (ret == 0)
+			media_on_error(&m->media, n, d.read_error, d.write_error);
 		bc->disk_count += d.blk || ret == 0;
 	}
 	return ret < 0 ? err_wrap(e, "--disk") : 0;
@@ -379,6 +413,7 @@ static int open_control(struct vmm *m, struct err *e)
 		.disk = disk_at,
 		.nic = nic_at,
 		.channel = channel_of,
+		.disk_threshold = disk_threshold,
 		.change_medium = change_medium,
 		.plug = plug,
 		.unplug = unplug,
@@ -390,7 +425,9 @@ static int open_control(struct vmm *m, struct err *e)
 	};
 
 	balloon_init(&m->balloon, m->board, m->vm->timers);
-	media_drives(&m->media, &m->board_config, &m->control);
+	notice_init(&m->clock_notice, m->vm->timers, tell_clock, m);
+	notice_init(&m->balloon_notice, m->vm->timers, tell_balloon, m);
+	media_drives(&m->media, &m->board_config, &m->control, m->vm);
 	m->hotplug = (struct hotplug){ .vm = m->vm, .board = m->board, .media = &m->media, .control = &m->control,
 				       .helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox },
 				       .firmware = m->opt.board_pc };
@@ -499,6 +536,9 @@ static void tear_down(struct vmm *m)
 	control_destroy(m->control);
 	gdb_destroy(m->gdb);
 	balloon_stop(&m->balloon);
+	notice_stop(&m->clock_notice);
+	notice_stop(&m->balloon_notice);
+	media_let_go(&m->media, NULL);
 	vm_destroy(m->vm);
 	hotplug_stop(&m->hotplug);
 	boot_disk_close(m->boot_disk);

@@ -229,7 +229,7 @@ def objects(p):
         return {
             "domains": {d.name(): (d.UUIDString(), d.state()[0], d.isPersistent(), d.isPersistent() and d.autostart(),
                                    d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE),
-                                   re.sub(r" id='\d+'", "", d.XMLDesc())) for d in c.listAllDomains()},
+                                   re.sub(r" (port)?id='[0-9a-f-]+'", "", d.XMLDesc())) for d in c.listAllDomains()},
             "networks": {n.name(): (n.isActive(), n.isPersistent(), n.isPersistent() and n.autostart(),
                                     n.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)) for n in c.listAllNetworks()},
             "pools": pools,
@@ -262,7 +262,11 @@ def snapshot(p):
 def differences(a, b, path=""):
     if isinstance(a, dict) and isinstance(b, dict):
         return [d for key in sorted(set(a) | set(b)) for d in differences(a.get(key), b.get(key), f"{path}/{key}")]
-    return [] if a == b else [f"{path}: {str(b)[:300]} instead of {str(a)[:300]}"]
+    if a == b:
+        return []
+    a, b = str(a), str(b)
+    start = max(0, len(os.path.commonprefix((a, b))) - 100)  # documents are long
+    return [f"{path}: {b[start:start + 300]} instead of {a[start:start + 300]}"]
 
 
 def settled(p):

@@ -306,6 +306,14 @@ void board_power_button(struct board *b)
 	pm_power_button(b->pm);
 }
 
+int64_t board_clock_offset(struct board *b)
+{
+	const int64_t second = INT64_C(1000000000);
+	int64_t ns = b->rtc ? rtc_offset_ns(b->rtc) + second / 2 : 0;
+
+	return ns / second - (ns % second < 0);
+}
+
 bool board_generation_get(struct board *b, uint8_t id[16])
 {
 	if (b->generation)

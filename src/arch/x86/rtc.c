@@ -37,6 +37,8 @@ struct rtc {
 	uint8_t cmos[RTC_CMOS_SIZE]; /* the time registers hold the time only while B_SET is on */
 	int64_t delta_ns;  /* the guest's time less the host's */
 	int64_t offset_ns; /* the guest's time less the machine clock */
+	int64_t told_s;    /* what the guest's clock was ahead of UTC when that was told */
+	struct vm *vm;
 	int64_t seen_ns;   /* guest time up to which register C's flags are worked out */
 };
 
@@ -123,6 +125,24 @@ static void registers_to_time(struct rtc *r)
 	r->offset_ns = seconds * SECOND_NS - clock_ns(r);
 	r->delta_ns = seconds * SECOND_NS - utc_ns(r);
 	r->seen_ns = guest_ns(r);
+}
+
+/* Seconds, to the nearest: what lies between two looks at the host's clock is no change. */
+static int64_t ahead_s(const struct rtc *r)
+{
+	int64_t ns = r->delta_ns + SECOND_NS / 2;
+
+	return ns / SECOND_NS - (ns % SECOND_NS < 0);
+}
+
+/* The guest has set the time. */
+static void time_set(struct rtc *r)
+{
+	registers_to_time(r);
+	if (ahead_s(r) - r->told_s >= -1 && ahead_s(r) - r->told_s <= 1)
+		return;
+	r->told_s = ahead_s(r);
+	vm_request(r->vm, VM_REQUEST_CLOCK);
 }
 
 /* ---- flags and interrupts ---- */
@@ -266,7 +286,7 @@ static void write_control(struct rtc *r, unsigned n, uint8_t value)
 	if (n == R_B && (value & B_SET))
 		r->cmos[R_B] &= ~C_UF; /* SET clears the update-ended interrupt's enable */
 	if (!was && ticking(r))
-		registers_to_time(r);
+		time_set(r);
 	update_irq(r);
 	rearm(r);
 }
@@ -283,7 +303,7 @@ static void register_write(struct rtc *r, unsigned n, uint8_t value)
 			time_to_registers(r);
 		r->cmos[n] = value;
 		if (running) {
-			registers_to_time(r);
+			time_set(r);
 			rearm(r);
 		}
 	} else {
@@ -359,6 +379,14 @@ static void rtc_run_state(void *impl, bool running)
 	pthread_mutex_unlock(&r->lock);
 }
 
+int64_t rtc_offset_ns(struct rtc *r)
+{
+	pthread_mutex_lock(&r->lock);
+	int64_t ns = r->delta_ns;
+	pthread_mutex_unlock(&r->lock);
+	return ns;
+}
+
 void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t value)
 {
 	assert(index > R_D && index < RTC_CMOS_SIZE);
@@ -426,6 +454,8 @@ int rtc_create(struct vm *vm, struct rtc_config cfg, struct rtc **out, struct er
 	r->cmos[R_B] = B_24H;
 	r->cmos[R_D] = 0x80;
 	r->delta_ns = cfg.offset_ns;
+	r->told_s = ahead_s(r);
+	r->vm = vm;
 	fill_cmos(r);
 	follow_host(r);
 	struct region g = {.space = REGION_PORT, .addr = 0x70, .size = 2, .name = "rtc", .ops = &port_ops, .opaque = r,

@@ -25,6 +25,8 @@ struct rtc_config {
 };
 
 int rtc_create(struct vm *vm, struct rtc_config cfg, struct rtc **out, struct err *e) ATTR_MUST_USE;
+/* What the guest's clock is ahead of UTC (utc_ns). VM_REQUEST_CLOCK says that the guest changed it. Any thread. */
+int64_t rtc_offset_ns(struct rtc *r);
 /* A byte of CMOS memory, 0x0e-0x7f, for boards that tell their firmware something. Before vCPUs run. */
 void rtc_cmos_set(struct rtc *r, unsigned index, uint8_t value);
 

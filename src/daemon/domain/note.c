@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is noted of a running machine, in a directory of its own below the run directory: "note" (JSON: process,
- * number, state, document, what it is about to be told) and its sockets. The note is written before the process is made, so that a daemon that was
- * killed at any moment leaves nothing that the next cannot find.
+ * number, state, document, what it is about to be told) and its sockets. The note is written before the process is
+ * made, so that a daemon that was killed at any moment leaves nothing that the next cannot find.
  */
 #include "daemon/domain/domain_priv.h"
 

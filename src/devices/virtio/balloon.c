@@ -166,6 +166,8 @@ static void balloon_config_written(struct virtio_dev *v, unsigned off, unsigned 
 	memset(v->config, 0, C_SIZE);
 	store_le32(v->config + C_TARGET, b->target);
 	store_le32(v->config + C_ACTUAL, actual);
+	if (range_overlap(off, len, C_ACTUAL, 4))
+		vm_request(v->vm, VM_REQUEST_BALLOON);
 }
 
 static bool balloon_reset(struct virtio_dev *v)

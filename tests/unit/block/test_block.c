@@ -294,6 +294,103 @@ static void test_other_thread(void **state)
 	world_down(&w);
 }
 
+struct failures {
+	unsigned count, exceeded;
+	int error;
+	enum blk_policy did;
+	uint64_t by;
+};
+
+static void on_failure(void *opaque, enum blk_op op, int error, enum blk_policy did)
+{
+	struct failures *f = opaque;
+	f->count++;
+	f->error = error;
+	f->did = did;
+}
+
+static void on_exceeded(void *opaque, uint64_t threshold, uint64_t by)
+{
+	struct failures *f = opaque;
+	f->exceeded++;
+	f->by = by;
+}
+
+static void turn(struct world *w, bool (*enough)(void *opaque), void *opaque)
+{
+	for (unsigned i = 0; !enough(opaque) && i < 2000; i++)
+		loop_once(w->loop, 1);
+	assert_true(enough(opaque));
+}
+
+static bool has_failed(void *opaque) { return ((struct failures *)opaque)->count; }
+static bool is_done(void *opaque) { return ((struct world *)opaque)->done; }
+
+/* A file that was cut cannot be read, until it has its size again. */
+static void test_policies(void **state)
+{
+	static uint8_t data[4096];
+	struct iovec iov = {data, sizeof(data)};
+	struct failures f = {0};
+	struct blk_watch watch = {.failed = on_failure, .exceeded = on_exceeded, .opaque = &f};
+	struct world w;
+	struct err e;
+	world_up(&w, "threads", 1 << 20);
+	assert_int_equal(open_blk(&w, &w.blk, false, false, &e), 0);
+	struct blk_req r = {.op = BLK_READ, .offset = 65536, .len = sizeof(data), .iov = &iov, .iov_count = 1,
+			    .done = on_done, .opaque = &w};
+	blk_watch(w.blk, &watch);
+	assert_int_equal(truncate(w.path, 4096), 0);
+	assert_true(run(&w, BLK_READ, 65536, 4096, data, false, false) < 0);
+	assert_int_equal(f.count, 1);
+	assert_int_equal(f.did, BLK_REPORT);
+
+	watch.read = BLK_IGNORE;
+	blk_watch(w.blk, &watch);
+	memset(data, 7, sizeof(data));
+	assert_int_equal(run(&w, BLK_READ, 65536, 4096, data, false, false), 0);
+	assert_true(is_all(data, sizeof(data), 0));
+	assert_int_equal(f.did, BLK_IGNORE);
+
+	watch.read = BLK_STOP;
+	blk_watch(w.blk, &watch);
+	f.count = w.done = 0;
+	blk_submit(w.blk, &r);
+	turn(&w, has_failed, &f);
+	assert_int_equal(f.did, BLK_STOP);
+	blk_wait(w.blk); /* what waits is not under way */
+	assert_int_equal(w.done, 0);
+	f.count = 0;
+	blk_retry(w.blk);
+	turn(&w, has_failed, &f); /* again */
+	assert_int_equal(w.done, 0);
+	assert_int_equal(truncate(w.path, 1 << 20), 0);
+	blk_retry(w.blk);
+	turn(&w, is_done, &w);
+	assert_int_equal(r.result, 0);
+
+	assert_int_equal(truncate(w.path, 4096), 0);
+	f.count = w.done = 0;
+	blk_submit(w.blk, &r);
+	turn(&w, has_failed, &f);
+	blk_fail(w.blk);
+	assert_int_equal(w.done, 1);
+	assert_true(r.result < 0);
+	watch.read = BLK_ENOSPC; /* it is another failure */
+	blk_watch(w.blk, &watch);
+	assert_true(run(&w, BLK_READ, 65536, 4096, data, false, false) < 0);
+	assert_true(run(&w, BLK_READ, 1 << 20, 4096, data, false, false) == -EINVAL);
+
+	blk_set_threshold(w.blk, 65536);
+	assert_int_equal(run(&w, BLK_WRITE, 65536 - 4096, 4096, data, false, false), 0);
+	assert_int_equal(f.exceeded, 0);
+	assert_int_equal(run(&w, BLK_WRITE, 65536, 4096, data, false, false), 0);
+	assert_int_equal(run(&w, BLK_WRITE, 65536, 4096, data, false, false), 0);
+	assert_int_equal(f.exceeded, 1);
+	assert_int_equal(f.by, 4096);
+	world_down(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_unaligned_end), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_locks),         cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),          cmocka_unit_test(test_other_thread),
+		cmocka_unit_test(test_policies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -325,7 +325,8 @@ static void test_stale_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_tag), cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_negotiation), cmocka_unit_test(test_tag),
+		cmocka_unit_test(test_machine), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_greedy),  cmocka_unit_test(test_stale_socket),
 	};
