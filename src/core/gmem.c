@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, SHADOW_BIOS = 0xe0000 };
 
 struct gmem {
 	struct gmem_block block[GMEM_BLOCK_MAX];
@@ -19,13 +19,20 @@ struct gmem {
 	struct gmem_watch watch;
 	struct gmem_card_watch card_watch[GMEM_CARD_WATCHES];
 	unsigned card_watches;
+	_Atomic uint8_t shadow[GMEM_SHADOW_PARTS];
 	_Atomic bool logging;
 };
 
 int gmem_create(struct gmem **out, struct err *e)
 {
-	*out = calloc(1, sizeof(**out));
-	return *out ? 0 : err_set(e, -ENOMEM, "out of memory");
+	struct gmem *gm = calloc(1, sizeof(*gm));
+
+	if (!gm)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (unsigned n = 0; n < GMEM_SHADOW_PARTS; n++)
+		atomic_store(&gm->shadow[n], GMEM_SHADOW_READ | GMEM_SHADOW_WRITE);
+	*out = gm;
+	return 0;
 }
 
 void gmem_destroy(struct gmem *gm)
@@ -178,6 +185,28 @@ void gmem_watch_cards(struct gmem *gm, const struct gmem_card_watch *watch)
 {
 	assert(gm->card_watches < GMEM_CARD_WATCHES);
 	gm->card_watch[gm->card_watches++] = *watch;
+}
+
+void gmem_shadow_set(struct gmem *gm, unsigned part, uint8_t mode)
+{
+	assert(part < GMEM_SHADOW_PARTS);
+	if (atomic_exchange(&gm->shadow[part], mode) == mode)
+		return;
+	for (unsigned w = 0; w < gm->card_watches; w++)
+		if (gm->card_watch[w].shadowed)
+			gm->card_watch[w].shadowed(gm->card_watch[w].opaque, part);
+}
+
+uint8_t gmem_shadow(const struct gmem *gm, uint64_t gpa)
+{
+	struct gmem *all = (struct gmem *)gm; /* Clang 14 loads no const atomics */
+
+	return atomic_load(&all->shadow[(gpa - GMEM_SHADOW) / GMEM_SHADOW_PART]);
+}
+
+uint64_t gmem_shadow_rom(uint64_t gpa)
+{
+	return gpa < SHADOW_BIOS ? GMEM_NOWHERE : UINT64_C(0xfff00000) + gpa;
 }
 
 unsigned gmem_block_count(const struct gmem *gm)

@@ -70,9 +70,24 @@ uint64_t gmem_card_address(const struct gmem *gm, uint64_t gpa);
 struct gmem_card_watch {
 	void (*placed)(void *opaque, unsigned block);
 	void *opaque;
+	void (*shadowed)(void *opaque, unsigned part); /* after a change by gmem_shadow_set; may be NULL */
 };
 enum { GMEM_CARD_WATCHES = 2 };
 void gmem_watch_cards(struct gmem *gm, const struct gmem_card_watch *watch); /* before vCPUs run */
+
+/*
+ * 0xc0000 to 0xfffff, where a chipset chooses for each part whether reads find RAM or the firmware's ROM, and whether
+ * writes reach RAM. That is for vCPUs only; devices find RAM. Where reads find neither, and for writes that do not reach
+ * RAM, accelerators ask the region there. At first all is RAM.
+ */
+enum { GMEM_SHADOW = 0xc0000, GMEM_SHADOW_SIZE = 0x40000, GMEM_SHADOW_PART = 0x4000, GMEM_SHADOW_PARTS = 16 };
+enum { GMEM_SHADOW_READ = 1, GMEM_SHADOW_WRITE = 2 }; /* what goes to RAM */
+/* part: counted in 16 KiB. Tells the watchers when it is a change. Any thread, one at a time. */
+void gmem_shadow_set(struct gmem *gm, unsigned part, uint8_t mode);
+/* Of an address in there. Any thread. */
+uint8_t gmem_shadow(const struct gmem *gm, uint64_t gpa);
+/* Where the ROM lies that reads find there: the last 128 KiB below 4 GiB from 0xe0000 on, or nowhere. */
+uint64_t gmem_shadow_rom(uint64_t gpa);
 
 unsigned gmem_block_count(const struct gmem *gm);
 const struct gmem_block *gmem_block(const struct gmem *gm, unsigned n);

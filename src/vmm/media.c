@@ -255,7 +255,9 @@ bool media_disk_at(const struct media *m, unsigned n, struct control_disk *out)
 {
 	for (unsigned k = 0; k < BOARD_DISK_MAX; k++)
 		if (m->disk[k].id[0] && n-- == 0) {
-			*out = (struct control_disk){ m->disk[k].id, m->disk[k].blk, m->disk[k].cdrom };
+			bool removable = m->disk[k].cdrom || m->disk[k].floppy;
+
+			*out = (struct control_disk){ m->disk[k].id, m->disk[k].blk, removable };
 			return true;
 		}
 	return false;

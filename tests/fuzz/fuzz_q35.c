@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		hc.intx[n] = plan.irq[plan.irqs++] = lpc_line(lpc, n);
 	must(pci_host_create(r.vm, &hc, &bus, NULL));
 	must(lpc_attach(lpc, bus, NULL));
-	mch_create(bus);
+	if (mch_create(r.vm, bus, NULL) < 0)
+		__builtin_trap();
 	must(port92_create(r.vm, NULL));
 	must(fw_cfg_create(r.vm, &fc, NULL));
 	must(fw_cfg_add_file(fc, "etc/test", "some bytes", 10, NULL));

@@ -9,7 +9,7 @@ import time
 import zlib
 
 from control import Qmp
-from machine import Failure, Skip
+from machine import PATIENCE, Failure, Skip
 
 VGA_BIOS = "/usr/share/seabios/vgabios-stdvga.bin"
 CELL = 16
@@ -141,7 +141,7 @@ class Screen:
 
     def expect(self, wanted, timeout, font, width=9, left=0, top=0, keep=None):
         """Waits until the text is on the screen; gives the picture."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while True:
             picture = self.dump(keep)
             text = picture.text(font, width, left, top)

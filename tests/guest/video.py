@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
-from machine import Machine, prepared, run_tests
+from machine import PATIENCE, Machine, prepared, run_tests
 from pc import BOOT_S, GRUB_S, loader, modules, package
 from screen import Screen, vga_font
 
@@ -76,21 +76,21 @@ set color_normal=white/blue
 set menu_color_normal=yellow/red
 set menu_color_highlight=black/green
 terminal_output gfxterm
-set timeout=30
+set timeout=600
 """
 
 
-def grub(firmware):
-    """GRUB's menu in a VBE mode, in the colours that its configuration asks for; an arrow key moves the choice."""
+def grub(firmware, option="--disk", more=",readonly"):
+    """GRUB's menu in a VBE mode, from a disk or a CD, in the colours that its configuration asks for; an arrow key moves the choice."""
     def test():
         with tempfile.TemporaryDirectory() as d:
             image = loader(d, "true\n}\n" + GRAPHICS + 'menuentry "Second" {\ntrue')
-            with pc("--firmware", firmware, "--disk", image + ",readonly", memory="256M") as (_, s):
-                deadline = time.monotonic() + GRUB_S
+            with pc("--firmware", firmware, option, image + more, memory="256M") as (_, s):
+                deadline = time.monotonic() + GRUB_S * PATIENCE
                 while True:
                     picture = s.dump(keep=f"grub-{firmware}")
                     count = picture.colors()
-                    if (picture.width, picture.height) == (800, 600) and RED in count:
+                    if (picture.width, picture.height) == (800, 600) and RED in count and GREEN in count:
                         break
                     check(time.monotonic() < deadline, f"no menu of 800x600 but {picture.width}x{picture.height}: {list(count)[:9]}")
                     time.sleep(0.5)
@@ -105,7 +105,9 @@ def grub(firmware):
                     return min(y for y in range(600) if GREEN in (shown.pixel(x, y) for x in range(0, 800, 50)))
                 before = choice()
                 s.keys("down")
-                time.sleep(1)
+                deadline = time.monotonic() + 10 * PATIENCE
+                while choice() == before and time.monotonic() < deadline:
+                    time.sleep(0.5)
                 check(before < choice() <= before + 20, "the arrow key does not move the choice by a line")
     return test
 
@@ -214,6 +216,8 @@ LONG = [
     ("uefi bochs", uefi_shell("bochs")),
     ("grub bios", grub("bios")),
     ("grub uefi", grub("uefi")),
+    ("grub cd bios", grub("bios", "--cdrom", "")),
+    ("grub cd uefi", grub("uefi", "--cdrom", "")),
     ("linux", fbcon("std")),
     ("linux bochs", fbcon("bochs")),
     ("virtio input", virtio_input),

@@ -11,6 +11,7 @@
 #include "arch/x86/regs.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/gmem.h"
 #include "core/accel.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -55,7 +56,7 @@ struct kvm_machine {
 	bool emulation_exits; /* failed emulation comes to us before an exception is queued */
 	bool assist;        /* failed emulation is done by the soft CPU */
 	int run_size;       /* bytes of the run structure's mapping */
-	bool prepared, dirty_log;
+	bool prepared, dirty_log, shadow /* the chipset shows other than RAM below 1 MiB */;
 	uint64_t supported_xcr0;
 	uint32_t msr_index[512]; /* KVM_GET_MSR_INDEX_LIST */
 	unsigned msr_index_count;
@@ -138,7 +139,8 @@ int kvm_cpuid_set(struct kvm_cpu *k, struct err *e);
 /* kvm_cpuid_seen.c: replaces the rows by what a guest with that table really sees, where that can differ. */
 void kvm_cpuid_seen(struct kvm_machine *m, const struct kvm_cpuid2 *table, struct x86_cpuid *rows, unsigned count);
 
-/* kvm_mem.c */
+/* kvm_mem.c. Slots: one a block of gmem, by its number; then KVM_SHADOW_SLOTS; the rest is free. */
+enum { KVM_SHADOW_SLOTS = 1 + GMEM_SHADOW_PARTS };
 int kvm_mem_prepare(struct kvm_machine *m, struct err *e);
 void kvm_mem_dirty_sync(struct kvm_machine *m, bool enable);
 void kvm_mem_listen(struct kvm_machine *m, bool on);

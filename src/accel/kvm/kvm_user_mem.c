@@ -50,7 +50,7 @@ int kvm_user_mem_create(struct kvm_user_machine *um, unsigned vcpus, struct err 
 {
 	um->gpa = place(um->m);
 	um->size = (uint64_t)vcpus * KVM_USER_PAGES * 4096;
-	um->slot = gmem_block_count(um->m->vm->mem);
+	um->slot = gmem_block_count(um->m->vm->mem) + KVM_SHADOW_SLOTS;
 	if (gmem_find(um->m->vm->mem, um->gpa))
 		return err_set(e, -ENOSPC, "guest memory reaches where KVM's private pages are; use --accel soft");
 	um->pages = mmap(NULL, um->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

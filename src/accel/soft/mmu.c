@@ -97,10 +97,11 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	}
 	c->tlb.misses++;
 	translate(c, lin, kind, who, &w);
-	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	struct soft_ram *r = ram_seen(c->sv, &w.gpa, kind == TLB_WRITE);
 	if (!r && kind != TLB_EXEC) { /* a card's memory: its block lies where no address reaches, and stays there */
-		w.gpa = gmem_card_address(c->sv->mem, w.gpa);
-		r = ram_find(c->sv, w.gpa);
+		uint64_t card = gmem_card_address(c->sv->mem, w.gpa);
+		r = card == w.gpa ? NULL : ram_find(c->sv, card);
+		w.gpa = card;
 	}
 	if (!r || (r->rom && kind == TLB_WRITE))
 		return (struct place){ .gpa = w.gpa };

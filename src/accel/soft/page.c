@@ -13,6 +13,19 @@ struct soft_ram *ram_find(struct soft_vm *sv, uint64_t gpa)
 	return NULL;
 }
 
+struct soft_ram *ram_shadowed(struct soft_vm *sv, uint64_t *gpa, bool write)
+{
+	uint8_t mode = gmem_shadow(sv->mem, *gpa);
+	uint64_t rom = gmem_shadow_rom(*gpa);
+	struct soft_ram *r;
+	if (mode & (write ? GMEM_SHADOW_WRITE : GMEM_SHADOW_READ))
+		return ram_find(sv, *gpa);
+	r = write ? NULL : ram_find(sv, rom);
+	if (r)
+		*gpa = rom;
+	return r;
+}
+
 struct soft_ram *ram_of_host(struct soft_vm *sv, const uint8_t *host)
 {
 	for (unsigned n = 0; n < sv->ram_count; n++)

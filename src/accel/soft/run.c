@@ -513,7 +513,7 @@ static int accel_vm_create(struct vm *vm, const char *options, struct accel_caps
 }
 
 /* Every vCPU forgets what it knows of the old place, at its next look at attention. */
-static void card_placed(void *opaque, unsigned block)
+static void mapping_changed(void *opaque, unsigned which)
 {
 	struct soft_vm *sv = opaque;
 	atomic_fetch_add(&sv->cards_moved, 1);
@@ -530,7 +530,7 @@ static int accel_vm_prepare(struct vm *vm, struct err *e)
 	if (r < 0)
 		return r;
 	gmem_set_watch(vm->mem, &sv->watch);
-	gmem_watch_cards(vm->mem, &(struct gmem_card_watch){ card_placed, sv });
+	gmem_watch_cards(vm->mem, &(struct gmem_card_watch){ mapping_changed, sv, mapping_changed });
 	return 0;
 }
 

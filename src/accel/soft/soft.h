@@ -165,6 +165,14 @@ static inline bool block_fresh(const struct soft_cpu *c, const struct block *b, 
 
 /* ---- page.c ---- */
 struct soft_ram *ram_find(struct soft_vm *sv, uint64_t gpa);
+/* What an access of a vCPU finds at *gpa, which becomes a ROM's where a chipset shows that; NULL: no memory. */
+struct soft_ram *ram_shadowed(struct soft_vm *sv, uint64_t *gpa, bool write);
+static inline struct soft_ram *ram_seen(struct soft_vm *sv, uint64_t *gpa, bool write)
+{
+	if (likely(*gpa - GMEM_SHADOW >= GMEM_SHADOW_SIZE))
+		return ram_find(sv, *gpa);
+	return ram_shadowed(sv, gpa, write);
+}
 struct soft_ram *ram_of_host(struct soft_vm *sv, const uint8_t *host);
 /* To be called after a store to RAM that did not go through a cached write translation. c may be NULL. */
 void page_written(struct soft_vm *sv, struct soft_cpu *c, struct soft_ram *r, uint64_t off, uint64_t len);

@@ -254,7 +254,9 @@ bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
 	struct walk w;
 	if (c->tlb.rd == c->tlb.none || !canonical(lin) || !refill_walk(c, lin, kind, who, &w))
 		return false;
-	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	if (unlikely(write && w.gpa - GMEM_SHADOW < GMEM_SHADOW_SIZE))
+		return false; /* reads may find something else there */
+	struct soft_ram *r = ram_seen(c->sv, &w.gpa, write);
 	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa, lin))))
 		return false;
 	c->tlb.misses++;
@@ -268,7 +270,7 @@ bool mmu_refill_exec(struct soft_cpu *c, uint64_t lin)
 	struct walk w;
 	if (!canonical(lin) || !refill_walk(c, lin, TLB_EXEC, who, &w))
 		return false;
-	struct soft_ram *r = ram_find(c->sv, w.gpa);
+	struct soft_ram *r = ram_seen(c->sv, &w.gpa, false);
 	if (!r)
 		return false;
 	c->tlb.misses++;

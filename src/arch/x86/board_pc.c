@@ -40,7 +40,7 @@
 /*
  * Guest-physical addresses, as firmware for QEMU's Q35 expects them.
  *
- *   0x000000000 - low top      RAM; the BIOS's last 128 KiB are copied to 0xe0000 at each reset
+ *   0x000000000 - low top      RAM; at 0xe0000 the BIOS's last 128 KiB, until the chipset is told to show RAM
  *   0x0b0000000 or as firmware says: PCI Express configuration (ECAM); the rest below 0xfec00000 is for PCI
  *   0x0fec00000, 0x0fee00000   IOAPIC, local APICs
  *   up to 0x100000000          firmware
@@ -377,7 +377,11 @@ static int add_pci(struct board_pc *pc, struct err *e)
 		lpc_destroy(lpc);
 		return ret;
 	}
-	mch_create(b->virtio.bus);
+	ret = mch_create(b->vm, b->virtio.bus, e);
+	if (ret < 0) {
+		lpc_destroy(lpc);
+		return ret;
+	}
 	b->windows.mem64_addr = round_up(GIB4 + gmem_total(b->vm->mem) - b->layout.low_top, GIB);
 	return lpc_attach(lpc, b->virtio.bus, e);
 }

@@ -82,6 +82,7 @@ struct pci_dev {
 	/* Called before a read and after a write of [off, off + width), under the host's lock. May be NULL. */
 	void (*config_read)(struct pci_dev *d, unsigned off, unsigned width);
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned width);
+	void *config_opaque; /* for these, where the function is not part of its owner's struct */
 	/* Called before config_written with the value as it was written: for bits that ones clear. May be NULL. */
 	void (*config_cleared)(struct pci_dev *d, unsigned off, unsigned width, uint32_t value);
 

@@ -209,6 +209,7 @@ static void nvme_run_state(void *impl, bool running)
 	n->running = running;
 	if (running && (n->csts & CSTS_SHST) == CSTS_SHST_BUSY)
 		post_shutdown(n);
+	nvme_tell(n);
 	nvme_post(n);
 	pthread_mutex_unlock(&n->lock);
 	if (!running)
@@ -279,11 +280,14 @@ static int nvme_loaded(void *obj, uint16_t version, struct err *e)
 {
 	struct nvme *n = obj;
 	uint32_t aer_count = n->aer_count;
+	bool ns_changed = n->ns_changed, ns_told = n->ns_told;
 	bool good = aer_count <= NVME_AERS;
 	int ret;
 
 	nvme_queues_off(n);
 	n->aer_count = aer_count;
+	n->ns_changed = ns_changed;
+	n->ns_told = ns_told;
 	for (unsigned q = 0; q < NVME_QUEUES; q++) {
 		n->queues_made |= q && (n->saved_sq[5 * q] || n->saved_cq[7 * q]);
 		good &= load_queue(n, q);
@@ -314,6 +318,8 @@ static const struct state_field nvme_fields[] = {
 	STATE_FIELD(struct nvme, aqa, STATE_U32), STATE_FIELD(struct nvme, asq, STATE_U64),
 	STATE_FIELD(struct nvme, acq, STATE_U64), STATE_ARRAY(struct nvme, feature, STATE_U32, NVME_FEATURES),
 	STATE_ARRAY(struct nvme, aer, STATE_U16, NVME_AERS), STATE_FIELD(struct nvme, aer_count, STATE_U32),
+	{ .name = "ns_changed", .kind = STATE_BOOL, .since = 2, .offset = offsetof(struct nvme, ns_changed), .count = 1 },
+	{ .name = "ns_told", .kind = STATE_BOOL, .since = 2, .offset = offsetof(struct nvme, ns_told), .count = 1 },
 	STATE_FIELD(struct nvme, read_sectors, STATE_U64), STATE_FIELD(struct nvme, written_sectors, STATE_U64),
 	STATE_FIELD(struct nvme, reads, STATE_U64), STATE_FIELD(struct nvme, writes, STATE_U64),
 	STATE_ARRAY(struct nvme, saved_sq, STATE_U64, NVME_QUEUES * 5),
@@ -321,7 +327,7 @@ static const struct state_field nvme_fields[] = {
 };
 
 static const struct state_desc nvme_state = {
-	.name = "nvme", .version = 1, .fields = nvme_fields, .before_save = nvme_before_save, .after_load = nvme_loaded,
+	.name = "nvme", .version = 2, .fields = nvme_fields, .before_save = nvme_before_save, .after_load = nvme_loaded,
 };
 
 static const struct dev_type nvme_type = {
@@ -343,6 +349,16 @@ static int attach(struct nvme *n, const struct nvme_config *cfg, struct err *e)
 						     .lock = &n->lock });
 	msix_init(&n->msix, &n->pci, BAR_MSIX, NVME_QUEUES);
 	return dev_attach(n->vm, &nvme_type, NULL, n, e);
+}
+
+static void resized(void *opaque)
+{
+	struct nvme *n = opaque;
+
+	pthread_mutex_lock(&n->lock);
+	n->ns_changed = true;
+	nvme_tell(n);
+	pthread_mutex_unlock(&n->lock);
 }
 
 int nvme_create(struct vm *vm, const struct nvme_config *cfg, struct err *e)
@@ -368,6 +384,8 @@ int nvme_create(struct vm *vm, const struct nvme_config *cfg, struct err *e)
 		msix_destroy(&n->msix);
 		pthread_mutex_destroy(&n->lock);
 		free(n);
+		return ret;
 	}
-	return ret;
+	blk_on_resize(n->blk, resized, n);
+	return 0;
 }

@@ -11,7 +11,7 @@ enum { A_DELETE_SQ = 0x00, A_CREATE_SQ = 0x01, A_GET_LOG = 0x02, A_DELETE_CQ = 0
        A_IDENTIFY = 0x06, A_ABORT = 0x08, A_SET_FEATURES = 0x09, A_GET_FEATURES = 0x0a, A_EVENT = 0x0c };
 enum { IDENTIFY_NAMESPACE = 0, IDENTIFY_CONTROLLER = 1, IDENTIFY_LIST = 2, IDENTIFY_DESCRIPTORS = 3,
        IDENTIFY_SIZE = 4096 };
-enum { LOG_ERRORS = 1, LOG_HEALTH = 2, LOG_FIRMWARE = 3, LOG_EFFECTS = 5, LOG_SIZE = 4096 };
+enum { LOG_ERRORS = 1, LOG_HEALTH = 2, LOG_FIRMWARE = 3, LOG_NAMESPACES = 4, LOG_EFFECTS = 5, LOG_SIZE = 4096 };
 enum { ENTRY_SIZES = 0x460000 /* of CC: 64 bytes of submission, 16 of completion */, ENTRY_SIZES_MASK = 0xff0000 };
 enum { PHYSICALLY_CONTIGUOUS = 1, INTERRUPTS = 2 };
 
@@ -116,6 +116,7 @@ static void identify_controller(const struct nvme *n, uint8_t *d)
 	d[72] = 6;                    /* arbitration burst */
 	d[77] = NVME_MDTS;
 	store_le32(d + 80, 0x10400);
+	store_le32(d + 92, 1 << 8);   /* events: a namespace changed */
 	d[111] = 1;                   /* an I/O controller */
 	d[258] = 3;                   /* aborts at once, less one */
 	d[259] = NVME_AERS - 1;
@@ -234,6 +235,14 @@ static void effects_log(uint8_t *d)
 		d[1024 + changing[n] * 4] |= 2;
 }
 
+/* Read, it is empty again, and the next change is told of; bit 15 (RAE) says that this is no reading. */
+static void namespaces_log(struct nvme *n, uint8_t *d, bool keep)
+{
+	store_le32(d, n->ns_changed);
+	if (!keep)
+		n->ns_changed = n->ns_told = false;
+}
+
 static uint16_t get_log(struct nvme_req *r)
 {
 	uint8_t d[LOG_SIZE] = { 0 };
@@ -251,6 +260,7 @@ static uint16_t get_log(struct nvme_req *r)
 		d[0] = 1;
 		put_text(d + 8, "1.0", 8);
 		break;
+	case LOG_NAMESPACES: namespaces_log(r->n, d, dword(r, 10) >> 15 & 1); break;
 	case LOG_EFFECTS: effects_log(d); break;
 	default: return NVME_LOG_INVALID;
 	}
@@ -290,7 +300,10 @@ static uint16_t set_features(struct nvme_req *r)
 	case NVME_F_RECOVERY:
 	case NVME_F_COALESCING:
 	case NVME_F_ATOMICITY:
-	case NVME_F_EVENTS: r->n->feature[dword(r, 10) & 0xff] = v; break;
+	case NVME_F_EVENTS:
+		r->n->feature[dword(r, 10) & 0xff] = v;
+		nvme_tell(r->n);
+		break;
 	case NVME_F_TEMPERATURE:
 		if (!(v & 0x300000)) /* the upper threshold of the one sensor */
 			r->n->feature[NVME_F_TEMPERATURE] = v & 0xffff;

@@ -96,6 +96,8 @@ struct nvme {
 	uint32_t feature[NVME_FEATURES];
 	uint16_t aer[NVME_AERS]; /* command identifiers that wait for an event */
 	uint32_t aer_count;
+	/* The namespace has another size: the driver is not told yet; and is, but has not read the log since. */
+	bool ns_changed, ns_told;
 	uint64_t read_sectors, written_sectors, reads, writes;
 	bool running, posted, queues_made;
 	unsigned generation; /* commands of an earlier one are forgotten */
@@ -120,6 +122,8 @@ void nvme_post(struct nvme *n); /* has the queues looked at; any thread */
 void nvme_update_irq(struct nvme *n);
 void nvme_doorbell(struct nvme *n, unsigned queue, bool cq, uint32_t value);
 void nvme_queues_off(struct nvme *n);
+/* Tells the driver of a changed namespace, if it wants to know and has left a command for that. */
+void nvme_tell(struct nvme *n);
 /* Ends a command. */
 void nvme_end(struct nvme_req *r, uint16_t status);
 

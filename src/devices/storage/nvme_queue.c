@@ -58,14 +58,15 @@ static unsigned cq_room(const struct nvme_cq *c)
 	return c->size - 1u - used;
 }
 
-static void write_completion(struct nvme *n, struct nvme_cq *c, const struct nvme_req *r, uint16_t status)
+static void write_completion(struct nvme *n, unsigned q, uint16_t id, uint32_t result, uint16_t status)
 {
+	struct nvme_cq *c = &n->cq[n->sq[q].cq];
 	uint8_t e[NVME_CQE] = { 0 };
 
-	store_le32(e, r->result);
-	store_le16(e + 8, n->sq[r->sq].head);
-	store_le16(e + 10, (uint16_t)r->sq);
-	memcpy(e + 12, r->cmd + 2, 2);
+	store_le32(e, result);
+	store_le16(e + 8, n->sq[q].head);
+	store_le16(e + 10, (uint16_t)q);
+	store_le16(e + 12, id);
 	store_le16(e + 14, (uint16_t)(status << 1 | c->phase));
 	/* The driver polls the last dword, whose phase bit hands the entry over. */
 	uint64_t at = c->addr + (uint64_t)c->tail * NVME_CQE;
@@ -102,11 +103,9 @@ void nvme_end(struct nvme_req *r, uint16_t status)
 
 	n->under_way--;
 	if (current) {
-		struct nvme_cq *c = &n->cq[s->cq];
-
 		s->under_way--;
-		c->reserved--;
-		write_completion(n, c, r, status);
+		n->cq[s->cq].reserved--;
+		write_completion(n, r->sq, load_le16(r->cmd + 2), r->result, status);
 	}
 	request_put(r);
 	if (current)
@@ -116,12 +115,25 @@ void nvme_end(struct nvme_req *r, uint16_t status)
 	nvme_post(n);
 }
 
-/* ---- submission ---- */
-
 static bool may_work(const struct nvme *n)
 {
 	return n->running && n->cc & CC_EN && (n->csts & (CSTS_RDY | CSTS_CFS)) == CSTS_RDY;
 }
+
+enum { EVENT_NAMESPACE = 0x040002 /* a notice, namespace attributes, told more of by log 4 */, NOTICES = 1 << 8 };
+
+void nvme_tell(struct nvme *n)
+{
+	const struct nvme_cq *c = &n->cq[0];
+
+	if (!n->ns_changed || n->ns_told || !n->aer_count || !(n->feature[NVME_F_EVENTS] & NOTICES) || !c->on ||
+	    cq_room(c) <= c->reserved || !may_work(n))
+		return;
+	n->ns_told = true;
+	write_completion(n, 0, n->aer[--n->aer_count], EVENT_NAMESPACE, NVME_OK);
+}
+
+/* ---- submission ---- */
 
 /* An asynchronous event request waits without using anything up. */
 static bool keep_event_request(struct nvme *n, unsigned q, const uint8_t *cmd)
@@ -129,6 +141,7 @@ static bool keep_event_request(struct nvme *n, unsigned q, const uint8_t *cmd)
 	if (q != 0 || cmd[0] != 0x0c || n->aer_count == NVME_AERS)
 		return false;
 	n->aer[n->aer_count++] = load_le16(cmd + 2);
+	nvme_tell(n);
 	return true;
 }
 
@@ -232,6 +245,7 @@ void nvme_doorbell(struct nvme *n, unsigned queue, bool cq, uint32_t value)
 	} else {
 		s->tail = (uint16_t)value;
 	}
+	nvme_tell(n);
 	nvme_post(n);
 }
 
@@ -247,6 +261,7 @@ void nvme_queues_off(struct nvme *n)
 	memset(n->sq, 0, sizeof(n->sq));
 	memset(n->cq, 0, sizeof(n->cq));
 	n->aer_count = 0;
+	n->ns_changed = n->ns_told = false;
 	n->queues_made = false;
 	nvme_update_irq(n);
 }

@@ -10,7 +10,7 @@
 enum { KEY_MEDIUM_ERROR = 3, KEY_ILLEGAL_REQUEST = 5, KEY_UNIT_ATTENTION = 6, KEY_DATA_PROTECT = 7 };
 enum {
 	ASC_WRITE_ERROR = 0x0c, ASC_UNRECOVERED_READ = 0x11, ASC_INVALID_COMMAND = 0x20, ASC_LBA_RANGE = 0x21,
-	ASC_INVALID_FIELD = 0x24, ASC_WRITE_PROTECTED = 0x27, ASC_RESET = 0x29,
+	ASC_INVALID_FIELD = 0x24, ASC_WRITE_PROTECTED = 0x27, ASC_RESET = 0x29, ASC_PARAMETERS = 0x2a, ASCQ_CAPACITY = 0x09,
 };
 enum { WRITE_SAME_MAX = 65536 /* blocks */, UNMAP_MAX = 1 << 22 };
 enum { PAGE_CACHING = 0x08, PAGE_ALL = 0x3f, MODE_WRITE_PROTECT = 0x80, MODE_FUA = 0x10, FUA = 1 << 3 };
@@ -28,12 +28,17 @@ static void good(struct scsi_command *c)
 	c->done(c, SCSI_GOOD);
 }
 
-static void fail(struct scsi_command *c, uint8_t key, uint8_t asc)
+static void fail_in_detail(struct scsi_command *c, uint8_t key, uint8_t asc, uint8_t ascq)
 {
 	c->key = key;
 	c->asc = asc;
-	c->ascq = 0;
+	c->ascq = ascq;
 	c->done(c, SCSI_CHECK_CONDITION);
+}
+
+static void fail(struct scsi_command *c, uint8_t key, uint8_t asc)
+{
+	fail_in_detail(c, key, asc, 0);
 }
 
 static void reply(struct scsi_command *c, const uint8_t *buf, uint32_t len, uint32_t allocated)
@@ -366,6 +371,9 @@ void scsi_disk_execute(struct scsi_disk *d, struct scsi_command *c, const uint8_
 	} else if (d->attention && !(found->flags & KEEPS_ATTENTION)) {
 		d->attention = false;
 		fail(c, KEY_UNIT_ATTENTION, ASC_RESET);
+	} else if (d->resized && !(found->flags & KEEPS_ATTENTION)) {
+		d->resized = false;
+		fail_in_detail(c, KEY_UNIT_ATTENTION, ASC_PARAMETERS, ASCQ_CAPACITY);
 	} else if (found->flags & WRITES && blk_info(d->blk)->read_only) {
 		fail(c, KEY_DATA_PROTECT, ASC_WRITE_PROTECTED);
 	} else {

@@ -11,7 +11,8 @@
 struct scsi_disk {
 	struct blk *blk;    /* owned by the controller */
 	const char *serial; /* at most 20 characters; NULL: the image's */
-	bool attention;     /* unit attention is due: a reset happened */
+	bool attention;     /* unit attention is due: a reset happened, */
+	bool resized;       /* or the capacity is another */
 };
 
 /* One command: zero-initialised by the controller, which sets x, done and opaque. */

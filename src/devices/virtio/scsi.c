@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queue 0 takes task management, queue 1 would carry events, queue 2 requests. A command set may end a command before
+ * Queue 0 takes task management, queue 1 carries events (a disk has another size), queue 2 requests. A command set may end a command before
  * it returns, so commands run without the device's lock: the request queue only takes them from the ring, a posted
  * function starts them. Disks run any number of commands at once, a CD-ROM drive one after the other.
  */
@@ -23,6 +23,8 @@ enum { CDB_SIZE = 32, SENSE_SIZE = 96, REQUEST_HEADER = 19 + CDB_SIZE, RESPONSE 
 enum { C_NUM_QUEUES = 0, C_SEG_MAX = 4, C_MAX_SECTORS = 8, C_CMD_PER_LUN = 12, C_EVENT_SIZE = 16, C_SENSE_SIZE = 20,
        C_CDB_SIZE = 24, C_MAX_CHANNEL = 28, C_MAX_TARGET = 30, C_MAX_LUN = 32, C_SIZE = 36 };
 enum { S_OK = 0, S_OVERRUN = 1, S_BAD_TARGET = 3, S_FUNCTION_REJECTED = 11, S_INCORRECT_LUN = 12 };
+#define F_CHANGE (UINT64_C(1) << 2)
+enum { EVENT_SIZE = 16, EVENT_PARAM_CHANGE = 3, CAPACITY_CHANGED = 0x092a /* ASCQ, ASC */ };
 enum { T_TASK_MANAGEMENT = 0, TMF_HEADER = 24, T_ASYNC_QUERY = 1, T_ASYNC_SUBSCRIBE = 2 };
 enum { TMF_ABORT_TASK = 0, TMF_ABORT_SET = 1, TMF_CLEAR_SET = 3, TMF_NEXUS_RESET = 4, TMF_UNIT_RESET = 5,
        TMF_QUERY = 6, TMF_QUERY_SET = 7 };
@@ -42,6 +44,7 @@ struct request {
 };
 
 struct target {
+	struct virtio_scsi *dev;
 	bool there, cdrom;
 	struct scsi_disk disk;
 	struct scsi_cd cd;
@@ -58,6 +61,7 @@ struct virtio_scsi {
 	unsigned made, under_way; /* under way: waiting ones too */
 	bool posted;
 	struct virtq_elem control;
+	uint32_t to_tell; /* bit: target whose size the driver has not heard of yet */
 	/* saved state only */
 	uint8_t saved_unit[VIRTIO_SCSI_TARGETS * 8];
 };
@@ -328,12 +332,46 @@ static void control(struct virtio_scsi *s)
 			len = 1;
 		} else {
 			response[4] = load_le32(header) > T_ASYNC_SUBSCRIBE ? S_FUNCTION_REJECTED : S_OK;
-			len = 5; /* no asynchronous event is ever reported */
+			len = 5; /* no asynchronous event of those is ever reported */
 		}
 		virtq_push(&s->v.queue[Q_CONTROL].q, el, (uint32_t)virtq_copy_in(el, 0, response, len));
 		virtio_notify(&s->v, Q_CONTROL);
 	}
 	virtio_rearm(&s->v, Q_CONTROL);
+}
+
+/* ---- the event queue ---- */
+
+/* What finds no buffer there stays until the driver brings one. Lock held. */
+static void tell_sizes(struct virtio_scsi *s)
+{
+	struct virtq_elem *el = &s->control;
+
+	while (s->to_tell && virtio_has(&s->v, F_CHANGE) && virtio_pop(&s->v, Q_EVENT, el)) {
+		unsigned t = (unsigned)__builtin_ctz(s->to_tell);
+		uint8_t event[EVENT_SIZE] = { EVENT_PARAM_CHANGE, [4] = 1, [5] = (uint8_t)t };
+
+		store_le32(event + 12, CAPACITY_CHANGED);
+		s->to_tell &= ~(1u << t);
+		virtq_push(&s->v.queue[Q_EVENT].q, el, (uint32_t)virtq_copy_in(el, 0, event, sizeof(event)));
+		virtio_notify(&s->v, Q_EVENT);
+	}
+	if (s->to_tell)
+		virtio_rearm(&s->v, Q_EVENT);
+}
+
+/* By event where the driver takes those, and at its next command. */
+static void resized(void *opaque)
+{
+	struct target *t = opaque;
+	struct virtio_scsi *s = t->dev;
+
+	pthread_mutex_lock(&s->v.lock);
+	t->disk.resized = true;
+	s->to_tell |= 1u << (t - s->target);
+	if (virtio_active(&s->v))
+		tell_sizes(s);
+	pthread_mutex_unlock(&s->v.lock);
 }
 
 static void scsi_queue(struct virtio_dev *v, unsigned n)
@@ -344,7 +382,8 @@ static void scsi_queue(struct virtio_dev *v, unsigned n)
 		control(s);
 	else if (n == Q_REQUEST)
 		take_requests(s);
-	/* Event buffers stay in the ring. */
+	else
+		tell_sizes(s);
 }
 
 static bool scsi_reset(struct virtio_dev *v)
@@ -392,6 +431,7 @@ static void virtio_scsi_reset(void *impl)
 	struct virtio_scsi *s = impl;
 
 	virtio_dev_reset(&s->v);
+	s->to_tell = 0;
 	for (unsigned n = 0; n < s->target_count; n++) {
 		s->target[n].disk.attention = true;
 		scsi_cd_reset(&s->target[n].cd);
@@ -430,7 +470,7 @@ static void scsi_before_save(void *obj)
 
 	for (unsigned n = 0; n < VIRTIO_SCSI_TARGETS; n++) {
 		const struct scsi_cd *cd = &s->target[n].cd;
-		const uint8_t u[8] = { s->target[n].disk.attention, cd->locked, cd->ejected, cd->changed, cd->event,
+		const uint8_t u[8] = { (uint8_t)(s->target[n].disk.attention | s->target[n].disk.resized << 1), cd->locked, cd->ejected, cd->changed, cd->event,
 				       cd->key, cd->asc, cd->ascq };
 
 		memcpy(s->saved_unit + n * sizeof(u), u, sizeof(u));
@@ -461,7 +501,8 @@ static int scsi_loaded(void *obj, uint16_t version, struct err *e)
 		const uint8_t *u = s->saved_unit + n * 8;
 		struct scsi_cd *cd = &s->target[n].cd;
 
-		s->target[n].disk.attention = u[0];
+		s->target[n].disk.attention = u[0] & 1;
+		s->target[n].disk.resized = u[0] & 2;
 		cd->locked = u[1];
 		cd->ejected = u[2];
 		cd->changed = u[3];
@@ -476,11 +517,13 @@ static int scsi_loaded(void *obj, uint16_t version, struct err *e)
 
 static const struct state_field scsi_fields[] = {
 	VIRTIO_STATE_FIELDS(struct virtio_scsi),
-	STATE_ARRAY(struct virtio_scsi, saved_unit, STATE_BYTES, VIRTIO_SCSI_TARGETS * 8), STATE_END,
+	STATE_ARRAY(struct virtio_scsi, saved_unit, STATE_BYTES, VIRTIO_SCSI_TARGETS * 8),
+	{ .name = "to_tell", .kind = STATE_U32, .since = 2, .offset = offsetof(struct virtio_scsi, to_tell), .count = 1 },
+	STATE_END,
 };
 
 static const struct state_desc scsi_state = {
-	.name = "virtio-scsi", .version = 1, .fields = scsi_fields, .before_save = scsi_before_save,
+	.name = "virtio-scsi", .version = 2, .fields = scsi_fields, .before_save = scsi_before_save,
 	.after_load = scsi_loaded,
 };
 
@@ -508,6 +551,7 @@ static void target_init(struct target *t, const struct virtio_scsi_config *cfg, 
 		snprintf(t->serial, sizeof(t->serial), "%s", serial ? serial : blk_info(blk)->serial);
 	t->disk = (struct scsi_disk){ .blk = blk, .serial = t->serial };
 	scsi_disk_reset(&t->disk);
+	blk_on_resize(blk, resized, t);
 }
 
 int virtio_scsi_create(struct vm *vm, const struct virtio_scsi_config *cfg, struct err *e)
@@ -526,11 +570,13 @@ int virtio_scsi_create(struct vm *vm, const struct virtio_scsi_config *cfg, stru
 	place.direct = false;
 	place.loop = NULL;
 	for (unsigned n = 0; n < cfg->target_count; n++) {
+		s->target[n].dev = s;
 		target_init(&s->target[n], cfg, n);
 		if (cfg->target[n].blk)
 			place.loop = blk_loop(cfg->target[n].blk);
 	}
 	s->v.queue_count = QUEUES;
+	s->v.device_features = F_CHANGE;
 	s->v.config_size = C_SIZE;
 	fill_config(s);
 	ret = virtio_init(&s->v, vm, &scsi_ops, &place, sizes, QUEUES, e);
@@ -540,6 +586,9 @@ int virtio_scsi_create(struct vm *vm, const struct virtio_scsi_config *cfg, stru
 			virtio_destroy(&s->v);
 	}
 	if (ret < 0) {
+		for (unsigned n = 0; n < cfg->target_count; n++)
+			if (cfg->target[n].blk)
+				blk_on_resize(cfg->target[n].blk, NULL, NULL);
 		free_all(s);
 		return ret;
 	}

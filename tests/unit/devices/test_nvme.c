@@ -33,6 +33,7 @@ struct fix {
 	char disk[32];
 	struct queue q[2];
 	uint16_t id;
+	struct blk *blk;
 	uint32_t result;
 };
 
@@ -152,7 +153,7 @@ static int up(void **state)
 	for (unsigned n = 0; n < 4; n++)
 		hc.intx[n] = rig_wire(&f.line[n]);
 	assert_int_equal(pci_host_create(f.r.vm, &hc, &f.bus, NULL), 0);
-	struct nvme_config nc = { .bus = f.bus, .slot = SLOT, .blk = image(&f), .serial = "S1" };
+	struct nvme_config nc = { .bus = f.bus, .slot = SLOT, .blk = f.blk = image(&f), .serial = "S1" };
 
 	assert_int_equal(nvme_create(f.r.vm, &nc, NULL), 0);
 	struct dev *d = dev_find(f.r.vm, "nvme0");
@@ -343,6 +344,38 @@ static void events_stay_pending(void **state)
 	assert_int_equal(f->result, 1);
 }
 
+/* Told once by an event, until the log was read; the namespace has the new size. */
+static void another_size_is_told(void **state)
+{
+	struct fix *f = *state;
+	const struct cmd log = { .code = 2, .d10 = 1023 << 16 | 4, .prp1 = DATA };
+
+	assert_int_equal(run(f, 0, &(struct cmd){ .code = 6, .d10 = 1, .prp1 = DATA }), 0);
+	assert_int_equal(load_le32(ram(f, DATA + 92)), 1 << 8);
+	put(f, 0, &(struct cmd){ .code = 12 });
+	put(f, 0, &(struct cmd){ .code = 12 });
+	assert_int_equal(blk_resize(f->blk, 2 * DISK_SIZE, NULL), 0); /* nobody wants to know as yet */
+	assert_int_equal(run(f, 0, &(struct cmd){ .code = 10, .d10 = 11 }), 0);
+	assert_int_equal(f->result, 0);
+	put(f, 0, &(struct cmd){ .code = 9, .d10 = 11, .d11 = 1 << 8 });
+	assert_int_equal(take(f, 0), 0);
+	assert_int_equal(f->result, 0x040002);
+	assert_int_equal(take(f, 0), 0);
+	rig_state_round_trip(&f->r, "nvme0");
+	assert_int_equal(blk_resize(f->blk, DISK_SIZE, NULL), 0); /* the log was not read: no second event */
+	assert_int_equal(run(f, 0, &(struct cmd){ .code = 2, .d10 = 1023 << 16 | 1 << 15 | 4, .prp1 = DATA }), 0);
+	assert_int_equal(load_le32(ram(f, DATA)), 1);
+	assert_int_equal(run(f, 0, &log), 0);
+	assert_int_equal(load_le32(ram(f, DATA)), 1);
+	assert_int_equal(run(f, 0, &log), 0);
+	assert_int_equal(load_le32(ram(f, DATA)), 0);
+	assert_int_equal(blk_resize(f->blk, 2 * DISK_SIZE, NULL), 0);
+	assert_int_equal(take(f, 0), 0);
+	assert_int_equal(f->result, 0x040002);
+	assert_int_equal(run(f, 0, &(struct cmd){ .code = 6, .nsid = 1, .prp1 = DATA }), 0);
+	assert_int_equal(load_le64(ram(f, DATA)), 2 * DISK_SIZE / 512);
+}
+
 static void it_shuts_down_and_starts_again(void **state)
 {
 	struct fix *f = *state;
@@ -387,7 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(it_says_what_it_is), TEST(features_are_kept), TEST(it_reads_and_writes),
 		TEST(lists_of_pages_may_go_on_elsewhere), TEST(blocks_are_deallocated_and_zeroed),
-		TEST(queues_come_and_go), TEST(completions_wait_for_room), TEST(events_stay_pending),
+		TEST(queues_come_and_go), TEST(completions_wait_for_room), TEST(events_stay_pending), TEST(another_size_is_told),
 		TEST(it_shuts_down_and_starts_again), TEST(its_state_survives),
 	};
 

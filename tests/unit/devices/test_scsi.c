@@ -21,6 +21,7 @@ struct fix {
 	char disk[32], cd[32];
 	uint64_t request, response, data;
 	uint8_t answer[RESPONSE];
+	struct blk *blk;
 };
 
 static struct blk *image(struct fix *f, char *path, size_t size, bool cd)
@@ -52,7 +53,7 @@ static int up(void **state)
 	vd_up(&f.d, false);
 	cfg.place = vd_place(&f.d);
 	cfg.place.id = "scsi0";
-	cfg.target[0].blk = image(&f, f.disk, DISK, false);
+	cfg.target[0].blk = f.blk = image(&f, f.disk, DISK, false);
 	cfg.target[0].serial = "S1";
 	cfg.target[1].blk = image(&f, f.cd, CD, true);
 	cfg.target[1].cdrom = true;
@@ -226,6 +227,36 @@ static void tasks_are_managed(void **state)
 	attention(f, 0); /* the unit was reset */
 }
 
+static void another_size_is_told(void **state)
+{
+	struct fix *f = *state;
+	static const uint8_t capacity[16] = { 0x25 }, want[16] = { 3, [4] = 1, [12] = 0x2a, 0x09 };
+	uint8_t event[16] = { 0 };
+	uint32_t len;
+
+	attention(f, 0);
+	assert_int_equal(blk_resize(f->blk, 2 * DISK, NULL), 0);
+	assert_int_equal(run(f, 0, capacity, 8, false), 2);
+	assert_int_equal(f->answer[12 + 2], 6);
+	assert_int_equal(f->answer[12 + 12], 0x2a);
+	assert_int_equal(f->answer[12 + 13], 0x09);
+	assert_int_equal(run(f, 0, capacity, 8, false), 0);
+	assert_int_equal(load_be32(data(f)), 2 * DISK / 512 - 1);
+	/* with events: at once where there is a buffer, else when there is one */
+	assert_int_equal(vd_features(&f->d) & 4, 4);
+	vd_start(&f->d, 4, 3);
+	vd_offer(&f->d, 1, 0, (struct vd_buf[]){ { f->response, 16, true } }, 1);
+	assert_int_equal(vd_take_now(&f->d, 1, NULL), -1);
+	assert_int_equal(blk_resize(f->blk, DISK, NULL), 0);
+	assert_int_equal(vd_take(&f->d, 1, &len), 0);
+	assert_int_equal(len, 16);
+	vd_get(&f->d, f->response, event, 16);
+	assert_memory_equal(event, want, 16);
+	assert_int_equal(blk_resize(f->blk, 2 * DISK, NULL), 0);
+	vd_offer(&f->d, 1, 0, (struct vd_buf[]){ { f->response, 16, true } }, 1);
+	assert_int_equal(vd_take(&f->d, 1, &len), 0);
+}
+
 static void its_state_survives(void **state)
 {
 	struct fix *f = *state;
@@ -242,7 +273,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(units_say_what_they_are), TEST(the_disk_reads_and_writes), TEST(blocks_are_unmapped_and_zeroed),
-		TEST(the_cd_takes_one_command_after_the_other), TEST(tasks_are_managed), TEST(its_state_survives),
+		TEST(the_cd_takes_one_command_after_the_other), TEST(tasks_are_managed), TEST(another_size_is_told),
+		TEST(its_state_survives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

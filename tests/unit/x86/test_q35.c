@@ -50,7 +50,7 @@ static int up(void **state)
 		hc.intx[n] = lpc_line(f.lpc, n);
 	assert_int_equal(pci_host_create(f.r.vm, &hc, &f.bus, NULL), 0);
 	assert_int_equal(lpc_attach(f.lpc, f.bus, NULL), 0);
-	mch_create(f.bus);
+	assert_int_equal(mch_create(f.r.vm, f.bus, NULL), 0);
 	assert_int_equal(port92_create(f.r.vm, NULL), 0);
 	assert_int_equal(fw_cfg_create(f.r.vm, &f.fc, NULL), 0);
 	struct pci_ident id = {.vendor = 0x1234, .device = 0x5678, .int_pin = 1};
@@ -102,6 +102,47 @@ static void pam_keeps_what_is_written(void **state)
 	config(f, 0x91, 1, 0xff);
 	assert_int_equal(config_of(f, 0x90, 1), 0x30);
 	assert_int_equal(config_of(f, 0x91, 1), 0x33);
+}
+
+/* What each mode of PAM has where, for parts below and above 0xe0000, by what accelerators do not map. */
+static void pam_shows_ram_and_rom(void **state)
+{
+	struct fix *f = *state;
+	struct gmem *mem = f->r.vm->mem;
+	static const uint8_t bios[4] = {1, 2, 3, 4}, ram[4] = {5, 6, 7, 8};
+	uint8_t got[4];
+	assert_int_equal(gmem_add_rom(mem, 0xfffe0000, 0x20000, "firmware", NULL), 0);
+	assert_int_equal(gmem_load_rom(mem, 0xffff8000, bios, 4), 0);
+	assert_int_equal(gmem_write(mem, 0xf8000, ram, 4), 0);
+	assert_int_equal(gmem_write(mem, 0xc4000, ram, 4), 0);
+	assert_int_equal(gmem_shadow(mem, 0xf8000), 0);
+	assert_int_equal(rig_load(&f->r, 0xf8000, 4), 0x04030201);
+	assert_int_equal(rig_load(&f->r, 0xc4000, 4), 0xffffffff);
+	rig_store(&f->r, 0xf8000, 4, 0);
+	config(f, 0x90, 1, 0x10);
+	assert_int_equal(gmem_shadow(mem, 0xf8000), GMEM_SHADOW_READ);
+	assert_int_equal(gmem_shadow(mem, 0xeffff), 0);
+	assert_int_equal(rig_load(&f->r, 0xf8000, 4), 0x08070605);
+	rig_store(&f->r, 0xf8000, 4, 0);
+	assert_int_equal(rig_load(&f->r, 0xf8000, 4), 0x08070605);
+	config(f, 0x91, 1, 0x20); /* the second part of 0xc0000: written alone */
+	assert_int_equal(gmem_shadow(mem, 0xc0000), 0);
+	assert_int_equal(gmem_shadow(mem, 0xc4000), GMEM_SHADOW_WRITE);
+	rig_store(&f->r, 0xc4000, 4, 0x0c0b0a09);
+	assert_int_equal(rig_load(&f->r, 0xc4000, 4), 0xffffffff);
+	assert_int_equal(gmem_read(mem, 0xc4000, got, 4), 0);
+	assert_int_equal(got[3], 0x0c);
+	config(f, 0x91, 1, 0x30);
+	assert_int_equal(rig_load(&f->r, 0xc4000, 4), 0x0c0b0a09);
+	f->r.vm->waking = true; /* out of S3 all stays */
+	rig_reset(&f->r, "pci-host0");
+	assert_int_equal(config_of(f, 0x90, 1), 0x10);
+	f->r.vm->waking = false;
+	rig_reset(&f->r, "pci-host0");
+	assert_int_equal(gmem_shadow(mem, 0xc4000), 0);
+	config(f, 0x92, 1, 0x11);
+	rig_state_round_trip(&f->r, "pci-host0");
+	assert_int_equal(gmem_shadow(mem, 0xc8000), GMEM_SHADOW_READ);
 }
 
 static void pirq_routes_a_pin_to_the_pics(void **state)
@@ -299,7 +340,7 @@ static void states_survive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ecam_is_where_pciexbar_says), TEST(pam_keeps_what_is_written), TEST(pirq_routes_a_pin_to_the_pics),
+		TEST(ecam_is_where_pciexbar_says), TEST(pam_keeps_what_is_written), TEST(pam_shows_ram_and_rom), TEST(pirq_routes_a_pin_to_the_pics),
 		TEST(slots_from_25_do_not_turn), TEST(acpi_registers_follow_pmbase), TEST(chipset_window_keeps_bytes),
 		TEST(port92_resets), TEST(fw_cfg_items_read_by_port), TEST(fw_cfg_lists_files),
 		TEST(fw_cfg_dma_reads_skips_and_refuses), TEST(generation_id_goes_where_firmware_says),
