@@ -77,8 +77,8 @@ void gmem_watch_cards(struct gmem *gm, const struct gmem_card_watch *watch); /* 
 
 /*
  * 0xc0000 to 0xfffff, where a chipset chooses for each part whether reads find RAM or the firmware's ROM, and whether
- * writes reach RAM. That is for vCPUs only; devices find RAM. Where reads find neither, and for writes that do not reach
- * RAM, accelerators ask the region there. At first all is RAM.
+ * writes reach RAM. That is for vCPUs only; devices find RAM. Where reads find neither, and for writes that do not
+ * reach RAM, accelerators ask the region there. At first all is RAM.
  */
 enum { GMEM_SHADOW = 0xc0000, GMEM_SHADOW_SIZE = 0x40000, GMEM_SHADOW_PART = 0x4000, GMEM_SHADOW_PARTS = 16 };
 enum { GMEM_SHADOW_READ = 1, GMEM_SHADOW_WRITE = 2 }; /* what goes to RAM */

@@ -31,6 +31,8 @@ struct state_desc {
 
 #define STATE_FIELD(type, member, kind_) \
 	{ .name = #member, .kind = kind_, .offset = offsetof(type, member), .count = 1 }
+#define STATE_FIELD_SINCE(version_, type, member, kind_) \
+	{ .name = #member, .kind = kind_, .since = version_, .offset = offsetof(type, member), .count = 1 }
 #define STATE_ARRAY(type, member, kind_, n) \
 	{ .name = #member, .kind = kind_, .offset = offsetof(type, member), .count = (n) }
 #define STATE_END { .name = NULL }

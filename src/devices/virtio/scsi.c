@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queue 0 takes task management, queue 1 carries events (a disk has another size), queue 2 requests. A command set may end a command before
- * it returns, so commands run without the device's lock: the request queue only takes them from the ring, a posted
- * function starts them. Disks run any number of commands at once, a CD-ROM drive one after the other.
+ * Queue 0 takes task management, queue 1 carries events (a disk has another size), queue 2 requests. A command set
+ * may end a command before it returns, so commands run without the device's lock: the request queue only takes them from
+ * the ring, a posted function starts them. Disks run any number of commands at once, a CD-ROM drive one after the other.
  */
 #include "devices/virtio/scsi.h"
 
@@ -388,7 +388,10 @@ static void scsi_queue(struct virtio_dev *v, unsigned n)
 
 static bool scsi_reset(struct virtio_dev *v)
 {
-	return container_of(v, struct virtio_scsi, v)->under_way == 0;
+	struct virtio_scsi *s = container_of(v, struct virtio_scsi, v);
+
+	s->to_tell = 0; /* a driver that begins asks for sizes itself */
+	return s->under_way == 0;
 }
 
 /* Runs what waits, and then to the end of all. */
@@ -470,8 +473,9 @@ static void scsi_before_save(void *obj)
 
 	for (unsigned n = 0; n < VIRTIO_SCSI_TARGETS; n++) {
 		const struct scsi_cd *cd = &s->target[n].cd;
-		const uint8_t u[8] = { (uint8_t)(s->target[n].disk.attention | s->target[n].disk.resized << 1), cd->locked, cd->ejected, cd->changed, cd->event,
-				       cd->key, cd->asc, cd->ascq };
+		const struct scsi_disk *d = &s->target[n].disk;
+		const uint8_t u[8] = { (uint8_t)(d->attention | d->resized << 1), cd->locked, cd->ejected,
+				       cd->changed, cd->event, cd->key, cd->asc, cd->ascq };
 
 		memcpy(s->saved_unit + n * sizeof(u), u, sizeof(u));
 	}
@@ -518,7 +522,7 @@ static int scsi_loaded(void *obj, uint16_t version, struct err *e)
 static const struct state_field scsi_fields[] = {
 	VIRTIO_STATE_FIELDS(struct virtio_scsi),
 	STATE_ARRAY(struct virtio_scsi, saved_unit, STATE_BYTES, VIRTIO_SCSI_TARGETS * 8),
-	{ .name = "to_tell", .kind = STATE_U32, .since = 2, .offset = offsetof(struct virtio_scsi, to_tell), .count = 1 },
+	STATE_FIELD_SINCE(2, struct virtio_scsi, to_tell, STATE_U32),
 	STATE_END,
 };
 

@@ -420,7 +420,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(it_says_what_it_is), TEST(features_are_kept), TEST(it_reads_and_writes),
 		TEST(lists_of_pages_may_go_on_elsewhere), TEST(blocks_are_deallocated_and_zeroed),
-		TEST(queues_come_and_go), TEST(completions_wait_for_room), TEST(events_stay_pending), TEST(another_size_is_told),
+		TEST(queues_come_and_go), TEST(completions_wait_for_room), TEST(events_stay_pending),
+		TEST(another_size_is_told),
 		TEST(it_shuts_down_and_starts_again), TEST(its_state_survives),
 	};
 

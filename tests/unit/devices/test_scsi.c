@@ -253,6 +253,7 @@ static void another_size_is_told(void **state)
 	vd_get(&f->d, f->response, event, 16);
 	assert_memory_equal(event, want, 16);
 	assert_int_equal(blk_resize(f->blk, 2 * DISK, NULL), 0);
+	rig_state_round_trip(&f->d.rig, "scsi0");
 	vd_offer(&f->d, 1, 0, (struct vd_buf[]){ { f->response, 16, true } }, 1);
 	assert_int_equal(vd_take(&f->d, 1, &len), 0);
 }

@@ -340,7 +340,8 @@ static void states_survive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ecam_is_where_pciexbar_says), TEST(pam_keeps_what_is_written), TEST(pam_shows_ram_and_rom), TEST(pirq_routes_a_pin_to_the_pics),
+		TEST(ecam_is_where_pciexbar_says), TEST(pam_keeps_what_is_written), TEST(pam_shows_ram_and_rom),
+		TEST(pirq_routes_a_pin_to_the_pics),
 		TEST(slots_from_25_do_not_turn), TEST(acpi_registers_follow_pmbase), TEST(chipset_window_keeps_bytes),
 		TEST(port92_resets), TEST(fw_cfg_items_read_by_port), TEST(fw_cfg_lists_files),
 		TEST(fw_cfg_dma_reads_skips_and_refuses), TEST(generation_id_goes_where_firmware_says),
