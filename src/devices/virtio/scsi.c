@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Queue 0 takes task management, queue 1 carries events (a disk has another size), queue 2 requests. A command set
- * may end a command before it returns, so commands run without the device's lock: the request queue only takes them from
- * the ring, a posted function starts them. Disks run any number of commands at once, a CD-ROM drive one after the other.
+ * may end a command before it returns, so commands run without the device's lock: the request queue only takes them
+ * from the ring, a posted function starts them. Disks run any number of commands at once, a CD-ROM drive one after the
+ * other.
  */
 #include "devices/virtio/scsi.h"
 
