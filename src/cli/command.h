@@ -3,6 +3,21 @@
 #ifndef PANAL_CLI_COMMAND_H
 #define PANAL_CLI_COMMAND_H
 
+/* What stands behind a command besides its options, for shells that complete it. */
+enum command_words { WORDS_NONE, WORDS_MACHINES, WORDS_FILES, WORDS_LIST };
+
+struct command {
+	const char *name, *help;
+	int (*main)(int argc, char **argv);
+	const char *options; /* "--force --timeout=", = where a value belongs to it; NULL: those of its --help */
+	enum command_words words;
+	const char *list;
+};
+
+/* The one table of commands (panal.c); a command without a name ends it. */
+extern const struct command panal_commands[];
+
+int completion_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int cpu_main(int argc, char **argv);
 int image_main(int argc, char **argv);

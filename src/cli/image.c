@@ -5,6 +5,7 @@
 #include "base/opt.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/say.h"
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
@@ -40,7 +41,7 @@ static void usage(FILE *out)
 
 static int fail(const struct err *e)
 {
-	fprintf(stderr, "panal image: %s\n", e->text);
+	say_err("image", e);
 	return STATUS_FAILED;
 }
 

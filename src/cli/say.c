@@ -3,35 +3,11 @@
 
 #include "cli/remote.h"
 
-#include <limits.h>
-#include <libgen.h>
-#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <wchar.h>
-
-/* Texts lie in po/ beside a program that was not installed, else where the installation has them. */
-void say_begin(void)
-{
-	char self[PATH_MAX], dir[PATH_MAX + 8];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	setlocale(LC_ALL, "");
-	setlocale(LC_NUMERIC, "C"); /* numbers are read by scripts too */
-	snprintf(dir, sizeof(dir), "%s", PANAL_LOCALEDIR);
-	if (len > 0) {
-		self[len] = 0;
-		snprintf(dir, sizeof(dir), "%s/po", dirname(self));
-		if (access(dir, R_OK) < 0)
-			snprintf(dir, sizeof(dir), "%s", PANAL_LOCALEDIR);
-	}
-	bindtextdomain("panal", dir);
-	bind_textdomain_codeset("panal", "UTF-8");
-	textdomain("panal");
-}
 
 int say_error(const char *command, const char *fmt, ...)
 {
@@ -45,7 +21,13 @@ int say_error(const char *command, const char *fmt, ...)
 	return 1;
 }
 
-int say_err(const char *command, const struct err *e) { return say_error(command, "%s", e->text); }
+int say_err(const char *command, const struct err *e)
+{
+	char text[ERR_TEXT_MAX];
+
+	text_told(e->text, text, sizeof(text));
+	return say_error(command, "%s", text);
+}
 
 /* ---- tables ---- */
 

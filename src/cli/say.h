@@ -10,9 +10,6 @@
 
 #include <jansson.h>
 
-/* Once, at the start: the user's language, and where its texts are. */
-void say_begin(void);
-
 /* "panal COMMAND: text" on standard error; returns 1, the status of a command that failed. */
 int say_error(const char *command, const char *fmt, ...) ATTR_PRINTF(2, 3);
 int say_err(const char *command, const struct err *e);

@@ -112,6 +112,8 @@ static int take_fault(struct conn *c, struct err *e)
 	c->fault = v.item[0].i;
 	ret = err_set(e, -EREMOTEIO, "%s", v.item[2].s ? v.item[2].s : _("panald refused without a word"));
 	values_free(&v);
+	if (e)
+		text_told(e->text, e->text, sizeof(e->text));
 	return ret;
 }
 

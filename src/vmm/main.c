@@ -3,6 +3,7 @@
 #include "accel/select.h"
 #include "arch/x86/board.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "block/block.h"
 #include "bootdisk/client.h"
 #include "control/control.h"
@@ -84,9 +85,9 @@ static void on_event(void *opaque, enum vm_event ev, enum vm_request why)
 	struct vmm *m = opaque;
 
 	if (ev == VM_EVENT_WATCHDOG)
-		log_line(LOG_WARNING, "the guest's watchdog timer ran out: the guest hangs");
+		log_line(LOG_WARNING, _("the guest's watchdog timer ran out: the guest hangs"));
 	if (ev == VM_EVENT_PANICKED)
-		log_line(LOG_WARNING, "the guest's kernel reports that it panicked; its console tells why");
+		log_line(LOG_WARNING, _("the guest's kernel reports that it panicked; its console tells why"));
 	if (ev == VM_EVENT_PANICKED || ev == VM_EVENT_RESET)
 		m->panicked = ev == VM_EVENT_PANICKED;
 	if (m->control)
@@ -555,13 +556,33 @@ static void tear_down(struct vmm *m)
 	free(m->video_rom);
 }
 
+/* For a person, in his language; a daemon and its clients are told in English. */
+static void tell(const struct vmm *m, const char *error)
+{
+	char text[ERR_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s", error);
+	if (m->opt.by_run)
+		text_told(text, text, sizeof(text));
+	log_line(LOG_ERROR, "%s", text);
+}
+
+/* A machine of panal run speaks its user's language. The texts' file is opened here: later the sandbox is around us. */
+static void begin_texts(int argc, char **argv)
+{
+	if (argc > 0 && !strcmp(argv[0], "panal run"))
+		text_begin(PANAL_LOCALEDIR);
+	(void)_("print this");
+	(void)strerror(EIO);
+}
+
 /* The exit status, with a line for what is not a plain power-off. */
 static int end_status(const struct vmm *m)
 {
 	const struct vm *vm = m->vm;
 
 	if (m->killed_by) {
-		log_line(LOG_WARNING, "the machine was switched off by %s",
+		log_line(LOG_WARNING, _("the machine was switched off by %s"),
 			 m->by_key		 ? "Ctrl-A x" :
 			 m->killed_by == SIGTERM ? "SIGTERM" :
 						   "SIGINT");
@@ -576,14 +597,14 @@ static int end_status(const struct vmm *m)
 	case VM_REQUEST_POWEROFF: return 0;
 	case VM_REQUEST_RESET: /* what a kernel does after a panic too, and no driver need have told of that */
 		log_line(LOG_WARNING,
-			 "the guest rebooted, which ends the machine (--no-reboot); its console may tell why");
+			 _("the guest rebooted, which ends the machine (--no-reboot); its console may tell why"));
 		return EXIT_REBOOT;
 	case VM_REQUEST_DEBUG_EXIT: return (int)(atomic_load(&vm->debug_exit) << 1 | 1) & 0xff;
 	case VM_REQUEST_TRIPLE_FAULT:
-		log_line(LOG_ERROR, "the guest's processor shut down (triple fault): its kernel is broken or not made "
-				    "for this machine");
+		log_line(LOG_ERROR, _("the guest's processor shut down (triple fault): its kernel is broken or not "
+				      "made for this machine"));
 		return EXIT_TROUBLE;
-	case VM_REQUEST_ERROR: log_line(LOG_ERROR, "%s", vm->fault.text); return EXIT_TROUBLE;
+	case VM_REQUEST_ERROR: tell(m, vm->fault.text); return EXIT_TROUBLE;
 	default: return EXIT_TROUBLE;
 	}
 }
@@ -595,8 +616,9 @@ int main(int argc, char **argv)
 	int status = 0;
 
 	host_tsc_begin();
+	begin_texts(argc, argv);
 	if (options_parse(&m.opt, argc, argv, &e) < 0) {
-		log_line(LOG_ERROR, "%s", e.text);
+		tell(&m, e.text);
 		return EXIT_USAGE;
 	}
 	if (m.opt.help || m.opt.version) {
@@ -608,7 +630,7 @@ int main(int argc, char **argv)
 	}
 	find_helpers(&m);
 	if (build(&m, &e) < 0) {
-		log_line(LOG_ERROR, "%s", e.text);
+		tell(&m, e.text);
 		status = EXIT_TROUBLE;
 	} else if (!m.opt.dry_run) {
 		loop_run(m.loop);

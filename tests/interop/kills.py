@@ -466,7 +466,7 @@ def enumerate_steps(operation, user, arguments):
         print(f"    {failure}", flush=True)
         failures.append(failure)
 
-    chosen = range(1, 2000) if arguments.all else sample(steps)
+    chosen = range(arguments.first, 2000) if arguments.all else sample(steps)
     for step in chosen:
         try:
             if not killed_at(operation, user, states, step):
@@ -736,6 +736,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--first", type=int, default=1, help="the step that --all begins with")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     if os.geteuid() == 0:

@@ -8,11 +8,15 @@
 
 import json
 import os
+import pty
 import re
+import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 from panald import BUILD, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
@@ -62,7 +66,19 @@ def spanish():
         out = panal(p, "ls", language="es")
         expect("NOMBRE" in out and "apagada" in out, out)
         expect("no existe la máquina dos" in panal(p, "start", "dos", language="es", status=1), "an error")
-        row = json.loads(panal(p, "ls", "--json", language="es"))[0]
+        said = panal(p, "clone", "una", "una", language="es", status=1) + panal(p, "stop", "una", language="es", status=1)
+        expect("already" not in said and "is off" not in said, said)
+        define(p, "dos", devices="<disk type='file' device='disk'><source file='/nowhere/d.raw'/><target dev='vda'/></disk>")
+        said = panal(p, "start", "dos", language="es", status=1)  # the engine's word, by the daemon
+        expect("no existe" in said and "No such file" not in said and "does not exist" not in said, said)
+        said = panal(p, "run", "--disk", "/nowhere/d.raw", "--kernel", "/nowhere", language="es", status=1)
+        expect("no existe" in said or "No existe" in said, said)
+        expect("uso: panal run" in panal(p, "run", "--help", language="es"), "the options of run")
+        panal(p, "start", "una")
+        said = panal(p, "start", "una", language="es", status=1)
+        expect("already" not in said and "not valid" not in said, said)
+        panal(p, "stop", "--force", "una")
+        row = json.loads(panal(p, "ls", "--json", language="es"))[1]
         expect_equal(row["state"], "off", "what scripts read stays English")
         said = panal(p, "doctor", language="es")
         expect("OK   verdict " in said and "pueden funcionar máquinas" in said and "machines can run" not in said, said)
@@ -70,12 +86,75 @@ def spanish():
         expect_equal(*([(c["id"], c["status"]) for c in checks[lang] if c["id"] != "kvm-speed"] for lang in ("en", "es")), "what scripts read")
 
 
+def plain(*args, **more):
+    return subprocess.run(args, capture_output=True, text=True, check=True, timeout=60, stdin=subprocess.DEVNULL, **more).stdout
+
+
+def type_and_tab(script, environment, *lines):
+    """What zsh makes of each line when the tabulator key is pressed behind it."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(environment, TERM="dumb", PS1="")
+        os.execvp("zsh", ["zsh", "-f", "-i"])
+    found, seen = [], ""
+
+    def until(wanted):
+        nonlocal seen
+        deadline = time.monotonic() + 60
+        while wanted not in seen:
+            expect(time.monotonic() < deadline and select.select([fd], [], [], 60)[0], f"zsh says no {wanted}: {seen[-400:]}")
+            seen += os.read(fd, 4096).decode(errors="replace")
+        begin, seen = seen.split(wanted, 1)
+        return begin
+
+    try:
+        os.write(fd, f"unsetopt zle prompt_sp; autoload -U compinit; compinit -u -D; source {script}; setopt zle; print read''y\n".encode())
+        until("ready")
+        for line in lines:
+            # Control-A puts what prints the completed line before it, instead of the command itself being run.
+            os.write(fd, line.encode() + b"\t\x01print -r -- '<' \x05'>'\n")
+            until("\n< ")
+            found.append(until(">").strip())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(fd)
+    return found
+
+
 def completion():
-    """Every command that panal has, bash completes."""
-    with open(os.path.join(os.path.dirname(__file__), "..", "..", "tools", "panal.bash"), encoding="ascii") as f:
-        known = re.search('commands="(.*)"', f.read())[1].split()
-    out = subprocess.run([os.path.join(BUILD, "panal"), "help"], capture_output=True, text=True, check=True).stdout
-    expect_equal(sorted(re.findall(r"^  ([a-z]+) ", out, re.M)), known, "commands")
+    """Each command's options and words in each shell that is here, from what panal prints; the machines' names too."""
+    program = os.path.join(BUILD, "panal")
+    listed = re.findall(r"^  ([a-z]+) ", plain(program, "help", env={**os.environ, "LC_ALL": "C"}), re.M)
+    with Panald() as p:
+        define(p, "web1")
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "PANAL_URI": p.uri("virtpanald-sock"), "PATH": f"{BUILD}:{os.environ['PATH']}"}
+        scripts = {shell: p.path(shell) for shell in ("bash", "zsh", "fish")}
+        for shell, path in scripts.items():
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(plain(program, "completion", shell, env=environment))
+
+        def bash(*words):
+            code = ("source $0; COMP_WORDS=(panal \"$@\"); COMP_CWORD=$#; _panal; printf '%s\\n' \"${COMPREPLY[@]}\"")
+            return plain("bash", "-c", code, scripts["bash"], *words, env=environment).split()
+
+        def fish(line):
+            return [x.split("\t")[0] for x in plain("fish", "-N", "-c", f"source {scripts['fish']}; complete -C '{line}'", env=environment).splitlines()]
+
+        expect_equal(bash(""), listed, "commands in bash")
+        for command in set(listed) - {"version", "help"}:
+            said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", plain(program, command, "--help", env={**os.environ, "LC_ALL": "C"})))
+            if command not in ("delete", "undelete", "run"):  # two commands share a help; run's are all of its help
+                expect(said <= set(bash(command, "--")), f"{command}: {said - set(bash(command, '--'))}")
+        expect_equal((bash("start", ""), bash("image", "c"), bash("stop", "--f")), (["web1"], ["create", "check", "convert"], ["--force"]), "bash")
+        expect("--firmware-vars" in bash("run", "--firm"), "options of run in bash")
+        if shutil.which("fish"):
+            expect_equal(sorted(fish("panal ")), sorted(listed), "commands in fish")
+            expect_equal((fish("panal start "), fish("panal stop --f"), fish("panal image res")), (["web1"], ["--force"], ["resize"]), "fish")
+            expect("--firmware-vars" in fish("panal run --firm"), "options of run in fish")
+        if shutil.which("zsh"):
+            found = type_and_tab(scripts["zsh"], environment, "panal undel", "panal start w", "panal stop --f", "panal image res", "panal run --firmware-v")
+            expect_equal(found, ["panal undelete", "panal start web1", "panal stop --force", "panal image resize", "panal run --firmware-vars"], "zsh")
 
 
 def processors():
