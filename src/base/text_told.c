@@ -76,8 +76,8 @@ static const char *const forms[] = {
 	N_("%s is not installed; install the package %s, or give the path of an image"),
 	N_("/dev/kvm does not exist: load the module (modprobe kvm_intel or kvm_amd), switch virtualization on in the "
 	   "firmware setup, or give this virtual machine nested virtualization; else use --accel soft"),
-	N_("no permission to open /dev/kvm: have the administrator add you to its group (usermod -aG kvm USER, then log "
-	   "in again); else use --accel soft"),
+	N_("no permission to open /dev/kvm: have the administrator add you to its group (usermod -aG kvm USER, then "
+	   "log in again); else use --accel soft"),
 	N_("there is no tap interface %s; create it first: ip tuntap add dev %s mode tap user $USER"),
 	N_("user networking: %s"),
 };
