@@ -6,9 +6,12 @@
 #include "base/bytes.h"
 #include "core/clock.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 struct bench {
@@ -265,6 +268,61 @@ static void test_control_checks(void **state)
 	assert_int_equal(faults(c, control_set_cr3, RIG_PML4), -1);
 }
 
+/* ---- INIT and SIPI ---- */
+enum { AP_COUNTER = 0x5000, AP_CODE = 0x11000, AP_TURNS_MS = 700, AP_LOST_MS = 5000 };
+
+static _Atomic bool ap_over;
+
+static void *ap_run(void *opaque)
+{
+	struct vcpu *v = opaque;
+	while (!atomic_load(&ap_over))
+		accel_soft.vcpu_run(v);
+	return NULL;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* INIT, a SIPI after a moment; false: the processor did not start. */
+static bool ap_starts(struct vcpu *v, const _Atomic uint32_t *counter, unsigned moment)
+{
+	uint32_t want = atomic_load(counter) + 1;
+	uint64_t begin = now_ms();
+	vcpu_send_init(v);
+	for (volatile unsigned n = 0; n < moment; n++)
+		;
+	vcpu_send_sipi(v, AP_CODE >> 12);
+	while (atomic_load(counter) != want && now_ms() - begin < AP_LOST_MS)
+		sched_yield();
+	return atomic_load(counter) == want;
+}
+
+/* Each INIT with a SIPI on its heels starts the processor, whether its thread sees the second before it is done with
+ * the first or after: at all distances, until the time is up. */
+static void test_sipi(void **state)
+{
+	struct bench *b = *state;
+	struct vcpu *v = &b->rig.vcpu[1];
+	const _Atomic uint32_t *counter = gmem_at(b->rig.vm.mem, AP_COUNTER, 4);
+	uint64_t begin = now_ms();
+	bool started = true;
+	pthread_t thread;
+	rig_put(&b->rig, AP_CODE, "\x66\xff\x06\x00\x50\xf4", 6); /* inc dword [0x5000]; hlt */
+	atomic_store(&ap_over, false);
+	atomic_store(&v->attention, VCPU_ATT_INIT);
+	assert_int_equal(pthread_create(&thread, NULL, ap_run, v), 0);
+	for (unsigned n = 0; started && now_ms() - begin < AP_TURNS_MS; n++)
+		started = ap_starts(v, counter, n % 512);
+	atomic_store(&ap_over, true);
+	pthread_join(thread, NULL);
+	assert_true(started);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_double_fault, setup64, teardown),
 		cmocka_unit_test_setup_teardown(test_nmi_blocks, setup_real, teardown),
 		cmocka_unit_test_setup_teardown(test_control_checks, setup64, teardown),
+		cmocka_unit_test_setup_teardown(test_sipi, setup64, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
