@@ -4,17 +4,17 @@
 #include "base/fd.h"
 #include "daemon/host.h"
 #include "daemon/xml/xmap.h"
+#include "daemon/xml/xtext.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 256 };
+enum { VALUE_MAX = 256, NODEDEV_TEXT_MAX = 1 << 20 };
 
 /* ---- reading /sys ---- */
 
@@ -184,36 +184,17 @@ bool nodedev_find(struct nodedev *out, const char *name)
 
 /* ---- documents ---- */
 
-struct text {
-	struct buf *b;
-	int ret;
-};
-
-static void put(struct text *t, const char *fmt, ...) ATTR_PRINTF(2, 3);
-static void put(struct text *t, const char *fmt, ...)
-{
-	char one[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(one, sizeof(one), fmt, ap);
-	va_end(ap);
-	if (t->ret == 0)
-		t->ret = buf_append(t->b, one, strlen(one));
-}
-
 /* <name>value</name>, or nothing where there is no value. */
-static void element(struct text *t, unsigned indent, const char *name, const char *value)
+static void element(struct xtext *t, unsigned indent, const char *name, const char *value)
 {
 	if (!*value)
 		return;
-	put(t, "%*s<%s>", (int)indent, "", name);
-	if (t->ret == 0)
-		t->ret = xml_escape(t->b, value);
-	put(t, "</%s>\n", name);
+	xtext_put(t, "%*s<%s>", (int)indent, "", name);
+	xtext_escape(t, value);
+	xtext_put(t, "</%s>\n", name);
 }
 
-static void put_system(struct text *t)
+static void put_system(struct xtext *t)
 {
 	static const char dmi[] = "/sys/class/dmi/id";
 	char v[VALUE_MAX], uuid[37];
@@ -222,19 +203,19 @@ static void put_system(struct text *t)
 	host_uuid(bytes);
 	xuuid_text(bytes, uuid);
 	element(t, 4, "product", read_text(v, dmi, "product_name"));
-	put(t, "    <hardware>\n");
+	xtext_put(t, "    <hardware>\n");
 	element(t, 6, "vendor", read_text(v, dmi, "sys_vendor"));
 	element(t, 6, "version", read_text(v, dmi, "product_version"));
 	element(t, 6, "serial", read_text(v, dmi, "product_serial"));
 	element(t, 6, "uuid", uuid);
-	put(t, "    </hardware>\n");
+	xtext_put(t, "    </hardware>\n");
 	if (!*read_text(v, dmi, "bios_vendor"))
 		return;
-	put(t, "    <firmware>\n");
+	xtext_put(t, "    <firmware>\n");
 	element(t, 6, "vendor", v);
 	element(t, 6, "version", read_text(v, dmi, "bios_version"));
 	element(t, 6, "release_date", read_text(v, dmi, "bios_date"));
-	put(t, "    </firmware>\n");
+	xtext_put(t, "    </firmware>\n");
 }
 
 /* Vendor's and product's names from the list that the package pci.ids has; empty where it is not installed. */
@@ -269,20 +250,19 @@ static void pci_names(unsigned vendor, unsigned product, char names[2][VALUE_MAX
 		fclose(f);
 }
 
-static void put_id(struct text *t, const char *what, unsigned id, const char *name)
+static void put_id(struct xtext *t, const char *what, unsigned id, const char *name)
 {
-	put(t, "    <%s id='0x%04x'", what, id);
+	xtext_put(t, "    <%s id='0x%04x'", what, id);
 	if (!*name) {
-		put(t, "/>\n");
+		xtext_put(t, "/>\n");
 		return;
 	}
-	put(t, ">");
-	if (t->ret == 0)
-		t->ret = xml_escape(t->b, name);
-	put(t, "</%s>\n", what);
+	xtext_put(t, ">");
+	xtext_escape(t, name);
+	xtext_put(t, "</%s>\n", what);
 }
 
-static void put_iommu(struct text *t, const struct nodedev *d)
+static void put_iommu(struct xtext *t, const struct nodedev *d)
 {
 	char group[VALUE_MAX], path[PATH_MAX + 64];
 	struct dirent *entry;
@@ -293,12 +273,12 @@ static void put_iommu(struct text *t, const struct nodedev *d)
 		return;
 	snprintf(path, sizeof(path), "%s/iommu_group/devices", d->path);
 	dir = opendir(path);
-	put(t, "    <iommuGroup number='%lu'>\n", strtoul(group, NULL, 10));
+	xtext_put(t, "    <iommuGroup number='%lu'>\n", strtoul(group, NULL, 10));
 	while (dir && (entry = readdir(dir)))
 		if (parse_pci(&p, entry->d_name))
-			put(t, "      <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n",
-			    p.domain, p.bus, p.slot, p.function);
-	put(t, "    </iommuGroup>\n");
+			xtext_put(t, "      <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n",
+				  p.domain, p.bus, p.slot, p.function);
+	xtext_put(t, "    </iommuGroup>\n");
 	if (dir)
 		closedir(dir);
 }
@@ -310,7 +290,7 @@ static unsigned hex_file(const struct nodedev *d, const char *file)
 	return (unsigned)strtoul(read_text(v, d->path, file), NULL, 16);
 }
 
-static void put_pci(struct text *t, const struct nodedev *d)
+static void put_pci(struct xtext *t, const struct nodedev *d)
 {
 	unsigned vendor = hex_file(d, "vendor"), product = hex_file(d, "device");
 	char names[2][VALUE_MAX], v[VALUE_MAX];
@@ -319,17 +299,17 @@ static void put_pci(struct text *t, const struct nodedev *d)
 	if (!parse_pci(&p, d->sys))
 		return;
 	pci_names(vendor, product, names);
-	put(t, "    <class>0x%06x</class>\n", hex_file(d, "class"));
-	put(t, "    <domain>%u</domain>\n    <bus>%u</bus>\n    <slot>%u</slot>\n    <function>%u</function>\n",
-	    p.domain, p.bus, p.slot, p.function);
+	xtext_put(t, "    <class>0x%06x</class>\n", hex_file(d, "class"));
+	xtext_put(t, "    <domain>%u</domain>\n    <bus>%u</bus>\n    <slot>%u</slot>\n    <function>%u</function>\n",
+		  p.domain, p.bus, p.slot, p.function);
 	put_id(t, "product", product, names[1]);
 	put_id(t, "vendor", vendor, names[0]);
 	put_iommu(t, d);
 	if (*read_text(v, d->path, "numa_node") && v[0] != '-')
-		put(t, "    <numa node='%lu'/>\n", strtoul(v, NULL, 10));
+		xtext_put(t, "    <numa node='%lu'/>\n", strtoul(v, NULL, 10));
 }
 
-static void put_net(struct text *t, const struct nodedev *d)
+static void put_net(struct xtext *t, const struct nodedev *d)
 {
 	char v[VALUE_MAX], speed[VALUE_MAX];
 	bool up = !strcmp(read_text(v, d->path, "operstate"), "up");
@@ -337,14 +317,14 @@ static void put_net(struct text *t, const struct nodedev *d)
 	element(t, 4, "interface", d->sys);
 	element(t, 4, "address", read_text(v, d->path, "address"));
 	if (up && strtol(read_text(speed, d->path, "speed"), NULL, 10) > 0)
-		put(t, "    <link speed='%ld' state='up'/>\n", strtol(speed, NULL, 10));
+		xtext_put(t, "    <link speed='%ld' state='up'/>\n", strtol(speed, NULL, 10));
 	else
-		put(t, "    <link state='%s'/>\n", up ? "up" : "down");
+		xtext_put(t, "    <link state='%s'/>\n", up ? "up" : "down");
 	if (!strcmp(read_text(v, d->path, "type"), "1"))
-		put(t, "    <capability type='80203'/>\n");
+		xtext_put(t, "    <capability type='80203'/>\n");
 }
 
-static void put_storage(struct text *t, const struct nodedev *d)
+static void put_storage(struct xtext *t, const struct nodedev *d)
 {
 	char v[VALUE_MAX], dev[VALUE_MAX + 8];
 	bool removable = !strcmp(read_text(v, d->path, "removable"), "1");
@@ -358,33 +338,34 @@ static void put_storage(struct text *t, const struct nodedev *d)
 		element(t, 4, "vendor", v);
 	element(t, 4, "serial", read_text(v, d->path, "serial"));
 	if (removable)
-		put(t, "    <capability type='removable'>\n      <media_available>%u</media_available>\n"
+		xtext_put(t, "    <capability type='removable'>\n      <media_available>%u</media_available>\n"
 		       "      <media_size>%llu</media_size>\n    </capability>\n", sectors > 0, sectors * 512);
 	else
-		put(t, "    <size>%llu</size>\n", sectors * 512);
+		xtext_put(t, "    <size>%llu</size>\n", sectors * 512);
 }
 
-int nodedev_text(struct buf *b, const struct nodedev *d)
+char *nodedev_text(const struct nodedev *d)
 {
-	struct text t = { .b = b };
+	struct xtext t;
 	char driver[VALUE_MAX];
 
-	put(&t, "<device>\n");
+	xtext_init(&t, NODEDEV_TEXT_MAX);
+	xtext_put(&t, "<device>\n");
 	element(&t, 2, "name", d->name);
 	element(&t, 2, "path", d->path);
 	element(&t, 2, "parent", d->parent);
 	if (d->kind == NODEDEV_PCI && read_link_name(driver, d->path, "driver")) {
-		put(&t, "  <driver>\n");
+		xtext_put(&t, "  <driver>\n");
 		element(&t, 4, "name", driver);
-		put(&t, "  </driver>\n");
+		xtext_put(&t, "  </driver>\n");
 	}
-	put(&t, "  <capability type='%s'>\n", nodedev_kind_name(d->kind));
+	xtext_put(&t, "  <capability type='%s'>\n", nodedev_kind_name(d->kind));
 	switch (d->kind) {
 	case NODEDEV_SYSTEM: put_system(&t); break;
 	case NODEDEV_PCI: put_pci(&t, d); break;
 	case NODEDEV_NET: put_net(&t, d); break;
 	case NODEDEV_STORAGE: put_storage(&t, d); break;
 	}
-	put(&t, "  </capability>\n</device>\n");
-	return t.ret;
+	xtext_put(&t, "  </capability>\n</device>\n");
+	return xtext_take(&t);
 }

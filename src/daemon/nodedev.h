@@ -4,7 +4,7 @@
 #ifndef PANAL_DAEMON_NODEDEV_H
 #define PANAL_DAEMON_NODEDEV_H
 
-#include "base/buf.h"
+#include "base/compiler.h"
 #include "base/err.h"
 
 #include <limits.h>
@@ -27,7 +27,7 @@ const char *nodedev_kind_name(unsigned kind);
 void nodedevs_each(bool (*f)(void *opaque, const struct nodedev *d), void *opaque);
 /* False: there is none of that name. */
 bool nodedev_find(struct nodedev *out, const char *name);
-/* Appends the document. Errors: those of b. */
-int nodedev_text(struct buf *b, const struct nodedev *d) ATTR_MUST_USE;
+/* The document, to be freed; NULL: no memory. */
+char *nodedev_text(const struct nodedev *d);
 
 #endif

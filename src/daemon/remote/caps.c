@@ -7,7 +7,6 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 struct frame {
 	uint8_t uuid[16];
@@ -23,20 +22,11 @@ static const struct capsxml *fill(struct frame *f, const struct daemon *d)
 	return &f->caps;
 }
 
-static int answer(struct call *c, char *text)
-{
-	if (!text)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_NONE, "no memory for the document");
-	xdr_string(&c->out, text);
-	free(text);
-	return CALL_DONE;
-}
-
 static int get_capabilities(struct call *c)
 {
 	struct frame f;
 
-	return answer(c, capsxml_capabilities(fill(&f, c->opaque)));
+	return remote_put_text(c, FROM_NONE, capsxml_capabilities(fill(&f, c->opaque)));
 }
 
 enum { CAPABILITIES_WITHOUT_OFF = 1 }; /* features that are switched off are left out: none is */
@@ -49,14 +39,15 @@ static int get_domain_capabilities(struct call *c)
 	int ret;
 
 	ret = capsxml_domain(&text, fill(&f, c->opaque), call_s(c, 0), call_s(c, 1), call_s(c, 2), call_s(c, 3), &e);
-	return ret < 0 ? fault_from_err(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, &e) : answer(c, text);
+	return ret < 0 ? fault_from_err(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, &e) :
+			 remote_put_text(c, FROM_NONE, text);
 }
 
 static int get_sysinfo(struct call *c)
 {
 	struct frame f;
 
-	return answer(c, capsxml_sysinfo(fill(&f, c->opaque)));
+	return remote_put_text(c, FROM_NONE, capsxml_sysinfo(fill(&f, c->opaque)));
 }
 
 const struct handler remote_caps[] = {

@@ -141,17 +141,11 @@ static int get_xml(struct call *c)
 {
 	struct domain *d = c->object;
 	unsigned flags = call_u(c, 1);
-	char *text;
 
 	if ((flags & (XML_SECURE | XML_MIGRATABLE)) && client_read_only(c->client))
 		return fault_set(&c->fault, FAULT_DENIED, FROM_DOMAIN, "virDomainGetXMLDesc with secure flag");
-	text = domdef_format(flags & XML_INACTIVE ? domain_config(d) : d->def,
-			     flags | (domain_active(d) ? 0 : XML_INACTIVE));
-	if (!text)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the document");
-	xdr_string(&c->out, text);
-	free(text);
-	return CALL_DONE;
+	return remote_put_text(c, FROM_DOMAIN, domdef_format(flags & XML_INACTIVE ? domain_config(d) : d->def,
+							     flags | (domain_active(d) ? 0 : XML_INACTIVE)));
 }
 
 static int get_state(struct call *c)

@@ -2,6 +2,7 @@
 /* The host's network interfaces, to look at: which there are belongs to the host's administrator. */
 #include "daemon/network/link.h"
 #include "daemon/remote/remote_priv.h"
+#include "daemon/xml/xtext.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -185,46 +186,23 @@ static int is_active(struct call *c)
 /* ---- the document ---- */
 
 struct document {
-	struct buf *b;
-	int ret;
+	struct xtext t;
 	unsigned bridge; /* index: its ports are wanted */
 };
 
-static void put(struct document *d, const char *fmt, ...) ATTR_PRINTF(2, 3);
-static void put(struct document *d, const char *fmt, ...)
-{
-	char one[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(one, sizeof(one), fmt, ap);
-	va_end(ap);
-	if (d->ret == 0)
-		d->ret = buf_append(d->b, one, strlen(one));
-}
-
-/* The kernel lets an interface be called nearly anything. */
-static void put_escaped(struct document *d, const char *before, const char *text, const char *after)
-{
-	put(d, "%s", before);
-	if (d->ret == 0)
-		d->ret = xml_escape(d->b, text);
-	put(d, "%s", after);
-}
-
 static void put_head(struct document *d, const struct link_info *l, const char *indent)
 {
-	put(d, "%s", indent);
-	put_escaped(d, !strcmp(l->kind, "bridge") ? "<interface type='bridge' name='" :
-						    "<interface type='ethernet' name='", l->name, "'>\n");
+	xtext_put(&d->t, "%s<interface type='%s' name='", indent, strcmp(l->kind, "bridge") ? "ethernet" : "bridge");
+	xtext_escape(&d->t, l->name); /* the kernel lets an interface be called nearly anything */
+	xtext_put(&d->t, "'>\n");
 }
 
 static void put_common(struct document *d, const struct link_info *l, const char *indent)
 {
 	char mac[18];
 
-	put(d, "%s  <link state='%s'/>\n%s  <mac address='%s'/>\n", indent, l->running ? "up" : "down", indent,
-	    mac_text(l, mac));
+	xtext_put(&d->t, "%s  <link state='%s'/>\n%s  <mac address='%s'/>\n", indent, l->running ? "up" : "down",
+		  indent, mac_text(l, mac));
 }
 
 static void put_port(void *opaque, const struct link_info *l)
@@ -235,7 +213,7 @@ static void put_port(void *opaque, const struct link_info *l)
 		return;
 	put_head(d, l, "    ");
 	put_common(d, l, "    ");
-	put(d, "    </interface>\n");
+	xtext_put(&d->t, "    </interface>\n");
 }
 
 static void put_address(struct document *d, const struct link_info *l, int family)
@@ -247,27 +225,28 @@ static void put_address(struct document *d, const struct link_info *l, int famil
 	if (!link_address(l->name, family, address, &prefix))
 		return;
 	inet_ntop(family, address, text, sizeof(text));
-	put(d, "  <protocol family='%s'>\n    <ip address='%s' prefix='%u'/>\n  </protocol>\n",
-	    family == AF_INET6 ? "ipv6" : "ipv4", text, prefix);
+	xtext_put(&d->t, "  <protocol family='%s'>\n    <ip address='%s' prefix='%u'/>\n  </protocol>\n",
+		  family == AF_INET6 ? "ipv6" : "ipv4", text, prefix);
 }
 
-static int put_document(struct buf *b, const struct link_info *l)
+static char *document_of(const struct link_info *l)
 {
-	struct document d = { .b = b, .bridge = l->index };
+	struct document d = { .bridge = l->index };
 
+	xtext_init(&d.t, DOCUMENT_MAX);
 	put_head(&d, l, "");
-	put(&d, "  <mtu size='%u'/>\n", l->mtu);
+	xtext_put(&d.t, "  <mtu size='%u'/>\n", l->mtu);
 	put_common(&d, l, "");
 	put_address(&d, l, AF_INET);
 	put_address(&d, l, AF_INET6);
 	if (!strcmp(l->kind, "bridge")) {
-		put(&d, "  <bridge>\n");
-		if (d.ret == 0 && link_each(put_port, &d, NULL) < 0)
-			put(&d, "    <!-- the ports cannot be listed -->\n");
-		put(&d, "  </bridge>\n");
+		xtext_put(&d.t, "  <bridge>\n");
+		if (link_each(put_port, &d, NULL) < 0)
+			xtext_put(&d.t, "    <!-- the ports cannot be listed -->\n");
+		xtext_put(&d.t, "  </bridge>\n");
 	}
-	put(&d, "</interface>\n");
-	return d.ret == 0 ? buf_append_byte(b, 0) : d.ret;
+	xtext_put(&d.t, "</interface>\n");
+	return xtext_take(&d.t);
 }
 
 enum { XML_INACTIVE = 1 }; /* the same: what is shown is what is */
@@ -275,18 +254,10 @@ enum { XML_INACTIVE = 1 }; /* the same: what is shown is what is */
 static int get_xml(struct call *c)
 {
 	struct link_info l;
-	struct buf b;
-	int ret;
 
 	if (find(c, call_part(c, 0, 0)->s, &l) < 0)
 		return CALL_FAILED;
-	buf_init(&b, DOCUMENT_MAX);
-	ret = put_document(&b, &l);
-	if (ret == 0)
-		xdr_string(&c->out, (char *)b.data);
-	buf_free(&b);
-	return ret < 0 ? fault_set(&c->fault, FAULT_NO_MEMORY, FROM_INTERFACE, "no memory for the document") :
-			 CALL_DONE;
+	return remote_put_text(c, FROM_INTERFACE, document_of(&l));
 }
 
 const struct handler remote_hostif[] = {

@@ -5,25 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct network *remote_network(struct call *c, unsigned n)
-{
-	const struct daemon *daemon = c->opaque;
-	const uint8_t *uuid = call_part(c, n, 1)->x;
-	struct network *net = network_by_uuid(daemon->networks, uuid);
-	char text[37];
-
-	if (net)
-		return net;
-	xuuid_text(uuid, text);
-	fault_set(&c->fault, FAULT_NO_NETWORK, FROM_NETWORK, "no network with matching uuid '%s' (%.100s)", text,
-		  call_part(c, n, 0)->s);
-	return NULL;
-}
-
 int remote_find_network(struct call *c)
 {
-	c->object = remote_network(c, 0);
-	return c->object ? CALL_DONE : CALL_FAILED;
+	const struct daemon *daemon = c->opaque;
+	const uint8_t *uuid = call_part(c, 0, 1)->x;
+	char text[37];
+
+	c->object = network_by_uuid(daemon->networks, uuid);
+	if (c->object)
+		return CALL_DONE;
+	xuuid_text(uuid, text);
+	return fault_set(&c->fault, FAULT_NO_NETWORK, FROM_NETWORK, "no network with matching uuid '%s' (%.100s)", text,
+			 call_part(c, 0, 0)->s);
 }
 
 void remote_put_network(struct xdr_out *o, const struct network *n)

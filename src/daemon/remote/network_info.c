@@ -2,11 +2,12 @@
 /* Finding networks, and what can be read of them. A port of a network is an interface of a running machine. */
 #include "daemon/network/netip.h"
 #include "daemon/remote/remote_priv.h"
+#include "daemon/xml/xtext.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 16384 };
+enum { LIST_MAX = 16384, PORT_TEXT_MAX = 64 << 10 };
 
 /* ---- lists ---- */
 
@@ -278,21 +279,20 @@ static int lookup_port(struct call *c)
 	return CALL_DONE;
 }
 
-static int port_text(struct buf *b, const struct network *n, const struct finding *f)
+static char *port_text(const struct network *n, const struct finding *f)
 {
 	char port[37], owner[37];
-	int ret;
+	struct xtext t;
 
 	xuuid_text(f->uuid, port);
 	xuuid_text(domain_uuid(f->domain), owner);
-	ret = buf_printf(b, "<networkport>\n  <uuid>%s</uuid>\n  <owner>\n    <name>", port);
-	if (ret == 0)
-		ret = xml_escape(b, domain_name(f->domain));
-	if (ret == 0)
-		ret = buf_printf(b, "</name>\n    <uuid>%s</uuid>\n  </owner>\n  <mac address='%s'/>\n"
-				    "  <plug type='%s' bridge='%s'/>\n</networkport>\n", owner, f->interface->mac,
-				 n->def->mode == NETDEF_BRIDGE ? "bridge" : "network", n->def->bridge);
-	return ret == 0 ? buf_append_byte(b, 0) : ret;
+	xtext_init(&t, PORT_TEXT_MAX);
+	xtext_put(&t, "<networkport>\n  <uuid>%s</uuid>\n  <owner>\n    <name>", port);
+	xtext_escape(&t, domain_name(f->domain));
+	xtext_put(&t, "</name>\n    <uuid>%s</uuid>\n  </owner>\n  <mac address='%s'/>\n"
+		      "  <plug type='%s' bridge='%s'/>\n</networkport>\n", owner, f->interface->mac,
+		  n->def->mode == NETDEF_BRIDGE ? "bridge" : "network", n->def->bridge);
+	return xtext_take(&t);
 }
 
 static int port_xml(struct call *c)
@@ -301,19 +301,12 @@ static int port_xml(struct call *c)
 	const struct value *net = call_part(c, 0, 0);
 	const struct network *n = network_by_uuid(daemon->networks, net->items[1].x);
 	struct finding f;
-	struct buf b;
-	int ret;
 
 	if (!n)
 		return fault_set(&c->fault, FAULT_NO_NETWORK, FROM_NETWORK, "the port's network is not there");
 	if (find_port(c, n, call_part(c, 0, 1)->x, &f) < 0)
 		return CALL_FAILED;
-	buf_init(&b, 64 << 10);
-	ret = port_text(&b, n, &f);
-	if (ret == 0)
-		xdr_string(&c->out, (char *)b.data);
-	buf_free(&b);
-	return ret < 0 ? fault_set(&c->fault, FAULT_NO_MEMORY, FROM_NETWORK, "no memory for the document") : CALL_DONE;
+	return remote_put_text(c, FROM_NETWORK, port_text(n, &f));
 }
 
 /* ---- the document ---- */
@@ -335,11 +328,7 @@ static int get_xml(struct call *c)
 		n->def->connections = xnum(p.count);
 	text = inactive ? netdef_format(network_config(n), NETDEF_FORMAT_INACTIVE) : netdef_format(n->def, 0);
 	n->def->connections.set = false;
-	if (!text)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_NETWORK, "no memory for the document");
-	xdr_string(&c->out, text);
-	free(text);
-	return CALL_DONE;
+	return remote_put_text(c, FROM_NETWORK, text);
 }
 
 /* ---- leases ---- */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { DEVICES_MAX = 65536, DOCUMENT_MAX = 1 << 20 };
+enum { DEVICES_MAX = 65536 };
 enum { LIST_KINDS = 0x3fffff, LIST_INACTIVE = 1 << 30 };
 #define LIST_ACTIVE (UINT32_C(1) << 31)
 
@@ -103,20 +103,8 @@ enum { XML_INACTIVE = 1 }; /* the same: no device is defined otherwise than it i
 static int get_xml(struct call *c)
 {
 	struct nodedev d;
-	struct buf b;
-	int ret;
 
-	if (find(c, &d) < 0)
-		return CALL_FAILED;
-	buf_init(&b, DOCUMENT_MAX);
-	ret = nodedev_text(&b, &d);
-	if (ret == 0)
-		ret = buf_append_byte(&b, 0);
-	if (ret == 0)
-		xdr_string(&c->out, (char *)b.data);
-	buf_free(&b);
-	return ret < 0 ? fault_set(&c->fault, FAULT_NO_MEMORY, FROM_NODE_DEVICE, "no memory for the document") :
-			 CALL_DONE;
+	return find(c, &d) < 0 ? CALL_FAILED : remote_put_text(c, FROM_NODE_DEVICE, nodedev_text(&d));
 }
 
 static int get_parent(struct call *c)

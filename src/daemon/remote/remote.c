@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/remote/remote.h"
 
+#include <stdlib.h>
+
+int remote_put_text(struct call *c, int from, char *text)
+{
+	if (!text)
+		return fault_set(&c->fault, FAULT_NO_MEMORY, from, "no memory for the document");
+	xdr_string(&c->out, text);
+	free(text);
+	return CALL_DONE;
+}
+
 void remote_register(struct server *s)
 {
 	server_handle(s, remote_connect, remote_connect_count);

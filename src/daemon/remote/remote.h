@@ -72,6 +72,9 @@ extern const unsigned remote_domain_block_count;
 /* What a function that started an operation returned, as the handler's result. The call may be gone. */
 static inline int remote_started(int ret) { return ret < 0 ? CALL_FAILED : CALL_LATER; }
 
+/* Answers with a document, and frees it. NULL: no memory, which is said to come from `from` (FROM_...). */
+int remote_put_text(struct call *c, int from, char *text);
+
 /* Gives the server all of them. */
 void remote_register(struct server *s);
 

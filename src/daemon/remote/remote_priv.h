@@ -61,9 +61,8 @@ int remote_plug(struct call *c, struct domain *d, const struct domdef *live, con
 int remote_unplug(struct call *c, struct domain *d, const struct domdef_kind *k, const struct domdev *dev,
 		  domain_done_fn done, void *opaque);
 
-/* The network that the argument refers to, found by its UUID. NULL: call->fault is set. */
-struct network *remote_network(struct call *c, unsigned n);
-int remote_find_network(struct call *c); /* for rows of handlers: that of the first argument */
+/* The same for the network of the first argument. */
+int remote_find_network(struct call *c);
 void remote_put_network(struct xdr_out *o, const struct network *n);
 /* Whether an interface of a running machine is plugged into the network. */
 bool remote_plugged(const struct domdef_interface *i, const struct network *n);

@@ -136,7 +136,7 @@ static int get_xml(struct call *c)
 {
 	const struct secret *s = c->object;
 
-	return remote_put_text(c, secretdef_format(s->def));
+	return remote_put_text(c, FROM_STORAGE, secretdef_format(s->def));
 }
 
 static int set_value(struct call *c)

@@ -8,14 +8,10 @@
 #include "daemon/storage/storage.h"
 
 void remote_put_pool(struct xdr_out *o, const struct pool *p);
-void remote_put_volume(struct xdr_out *o, const struct volume *v);
 void remote_put_secret(struct xdr_out *o, const struct secret *s);
-/* What rows of handlers name to find what the first argument refers to (struct handler): a pool by its UUID, a volume
- * by its pool's name and its own. */
-int remote_find_pool(struct call *c);
+/* What rows of handlers name to find what the first argument refers to (struct handler): an active pool by its UUID, a
+ * volume by its pool's name and its own. */
 int remote_find_active_pool(struct call *c);
 int remote_find_volume(struct call *c);
-/* Answers with a text, and frees it. NULL: no memory. */
-int remote_put_text(struct call *c, char *text);
 
 #endif

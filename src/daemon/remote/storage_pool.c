@@ -26,15 +26,6 @@ void remote_put_pool(struct xdr_out *o, const struct pool *p)
 	xdr_uuid(o, pool_uuid(p));
 }
 
-int remote_put_text(struct call *c, char *text)
-{
-	if (!text)
-		return fault_set(&c->fault, FAULT_NO_MEMORY, FROM_STORAGE, "no memory for the document");
-	xdr_string(&c->out, text);
-	free(text);
-	return CALL_DONE;
-}
-
 static struct pool *by_uuid(struct call *c, const uint8_t *uuid, const char *name)
 {
 	const struct daemon *daemon = c->opaque;
@@ -49,7 +40,7 @@ static struct pool *by_uuid(struct call *c, const uint8_t *uuid, const char *nam
 	return NULL;
 }
 
-int remote_find_pool(struct call *c)
+static int find_pool(struct call *c)
 {
 	c->object = by_uuid(c, call_part(c, 0, 1)->x, call_part(c, 0, 0)->s);
 	return c->object ? CALL_DONE : CALL_FAILED;
@@ -57,7 +48,7 @@ int remote_find_pool(struct call *c)
 
 int remote_find_active_pool(struct call *c)
 {
-	int ret = remote_find_pool(c);
+	int ret = find_pool(c);
 	const struct pool *p = c->object;
 
 	if (ret != CALL_DONE || p->active)
@@ -212,7 +203,7 @@ static int get_info(struct call *c)
 
 static int get_xml(struct call *c)
 {
-	return remote_put_text(c, pool_xml(c->object, call_u(c, 1) & POOL_XML_INACTIVE));
+	return remote_put_text(c, FROM_STORAGE, pool_xml(c->object, call_u(c, 1) & POOL_XML_INACTIVE));
 }
 
 static int put_bool(struct call *c, bool value)
@@ -368,19 +359,19 @@ const struct handler remote_storage_pool[] = {
 	{"STORAGE_POOL_LOOKUP_BY_UUID", lookup_uuid},
 	{"STORAGE_POOL_LOOKUP_BY_VOLUME", lookup_volume, remote_find_volume},
 	{"STORAGE_POOL_LOOKUP_BY_TARGET_PATH", lookup_target},
-	{"STORAGE_POOL_GET_INFO", get_info, remote_find_pool},
-	{"STORAGE_POOL_GET_XML_DESC", get_xml, remote_find_pool, POOL_XML_INACTIVE},
-	{"STORAGE_POOL_GET_AUTOSTART", get_autostart, remote_find_pool},
-	{"STORAGE_POOL_IS_ACTIVE", is_active, remote_find_pool},
-	{"STORAGE_POOL_IS_PERSISTENT", is_persistent, remote_find_pool},
+	{"STORAGE_POOL_GET_INFO", get_info, find_pool},
+	{"STORAGE_POOL_GET_XML_DESC", get_xml, find_pool, POOL_XML_INACTIVE},
+	{"STORAGE_POOL_GET_AUTOSTART", get_autostart, find_pool},
+	{"STORAGE_POOL_IS_ACTIVE", is_active, find_pool},
+	{"STORAGE_POOL_IS_PERSISTENT", is_persistent, find_pool},
 	{"STORAGE_POOL_DEFINE_XML", define, NULL, POOL_DEFINE_VALIDATE},
 	{"STORAGE_POOL_CREATE_XML", create_xml, NULL, POOL_CREATE_FLAGS},
-	{"STORAGE_POOL_CREATE", create, remote_find_pool, POOL_CREATE_FLAGS},
-	{"STORAGE_POOL_REFRESH", refresh, remote_find_pool},
-	{"STORAGE_POOL_BUILD", build, remote_find_pool},
-	{"STORAGE_POOL_DESTROY", destroy, remote_find_pool},
-	{"STORAGE_POOL_DELETE", delete, remote_find_pool, POOL_DELETE_ZEROED},
-	{"STORAGE_POOL_UNDEFINE", undefine, remote_find_pool},
-	{"STORAGE_POOL_SET_AUTOSTART", set_autostart, remote_find_pool},
+	{"STORAGE_POOL_CREATE", create, find_pool, POOL_CREATE_FLAGS},
+	{"STORAGE_POOL_REFRESH", refresh, find_pool},
+	{"STORAGE_POOL_BUILD", build, find_pool},
+	{"STORAGE_POOL_DESTROY", destroy, find_pool},
+	{"STORAGE_POOL_DELETE", delete, find_pool, POOL_DELETE_ZEROED},
+	{"STORAGE_POOL_UNDEFINE", undefine, find_pool},
+	{"STORAGE_POOL_SET_AUTOSTART", set_autostart, find_pool},
 };
 const unsigned remote_storage_pool_count = COUNT_OF(remote_storage_pool);

@@ -18,7 +18,7 @@ static int type_of(const struct volume *v)
 	return v->def->type ? v->def->type - VOLDEF_FILE : 0;
 }
 
-void remote_put_volume(struct xdr_out *o, const struct volume *v)
+static void put_volume(struct xdr_out *o, const struct volume *v)
 {
 	xdr_string(o, pool_name(v->pool));
 	xdr_string(o, v->def->name);
@@ -103,7 +103,7 @@ static int list_all(struct call *c)
 
 	xdr_u32(&c->out, call_i(c, 1) ? p->volume_count : 0);
 	if (call_i(c, 1))
-		list_each(it, &p->volumes) remote_put_volume(&c->out, list_entry(it, struct volume, node));
+		list_each(it, &p->volumes) put_volume(&c->out, list_entry(it, struct volume, node));
 	xdr_u32(&c->out, p->volume_count);
 	return CALL_DONE;
 }
@@ -114,7 +114,7 @@ static int put(struct call *c, const struct volume *v)
 {
 	if (!v)
 		return CALL_FAILED;
-	remote_put_volume(&c->out, v);
+	put_volume(&c->out, v);
 	return CALL_DONE;
 }
 
@@ -171,7 +171,7 @@ static int get_xml(struct call *c)
 {
 	const struct volume *v = c->object;
 
-	return remote_put_text(c, voldef_format(v->def));
+	return remote_put_text(c, FROM_STORAGE, voldef_format(v->def));
 }
 
 static int get_path(struct call *c)
@@ -191,7 +191,7 @@ static void done(void *opaque, struct volume *v, const struct fault *f)
 	if (f)
 		c->fault = *f;
 	else if (*c->proc->ret)
-		remote_put_volume(&c->out, v);
+		put_volume(&c->out, v);
 	call_end(c, f ? CALL_FAILED : CALL_DONE);
 }
 

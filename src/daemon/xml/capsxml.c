@@ -4,6 +4,7 @@
 #include "daemon/xml/domdef_priv.h"
 #include "cpu/model.h"
 #include "daemon/xml/hostcpu.h"
+#include "daemon/xml/xtext.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,9 +20,8 @@ enum { CPUS_MAX = 4096, NODES_MAX = 1024 };
 
 /* A document that is being written. */
 struct out {
-	struct buf b;
+	struct xtext t;
 	unsigned indent;
-	int ret;
 };
 
 /* One line, indented. */
@@ -34,8 +34,9 @@ static void ATTR_PRINTF(2, 3) line(struct out *o, const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	if (o->ret == 0)
-		o->ret = text ? buf_printf(&o->b, "%*s%s\n", (int)o->indent, "", text) : -ENOMEM;
+	xtext_put(&o->t, "%*s%s\n", (int)o->indent, "", text ? text : "");
+	if (!text)
+		o->t.ret = -ENOMEM;
 	free(text);
 }
 
@@ -54,25 +55,9 @@ static void end(struct out *o, const char *tag)
 /* <name>text</name> with the text escaped. */
 static void element(struct out *o, const char *name, const char *text)
 {
-	struct buf b;
-
-	buf_init(&b, XMAP_OUT_MAX);
-	if (xml_escape(&b, text) < 0 || buf_append_byte(&b, 0) < 0)
-		o->ret = -ENOMEM;
-	else
-		line(o, "<%s>%s</%s>", name, (char *)b.data, name);
-	buf_free(&b);
-}
-
-static char *finish(struct out *o)
-{
-	if (o->ret == 0)
-		o->ret = buf_append_byte(&o->b, 0);
-	if (o->ret < 0) {
-		buf_free(&o->b);
-		return NULL;
-	}
-	return (char *)o->b.data;
+	xtext_put(&o->t, "%*s<%s>", (int)o->indent, "", name);
+	xtext_escape(&o->t, text);
+	xtext_put(&o->t, "</%s>\n", name);
 }
 
 static const char *emulator_of(const struct capsxml *c)
@@ -187,7 +172,7 @@ static void put_cpu(struct out *o, const struct capsxml *c, const char *online)
 	char text[64];
 
 	if (!cpu) {
-		o->ret = -ENOMEM;
+		o->t.ret = -ENOMEM;
 		return;
 	}
 	hostcpu_read(cpu);
@@ -323,7 +308,7 @@ char *capsxml_capabilities(const struct capsxml *c)
 	struct out o = { 0 };
 	char online[1024], uuid[37];
 
-	buf_init(&o.b, XMAP_OUT_MAX);
+	xtext_init(&o.t, XMAP_OUT_MAX);
 	if (!read_line(c, online, sizeof(online), "/sys/devices/system/cpu/online"))
 		strcpy(online, "0");
 	begin(&o, "capabilities");
@@ -338,7 +323,7 @@ char *capsxml_capabilities(const struct capsxml *c)
 	put_guest(&o, c, "i686", 32);
 	put_guest(&o, c, "x86_64", 64);
 	end(&o, "capabilities");
-	return finish(&o);
+	return xtext_take(&o.t);
 }
 
 /* ---- domain capabilities ---- */
@@ -423,7 +408,7 @@ static void put_cpu_modes(struct out *o)
 	struct hostcpu *cpu = calloc(1, sizeof(*cpu));
 
 	if (!cpu) {
-		o->ret = -ENOMEM;
+		o->t.ret = -ENOMEM;
 		return;
 	}
 	hostcpu_read(cpu);
@@ -480,7 +465,7 @@ int capsxml_domain(char **out, const struct capsxml *c, const char *emulator, co
 	ret = check_domain(c, emulator, arch, machine, virttype, e);
 	if (ret < 0)
 		return ret;
-	buf_init(&o.b, XMAP_OUT_MAX);
+	xtext_init(&o.t, XMAP_OUT_MAX);
 	begin(&o, "domainCapabilities");
 	element(&o, "path", emulator ? emulator : emulator_of(c));
 	element(&o, "domain", virttype);
@@ -507,7 +492,7 @@ int capsxml_domain(char **out, const struct capsxml *c, const char *emulator, co
 		line(&o, "<%s supported='no'/>", features_not_there[n]);
 	end(&o, "features");
 	end(&o, "domainCapabilities");
-	*out = finish(&o);
+	*out = xtext_take(&o.t);
 	return *out ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
@@ -528,7 +513,7 @@ char *capsxml_sysinfo(const struct capsxml *c)
 	struct out o = { 0 };
 	char text[256];
 
-	buf_init(&o.b, XMAP_OUT_MAX);
+	xtext_init(&o.t, XMAP_OUT_MAX);
 	line(&o, "<sysinfo type='smbios'>");
 	o.indent = 2;
 	for (size_t n = 0; n < COUNT_OF(rows); n++) {
@@ -538,13 +523,13 @@ char *capsxml_sysinfo(const struct capsxml *c)
 			char name[64];
 
 			snprintf(name, sizeof(name), "entry name='%s'", rows[n].name);
-			o.ret = o.ret < 0 ? o.ret : buf_printf(&o.b, "%*s<%s>", (int)o.indent, "", name);
-			o.ret = o.ret < 0 ? o.ret : xml_escape(&o.b, text);
-			o.ret = o.ret < 0 ? o.ret : buf_printf(&o.b, "</entry>\n");
+			xtext_put(&o.t, "%*s<%s>", (int)o.indent, "", name);
+			xtext_escape(&o.t, text);
+			xtext_put(&o.t, "</entry>\n");
 		}
 		if (n + 1 == COUNT_OF(rows) || strcmp(rows[n].block, rows[n + 1].block))
 			end(&o, rows[n].block);
 	}
 	end(&o, "sysinfo");
-	return finish(&o);
+	return xtext_take(&o.t);
 }
