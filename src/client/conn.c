@@ -157,7 +157,6 @@ void reply_free(struct reply *r)
 
 int conn_fault(const struct conn *c) { return c->fault; }
 int conn_fd(const struct conn *c) { return c->fd; }
-bool conn_is_system(const struct conn *c) { return c->system; }
 
 /* ---- streams ---- */
 

@@ -20,8 +20,6 @@ struct conn;
  */
 int conn_open(struct conn **out, const char *uri, struct err *e) ATTR_MUST_USE;
 void conn_close(struct conn *c); /* NULL: nothing */
-/* The system's instance (true) or a user's own. */
-bool conn_is_system(const struct conn *c);
 
 struct reply {
 	struct values v; /* by the procedure's answer */

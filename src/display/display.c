@@ -47,11 +47,6 @@ void display_detach(struct display *d, void *opaque)
 	}
 }
 
-unsigned display_heads(const struct display *d)
-{
-	return d->count;
-}
-
 const struct surface *display_refresh(struct display *d, unsigned n)
 {
 	uint64_t before;

@@ -28,7 +28,6 @@ void display_destroy(struct display *d); /* NULL is allowed */
 int display_attach(struct display *d, const struct display_head *head, struct err *e) ATTR_MUST_USE;
 void display_detach(struct display *d, void *opaque);
 
-unsigned display_heads(const struct display *d);
 /* What head n (0: the first) shows now; NULL when there is no such head, or it shows nothing. Valid until the next call
  * for this head. */
 const struct surface *display_refresh(struct display *d, unsigned n);

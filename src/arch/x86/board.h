@@ -141,8 +141,6 @@ bool board_generation_get(struct board *b, uint8_t id[16]);
 bool board_generation_set(struct board *b, const uint8_t id[16]);
 /* Seconds that the guest's clock is ahead of UTC. */
 int64_t board_clock_offset(struct board *b);
-/* Root port n, from 0 on; NULL: there is none. */
-struct pci_port *board_port(struct board *b, unsigned n);
 /* What the machine's screens show; lives as long as the board. */
 struct display *board_display(struct board *b);
 /* Where keys and movement for the machine go; lives as long as the board. */

@@ -328,11 +328,6 @@ bool board_generation_set(struct board *b, const uint8_t id[16])
 	return b->generation != NULL;
 }
 
-struct pci_port *board_port(struct board *b, unsigned n)
-{
-	return n < b->virtio.bridges.ports ? b->virtio.bridges.port[n] : NULL;
-}
-
 struct display *board_display(struct board *b)
 {
 	return b->display;

@@ -141,13 +141,6 @@ int sasl_step(struct sasl *s, const char *mechanism, const char *data, size_t le
 	return ret == SASL_CONTINUE ? 0 : err_set(e, -EACCES, "%s", sasl_errdetail(s->conn));
 }
 
-const char *sasl_user(struct sasl *s)
-{
-	const void *name = NULL;
-
-	return sasl_getprop(s->conn, SASL_USERNAME, &name) == SASL_OK && name ? name : "";
-}
-
 /* ---- the layer ---- */
 
 static struct sasl_wire *wire_of(struct wire *w)

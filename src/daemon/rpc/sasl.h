@@ -25,8 +25,6 @@ int sasl_mechanisms(struct sasl *s, const char **out, struct err *e) ATTR_MUST_U
  * The answer lives until the next step; *reply NULL: none. */
 int sasl_step(struct sasl *s, const char *mechanism, const char *data, size_t len, const char **reply,
 	      size_t *reply_len, struct err *e) ATTR_MUST_USE;
-/* After sasl_step said 1. */
-const char *sasl_user(struct sasl *s);
 /* A layer that encrypts what goes over fd, which is borrowed, as is the session. *out NULL: none is needed. */
 int sasl_layer(struct sasl *s, int fd, struct wire **out, struct err *e) ATTR_MUST_USE;
 

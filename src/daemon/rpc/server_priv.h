@@ -120,7 +120,6 @@ void packet_fault(struct client *c, const struct packet *request, enum packet_ty
 void stream_packet(struct client *c, const struct packet *p, const uint8_t *data, size_t len);
 void streams_gone(struct client *c);
 void streams_room(struct client *c);
-void stream_refused(struct stream *s);
 
 /* watch.c */
 void watches_free(struct client *c);

@@ -132,12 +132,6 @@ void xdr_param_u64(struct xdr_out *o, const char *field, uint64_t v)
 	xdr_u64(o, v);
 }
 
-void xdr_param_bool(struct xdr_out *o, const char *field, bool v)
-{
-	param(o, field, TYPED_BOOL);
-	xdr_u32(o, v);
-}
-
 void xdr_param_string(struct xdr_out *o, const char *field, const char *v)
 {
 	param(o, field, TYPED_STRING);

@@ -44,7 +44,6 @@ void xdr_param_i32(struct xdr_out *o, const char *field, int32_t v);
 void xdr_param_u32(struct xdr_out *o, const char *field, uint32_t v);
 void xdr_param_i64(struct xdr_out *o, const char *field, int64_t v);
 void xdr_param_u64(struct xdr_out *o, const char *field, uint64_t v);
-void xdr_param_bool(struct xdr_out *o, const char *field, bool v);
 void xdr_param_string(struct xdr_out *o, const char *field, const char *v);
 /* A count that is known later: xdr_hole gives its place, xdr_fill writes it. */
 size_t xdr_hole(struct xdr_out *o);

@@ -151,11 +151,6 @@ void boot_close(struct boot *b)
 	free(b);
 }
 
-const char *boot_kind(const struct boot *b)
-{
-	return kinds[b->kind].name;
-}
-
 /* The files stay mapped for the next reset, their pages do not stay in memory. */
 static void release_pages(struct boot *b)
 {

@@ -60,8 +60,6 @@ struct boot_layout {
 /* Opens the files and checks that they are what they should be. Errors name the file and the reason. */
 int boot_open(struct boot **out, struct boot_source *src, struct err *e) ATTR_MUST_USE;
 void boot_close(struct boot *b); /* NULL is allowed */
-/* A word for people: "Linux bzImage", "PVH ELF", ... */
-const char *boot_kind(const struct boot *b);
 
 /* Writes everything into memory and the entry state into *cpu (already reset). Called at start and at each reset.
  * Errors: -E2BIG (kernel or initrd does not fit; the message says how much memory would do), -EINVAL, -EIO. */
