@@ -173,6 +173,7 @@ def use(name, options, disk, firmware):
             out, _ = m.run("findmnt -no SOURCE /; cat /etc/debian_version; [ -d /sys/firmware/efi ] && echo by uefi")
             check(out.startswith(disk) and re.search(r"^12\.", out, re.M), "the root is not on the disk installed to:\n" + out)
             check(("by uefi" in out) == (firmware == "uefi"), "booted by the wrong firmware")
+            check(firmware == "bios" or re.search(r'starting Boot\w+ "debian"', m.text), "not by the boot entry that the installer made")
             out, status = m.run("dpkg --audit; systemctl is-system-running --wait", 300)
             check(status == 0 and out.strip() == "running", "the system is not whole:\n" + out)
             out, status = m.run("ip -4 -br addr show scope global; apt-get -q check", 120)
