@@ -373,6 +373,8 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->watchdog = m->opt.watchdog;
 	bc->watchdog_slot = m->opt.watchdog_slot;
 	bc->root_ports = m->opt.root_ports;
+	bc->no_s3 = m->opt.no_s3;
+	bc->no_hpet = m->opt.no_hpet;
 	bc->pci_bridges = m->opt.pci_bridges;
 	bc->rng = m->opt.rng;
 	bc->virtio_input = m->opt.virtio_input;

@@ -486,6 +486,8 @@ static const struct option table[] = {
 	{ "--control", "SOCKET|fd:N", TEXT(control), .help = N_("control socket, JSON with QMP framing") },
 	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb),
 		.help = N_("wait for a debugger: GDB's remote protocol") },
+	{ "--no-s3", NULL, FLAG(no_s3), .help = N_("a pc does not offer sleep to RAM") },
+	{ "--no-hpet", NULL, FLAG(no_hpet), .help = N_("a pc has no HPET") },
 	{ "--no-reboot", NULL, FLAG(no_reboot), .help = N_("a reboot of the guest ends the machine") },
 	{ "--paused", NULL, FLAG(paused),
 	  .help = N_("wait for the command cont, or a debugger, before the first instruction") },

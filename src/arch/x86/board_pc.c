@@ -202,11 +202,13 @@ static int add_kernel(struct board_pc *pc, struct err *e)
 }
 
 /* The sleeping states S0 to S5 for firmware: bit 7 there is such a state, below it its SLP_TYP. */
-static int add_sleep_states(struct board_pc *pc, struct err *e)
+static int add_sleep_states(struct board_pc *pc, const struct board_config *cfg, struct err *e)
 {
-	static const uint8_t states[6] = { [0] = 0x80, [3] = 0x80 | S3_TYPE, [5] = 0x80 | S5_TYPE };
+	static const uint8_t all[6] = { [0] = 0x80, [3] = 0x80 | S3_TYPE, [5] = 0x80 | S5_TYPE };
+	static const uint8_t no_s3[6] = { [0] = 0x80, [3] = S3_TYPE, [5] = 0x80 | S5_TYPE };
+	const uint8_t *states = cfg->no_s3 ? no_s3 : all;
 
-	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", states, sizeof(states), e);
+	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", states, sizeof(all), e);
 }
 
 static int add_generation(struct board_pc *pc, const struct board_config *cfg, struct err *e)
@@ -226,7 +228,7 @@ static int add_fw_cfg(struct board_pc *pc, const struct board_config *cfg, struc
 	if (ret == 0)
 		ret = add_e820(pc, e);
 	if (ret == 0)
-		ret = add_sleep_states(pc, e);
+		ret = add_sleep_states(pc, cfg, e);
 	/* SeaBIOS shows its screen on the serial port and takes keys from it. */
 	if (ret == 0 && cfg->serial[0])
 		ret = fw_cfg_add_file_int(pc->fw_cfg, "etc/sercon-port", board_serial_place[0].port, 2, e);
@@ -278,7 +280,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 	a->size = ACPI_SIZE;
 	a->reset_port = PORT_RESET;
 	a->s5_type = S5_TYPE;
-	a->s3_type = S3_TYPE;
+	a->s3_type = cfg->no_s3 ? 0 : S3_TYPE;
 	a->parallel.port = cfg->parallel ? PARALLEL_PORT : 0;
 	a->parallel.irq = PARALLEL_IRQ;
 	a->i8042 = true;
@@ -286,7 +288,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 	a->ide = has_drive_on(cfg, BOARD_IDE);
 	a->floppy = has_drive_on(cfg, BOARD_FLOPPY);
 	a->vga = cfg->video == BOARD_VIDEO_STD;
-	a->hpet_base = HPET_BASE;
+	a->hpet_base = cfg->no_hpet ? 0 : HPET_BASE;
 	a->hpet_id = hpet_id(!vm_accel_caps(b->vm)->kernel_pit);
 	a->fw_cfg_port = FW_CFG_PORT;
 	a->generation_file = cfg->vmgenid ? VMGENID_FILE : NULL;
@@ -628,7 +630,7 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	struct vm *vm = b->vm;
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
 	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
-				.s5_type = S5_TYPE, .s3_type = S3_TYPE };
+				.s5_type = S5_TYPE, .s3_type = cfg->no_s3 ? 0 : S3_TYPE };
 	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
 				   .input = b->input };
 	struct hpet_config hc = { .timers = vm->timers, .gsi = &b->gsi, .msi = b->msi, .opaque = &b->gsi };
@@ -640,7 +642,7 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 		hc.legacy = gsi_cut;
 	if (ret == 0)
 		ret = board_add_rtc(b, cfg, e);
-	if (ret == 0)
+	if (ret == 0 && !cfg->no_hpet)
 		ret = hpet_create(vm, hc, e);
 	kc.wake = pm_waker(b->pm);
 	if (ret == 0)

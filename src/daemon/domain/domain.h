@@ -34,7 +34,8 @@ enum domain_state {
 	DOMAIN_PMSUSPENDED = 7
 };
 enum running_reason { RUNNING_UNKNOWN, RUNNING_BOOTED, RUNNING_UNPAUSED = 5, RUNNING_WAKEUP = 8 };
-enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_WATCHDOG = 6, PAUSED_CRASHED = 10, PAUSED_STARTING = 11 };
+enum paused_reason { PAUSED_UNKNOWN, PAUSED_USER, PAUSED_IOERROR = 5, PAUSED_WATCHDOG = 6, PAUSED_CRASHED = 10,
+		     PAUSED_STARTING = 11 };
 enum shutoff_reason {
 	SHUTOFF_UNKNOWN,
 	SHUTOFF_SHUTDOWN,
@@ -117,6 +118,7 @@ struct domain {
 	struct domain_sample *sample; /* NULL: it was not asked yet */
 	struct intent *intent; /* what it is about to be told; NULL: nothing. What goes meanwhile goes from its live
 				* definition, too */
+	json_t *disk_errors;   /* of disks that stopped it, by target: libvirt's number; NULL: none */
 	json_t *leaving;       /* names of devices that the guest was asked to give up; NULL: none */
 };
 
@@ -145,6 +147,15 @@ struct domain_watcher {
 	void (*device_added)(void *opaque, const struct domain *d, const char *alias);
 	void (*device_removed)(void *opaque, const struct domain *d, const char *alias);
 	void (*removal_failed)(void *opaque, const struct domain *d, const char *alias);
+	/* A disk's request failed: what was done is libvirt's number, reason "enospc" or "". */
+	void (*io_error)(void *opaque, const struct domain *d, const struct domdef_disk *k, int action,
+			 const char *reason);
+	/* A disk's file has grown so far beyond its threshold. */
+	void (*threshold)(void *opaque, const struct domain *d, const struct domdef_disk *k, uint64_t threshold,
+			  uint64_t by);
+	/* The guest set its clock, so many seconds ahead of UTC. It has so much memory. */
+	void (*clock)(void *opaque, const struct domain *d, int64_t offset);
+	void (*balloon)(void *opaque, const struct domain *d, uint64_t kib);
 	void *opaque;
 };
 

@@ -63,6 +63,9 @@ void intent_ask(struct domain *d);
 void leaving_add(struct domain *d, const char *id);
 bool leaving_remove(struct domain *d, const char *id);
 
+/* happen.c: an event of the machine that changes little here */
+void domain_happened(struct domain *d, const char *name, const json_t *data);
+
 /* gone.c: what the machine said of a device, by panal-vmm's name for it */
 bool domain_has_device(const struct domain *d, const char *id);
 void domain_device_gone(struct domain *d, const char *id);

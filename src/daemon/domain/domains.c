@@ -234,6 +234,7 @@ void domain_free(struct domain *d)
 	domdef_free(d->def);
 	domdef_free(d->next);
 	free(d->sample);
+	json_decref(d->disk_errors);
 	free(d);
 	wake_all(&waiters);
 }

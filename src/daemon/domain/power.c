@@ -123,8 +123,11 @@ int domain_suspend(struct domain *d, domain_done_fn done, void *opaque, struct f
 	return act(d, "stop", NULL, suspended, done, opaque, f);
 }
 
+/* What failed is tried again by the machine. */
 static void resumed(struct domain *d)
 {
+	json_decref(d->disk_errors);
+	d->disk_errors = NULL;
 	domain_set_state(d, DOMAIN_RUNNING, RUNNING_UNPAUSED);
 	note_again(d);
 	domain_lifecycle(d, EVENT_RESUMED, 0);

@@ -77,6 +77,8 @@ static void forget_run(struct domain *d)
 	intent_forget(d);
 	free(d->sample);
 	d->sample = NULL;
+	json_decref(d->disk_errors);
+	d->disk_errors = NULL;
 	d->id = -1;
 	d->start_paused = d->destroying = d->reboot_wanted = d->guest_down = d->crashed = d->forget = false;
 	d->relaunching = false;
@@ -567,6 +569,8 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 		on_sleep(d, *name == 'W');
 	} else if (!strcmp(name, "WATCHDOG")) {
 		on_watchdog(d, data);
+	} else {
+		domain_happened(d, name, data);
 	}
 }
 

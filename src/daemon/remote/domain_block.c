@@ -248,11 +248,56 @@ static int resize(struct call *c)
 					     (json_int_t)((size + 511) / 512 * 512)), remote_done, c, &c->fault));
 }
 
+/* ---- thresholds and failures ---- */
+
+static int set_threshold(struct call *c)
+{
+	struct domain *d = c->object;
+	const char *name = call_s(c, 1);
+	char id[DOMDEF_ID_MAX];
+
+	if (!domain_active(d))
+		return remote_not_running(c);
+	for (unsigned n = 0; n < d->def->disks.n; n++) {
+		const struct domdef_disk *k = d->def->disks.v[n];
+
+		if (k->target && !strcmp(k->target, name) && domdef_disk_id(k, id))
+			return remote_started(domain_command(d, "block-set-write-threshold",
+							     json_pack("{s:s, s:I}", "node-name", id,
+								       "write-threshold", (json_int_t)call_H(c, 2)),
+							     remote_done, c, &c->fault));
+	}
+	return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR,
+			 "block device '%.100s' not found; thresholds are of disks, by their targets", name);
+}
+
+/* Without room for any the answer is how many there could be. */
+static int get_errors(struct call *c)
+{
+	const struct domain *d = c->object;
+	unsigned max = call_u(c, 1), count = (unsigned)json_object_size(d->disk_errors), left;
+	const char *target;
+	json_t *v;
+
+	count = left = count > max ? max : count;
+	xdr_u32(&c->out, count);
+	json_object_foreach(d->disk_errors, target, v) {
+		if (left-- == 0)
+			break;
+		xdr_string(&c->out, target);
+		xdr_i32(&c->out, (int)json_integer_value(v));
+	}
+	xdr_i32(&c->out, max ? (int)count : (int)d->def->disks.n);
+	return CALL_DONE;
+}
+
 const struct handler remote_domain_block[] = {
 	{"DOMAIN_GET_BLOCK_INFO", info, remote_find_domain},
 	{"DOMAIN_BLOCK_STATS", stats, remote_find_domain},
 	{"DOMAIN_BLOCK_STATS_FLAGS", stats_flags, remote_find_domain, BLOCK_STATS_STRINGS},
 	{"DOMAIN_BLOCK_PEEK", peek, remote_find_domain},
 	{"DOMAIN_BLOCK_RESIZE", resize, remote_find_idle, BLOCK_RESIZE_BYTES},
+	{"DOMAIN_SET_BLOCK_THRESHOLD", set_threshold, remote_find_idle},
+	{"DOMAIN_GET_DISK_ERRORS", get_errors, remote_find_running},
 };
 const unsigned remote_domain_block_count = COUNT_OF(remote_domain_block);

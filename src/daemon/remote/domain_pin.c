@@ -3,8 +3,10 @@
  * are none. */
 #include "daemon/remote/remote_priv.h"
 
+#include "daemon/remote/events.h"
 #include "daemon/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +117,31 @@ static bool bad_map(struct call *c, const struct value *map)
 	return true;
 }
 
+struct pinned {
+	int64_t vcpu;
+	const char *cpus;
+};
+
+static void put_pinned(struct xdr_out *o, const void *opaque)
+{
+	const struct pinned *p = opaque;
+	char name[32];
+
+	snprintf(name, sizeof(name), p->vcpu < 0 ? "cputune.emulatorpin" : "cputune.vcpupin%u", (unsigned)p->vcpu);
+	xdr_param_string(o, name, p->cpus);
+}
+
+static void tell(struct call *c, const struct domain *d, int64_t vcpu, const struct value *map)
+{
+	char *text = domain_cpuset_text(map->x, map->count);
+	const struct pinned p = { vcpu, text };
+
+	domain_note(d);
+	if (text)
+		remote_tuned(c->opaque, d, 1, put_pinned, &p);
+	free(text);
+}
+
 /* vcpu -1: the emulator. */
 static int pin(struct call *c, int64_t vcpu, const struct value *map, unsigned flags)
 {
@@ -134,6 +161,8 @@ static int pin(struct call *c, int64_t vcpu, const struct value *map, unsigned f
 	if (ret == 0 && (flags & AFFECT_LIVE))
 		ret = vcpu < 0 ? set_text(&d->def->cputune.emulatorpin, map, &c->fault) :
 				 set_vcpu_text(d->def, (unsigned)vcpu, map, &c->fault);
+	if (ret == 0 && (flags & AFFECT_LIVE))
+		tell(c, d, vcpu, map);
 	if (ret == 0 && (flags & AFFECT_CONFIG))
 		ret = vcpu < 0 ? set_text(&def->cputune.emulatorpin, map, &c->fault) :
 				 set_vcpu_text(def, (unsigned)vcpu, map, &c->fault);

@@ -6,7 +6,9 @@
 #include "daemon/remote/remote_priv.h"
 
 #include "daemon/domain/cgroup.h"
+#include "daemon/remote/events.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,6 +191,22 @@ static int set_rows(const struct tune *t, struct domdef *def, const struct value
 	return 0;
 }
 
+static void put_tuned(struct xdr_out *o, const void *opaque)
+{
+	const struct value *params = opaque;
+	char name[64];
+
+	for (uint32_t n = 0; n < params->count; n++) {
+		const struct value *v = &params->items[2 * n + 1];
+
+		snprintf(name, sizeof(name), "cputune.%s", params->items[2 * n].s);
+		if (v->typed == TYPED_ULLONG)
+			xdr_param_u64(o, name, v->H);
+		else
+			xdr_param_i64(o, name, v->h);
+	}
+}
+
 /* What the kernel does not take is not in the document either. */
 static int set_live(struct call *c, const struct tune *t, struct domain *d, const struct value *params)
 {
@@ -200,6 +218,8 @@ static int set_live(struct call *c, const struct tune *t, struct domain *d, cons
 	if (set_rows(t, d->def, params, &c->fault) == 0 && domain_cgroup_apply(d, t->part, &c->fault) == 0) {
 		domdef_free(before);
 		domain_note(d);
+		if (t->part == CGROUP_CPU && params->count)
+			remote_tuned(c->opaque, d, params->count, put_tuned, params);
 		return 0;
 	}
 	domdef_free(d->def);

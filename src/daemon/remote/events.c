@@ -10,7 +10,9 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_WATCHDOG = 3, EVENT_ID_TRAY = 10,
+enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_RTC = 2, EVENT_ID_WATCHDOG = 3, EVENT_ID_IO_ERROR = 4,
+       EVENT_ID_IO_ERROR_REASON = 6, EVENT_ID_TRAY = 10, EVENT_ID_BALLOON = 13, EVENT_ID_TUNABLE = 17,
+       EVENT_ID_THRESHOLD = 24,
        EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_REMOVED = 15, EVENT_ID_AGENT = 18,
        EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
 
@@ -226,6 +228,79 @@ static void removal_failed(void *opaque, const struct domain *d, const char *ali
 	device(opaque, d, EVENT_ID_REMOVAL_FAILED, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED", alias);
 }
 
+static void io_error(void *opaque, const struct domain *d, const struct domdef_disk *k, int action, const char *reason)
+{
+	const struct daemon *daemon = opaque;
+	const char *path = remote_disk_path(daemon, k);
+
+	for (int n = 0; n < 2; n++) { /* without a reason, and with it */
+		struct xdr_out o;
+
+		xdr_out_init(&o);
+		remote_put_domain(&o, d);
+		xdr_string(&o, path ? path : "");
+		xdr_string(&o, k->dev.alias ? k->dev.alias : "");
+		xdr_i32(&o, action);
+		if (n)
+			xdr_string(&o, reason);
+		watch_send(daemon->server, WATCH_DOMAIN, n ? EVENT_ID_IO_ERROR_REASON : EVENT_ID_IO_ERROR,
+			   n ? "DOMAIN_EVENT_CALLBACK_IO_ERROR_REASON" : "DOMAIN_EVENT_CALLBACK_IO_ERROR",
+			   domain_uuid(d), &o);
+		xdr_out_free(&o);
+	}
+}
+
+static void threshold(void *opaque, const struct domain *d, const struct domdef_disk *k, uint64_t limit, uint64_t by)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_string(&o, k->target);
+	xdr_optional_string(&o, remote_disk_path(daemon, k));
+	xdr_u64(&o, limit);
+	xdr_u64(&o, by);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_THRESHOLD, "DOMAIN_EVENT_BLOCK_THRESHOLD", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
+static void number(const struct daemon *daemon, const struct domain *d, int event, const char *procedure, uint64_t v)
+{
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_u64(&o, v);
+	watch_send(daemon->server, WATCH_DOMAIN, event, procedure, domain_uuid(d), &o);
+	xdr_out_free(&o);
+}
+
+static void guest_clock(void *opaque, const struct domain *d, int64_t offset)
+{
+	number(opaque, d, EVENT_ID_RTC, "DOMAIN_EVENT_CALLBACK_RTC_CHANGE", (uint64_t)offset);
+}
+
+static void balloon(void *opaque, const struct domain *d, uint64_t kib)
+{
+	number(opaque, d, EVENT_ID_BALLOON, "DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE", kib);
+}
+
+void remote_tuned(const struct daemon *daemon, const struct domain *d, unsigned count,
+		  void (*put)(struct xdr_out *o, const void *opaque), const void *opaque)
+{
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_u32(&o, count);
+	put(&o, opaque);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_TUNABLE, "DOMAIN_EVENT_CALLBACK_TUNABLE", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
 struct domain_watcher remote_watcher(struct daemon *daemon)
 {
 	return (struct domain_watcher){.lifecycle = lifecycle,
@@ -237,6 +312,10 @@ struct domain_watcher remote_watcher(struct daemon *daemon)
 				       .device_added = device_added,
 				       .device_removed = device_removed,
 				       .removal_failed = removal_failed,
+				       .io_error = io_error,
+				       .threshold = threshold,
+				       .clock = guest_clock,
+				       .balloon = balloon,
 				       .opaque = daemon};
 }
 

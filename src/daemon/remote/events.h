@@ -12,6 +12,11 @@ struct daemon;
 
 /* daemon->server is there before the first event. */
 struct domain_watcher remote_watcher(struct daemon *daemon);
+struct xdr_out;
+
+/* So many values by which a running machine is tuned were changed: put writes them as typed parameters. */
+void remote_tuned(const struct daemon *daemon, const struct domain *d, unsigned count,
+		  void (*put)(struct xdr_out *o, const void *opaque), const void *opaque);
 /* type: 0 description, 1 title, 2 the element of that namespace. */
 void remote_metadata_changed(const struct daemon *daemon, const struct domain *d, int type, const char *uri);
 struct network_watcher remote_network_watcher(struct daemon *daemon);

@@ -61,8 +61,6 @@ static void disks(const struct saying *s, const struct domdef *d)
 		SAY_WORDS(
 			s, "disk", k->target, {k->wwn, "<wwn>"}, {k->vendor, "<vendor>"}, {k->product, "<product>"},
 			{k->serial && (k->device == DOM_DISK_CDROM || k->bus == DOM_BUS_USB), "<serial>"},
-			{k->error_policy && !same(k->error_policy, "report"), "error_policy (errors go to the guest)"},
-			{k->rerror_policy && !same(k->rerror_policy, "report"), "rerror_policy"},
 			{same(k->copy_on_read, "on"), "copy_on_read"},
 			{same(k->discard, "ignore"), "discard='ignore' (what the guest frees is freed)"},
 			{k->detect_zeroes && !same(k->detect_zeroes, "off"), "detect_zeroes"},

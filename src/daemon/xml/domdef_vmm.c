@@ -674,6 +674,26 @@ static char *identity_text(struct making *m, const struct domdef_disk *k)
 	return out;
 }
 
+enum { POLICIES_PART = 40 };
+
+/* What becomes of failures. Without rerror_policy the one word is for both, where it can be. */
+static const char *policies_part(struct making *m, const struct domdef_disk *k, char out[POLICIES_PART])
+{
+	static const char *const words[] = { "stop", "report", "ignore", "enospace", NULL };
+	bool space = same(k->error_policy, "enospace");
+	const char *write = space ? "enospc" : k->error_policy;
+	const char *read = k->rerror_policy ? k->rerror_policy : space ? NULL : k->error_policy;
+
+	out[0] = 0;
+	if (!one_of(k->error_policy, words) || !one_of(k->rerror_policy, words) || same(k->rerror_policy, "enospace"))
+		refuse(m, "the error policies of disk '%s' are not possible; stop, report and ignore are, and enospace "
+			  "for error_policy", k->target);
+	else
+		snprintf(out, POLICIES_PART, "%s%s%s%s", write ? ",werror=" : "", write ? write : "",
+			 read ? ",rerror=" : "", read ? read : "");
+	return out;
+}
+
 static void make_disk(struct making *m, const struct domdef_disk *k)
 {
 	const char *path = disk_path(m, k);
@@ -683,7 +703,7 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 					     [DOM_BUS_IDE] = ",bus=ide", [DOM_BUS_USB] = ",bus=usb",
 					     [DOM_BUS_FDC] = ",bus=floppy" };
 	const char *bus = k->bus < COUNT_OF(buses) && buses[k->bus] ? buses[k->bus] : "";
-	char *text, *identity, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART];
+	char *text, *identity, id[DOMDEF_ID_MAX], part[DOMDEF_ID_MAX + 8], boot[BOOT_PART], policies[POLICIES_PART];
 
 	if (k->device != DOM_DISK_DISK && (!path || missing_medium(m, k, path))) {
 		identity = on_pc_bus(m, k) ? identity_text(m, k) : NULL;
@@ -703,11 +723,11 @@ static void make_disk(struct making *m, const struct domdef_disk *k)
 	if (!text || !identity)
 		m->ret = err_set(m->e, -ENOMEM, "out of memory");
 	else
-		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s%s%s", text, k->format,
+		arg(m, "--disk=%s,format=%s%s%s%s%s%s%s%s%s%s%s%s", text, k->format,
 		    k->device == DOM_DISK_CDROM ? ",cdrom" : "", bus,
 		    k->readonly ? ",readonly" : "", cache ? ",cache=" : "",
 		    cache ? k->cache : "", *port ? ",port=" : "", port, part, boot_part(m, &k->dev, boot),
-		    identity);
+		    identity, policies_part(m, k, policies));
 	free(text);
 	free(identity);
 	if (k->bus == DOM_BUS_VIRTIO)
@@ -1173,6 +1193,20 @@ static void make_clock(struct making *m)
 		arg(m, "--rtc=%+lld", seconds);
 }
 
+/* What only the board with firmware has, and can do without. */
+static void make_absent(struct making *m)
+{
+	const struct domdef *d = m->d;
+
+	if (boots_kernel(d) && on_micro(d))
+		return;
+	if (same(d->suspend_to_mem, "no"))
+		arg(m, "--no-s3");
+	for (unsigned n = 0; n < d->clock.timer.n; n++)
+		if (same(d->clock.timer.v[n]->name, "hpet") && same(d->clock.timer.v[n]->present, "no"))
+			return arg(m, "--no-hpet");
+}
+
 static void check_ends(struct making *m)
 {
 	const struct domdef *d = m->d;
@@ -1221,6 +1255,7 @@ int domdef_vmm_args(struct domdef_args *out, const struct domdef *d, const struc
 	make_chrs(&m);
 	make_small(&m);
 	make_clock(&m);
+	make_absent(&m);
 	check_ends(&m);
 	make_slots(&m);
 	domdef_left(d, add_note, &m);

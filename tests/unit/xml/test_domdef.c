@@ -483,6 +483,28 @@ static void devices_that_come_get_a_port(void **state)
 	domdef_free(d);
 }
 
+/* What is to be absent, and what becomes of failures. */
+static void absent_parts_and_policies(void **state)
+{
+	struct domdef_args args;
+	char *all = arguments("<domain type='qemu'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
+			      "<memory>65536</memory><os><type machine='q35'>hvm</type></os>"
+			      "<clock offset='utc'><timer name='hpet' present='no'/></clock>"
+			      "<pm><suspend-to-mem enabled='no'/></pm><devices>"
+			      "<disk><driver error_policy='stop'/><source file='/a'/><target dev='vda'/></disk>"
+			      "<disk><driver error_policy='enospace'/><source file='/b'/><target dev='vdb'/></disk>"
+			      "<disk><driver error_policy='ignore' rerror_policy='report'/><source file='/c'/>"
+			      "<target dev='vdc'/></disk></devices></domain>", &args);
+
+	has(all, " --no-s3 --no-hpet ");
+	has(all, "--disk=/a,format=raw,id=vda,werror=stop,rerror=stop ");
+	has(all, "--disk=/b,format=raw,id=vdb,werror=enospc ");
+	has(all, "--disk=/c,format=raw,id=vdc,werror=ignore,rerror=report ");
+	assert_int_equal(args.note_count, 0);
+	domdef_args_free(&args);
+	free(all);
+}
+
 static void firmware_boots_without_a_kernel(void **state)
 {
 	struct domdef_args args;
@@ -766,6 +788,7 @@ int main(void)
 		cmocka_unit_test(validation_names_the_unknown),
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(places_follow_the_board),
+		cmocka_unit_test(absent_parts_and_policies),
 		cmocka_unit_test(given_places_stay), cmocka_unit_test(ports_come_to_an_end),
 		cmocka_unit_test(drives_have_one_place_each),
 		cmocka_unit_test(aliases_are_for_running_machines),
