@@ -16,26 +16,10 @@ import tempfile
 import threading
 import time
 
-from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
+from client import fails, libvirt
+from panald import BUILD, Console, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "11111111-2222-4333-8444-555555555555"
-
-
-def fails(code, function, *args):
-    """The function must fail with libvirt's error number."""
-    try:
-        function(*args)
-    except libvirt.libvirtError as error:
-        expect_equal(error.get_error_code(), code, f"error of {function.__name__}: {error}")
-        return str(error)
-    raise Failure(f"{function.__name__} succeeded")
 
 
 def connect_and_look():
@@ -82,7 +66,8 @@ def life():
         fails(libvirt.VIR_ERR_NO_DOMAIN, c.lookupByName, "life")
         wait_for("end of the process", lambda: not p.engines(), 5)
         expect_equal(os.listdir(p.path("run", "machines")), [], "left in the run directory")
-        expect_equal(os.listdir(p.path("config", "domains")), [], "left in the definitions")
+        left = set(os.listdir(p.path("config", "domains"))) - {"journal"}  # that stays until the daemon's end
+        expect_equal(left, set(), "left in the definitions")
 
 
 def names():
