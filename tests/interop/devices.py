@@ -13,18 +13,12 @@ import sys
 import tempfile
 import time
 
+from client import libvirt
 from live import AGENT, CHANNEL
 from panald import Console, Loop, Panald, domain_xml, expect, expect_equal, prepared, run_tests, wait_for
 
 import pc  # of tests/guest
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 LOAD = "for f in /m/*.ko; do insmod $f 2>/dev/null; done; sleep 1"
 
 

@@ -10,15 +10,9 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from panald import Panald, domain_xml, enter_namespace, expect, expect_equal, run_tests, wait_for
-
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
+from client import libvirt
 from live import DISK, MIB, UUID, Guest, refused, sparse
+from panald import Panald, domain_xml, enter_namespace, expect, expect_equal, run_tests, wait_for
 
 NAMESPACE = enter_namespace(needed=False)
 CARD = ("<interface type='user'><mac address='52:54:00:00:00:99'/><model type='virtio'/></interface>")

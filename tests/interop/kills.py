@@ -28,15 +28,9 @@ import tempfile
 import threading
 import time
 
+from client import libvirt
 from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, enter_namespace, expect, run_tests, wait_for
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 STEP = os.path.join(BUILD, "tests", "interop", "kill-step")
 UUID = "11111111-2222-4333-8444-555555555555"
 NET_UUID = "21111111-2222-4333-8444-555555555555"

@@ -12,17 +12,11 @@ import subprocess
 import sys
 import tempfile
 
+from client import libvirt
 from panald import BUILD, Console, Loop, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
 import pc  # of tests/guest
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "33333333-4444-4555-8666-777777777777"
 MIB = 1 << 20
 DISK = "<disk type='file'><driver name='qemu' type='raw'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>"

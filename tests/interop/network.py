@@ -17,15 +17,9 @@ import sys
 import tempfile
 import time
 
+from client import fails, libvirt
 from panald import BUILD, Console, Failure, Loop, Panald, domain_xml, enter_namespace, expect, expect_equal, run_tests, wait_for
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "11111111-2222-4333-8444-555555555555"
 MAC = "52:54:00:aa:bb:01"
 OUTSIDE = "10.99.0.2"
@@ -46,15 +40,6 @@ def net_xml(name, subnet=7, more="", forward="<forward mode='nat'/>", dhcp="", b
 
 def card(network="default", mac=MAC):
     return f"<interface type='network'><mac address='{mac}'/><source network='{network}'/><model type='virtio'/></interface>"
-
-
-def fails(code, function, *args):
-    try:
-        function(*args)
-    except libvirt.libvirtError as error:
-        expect_equal(error.get_error_code(), code, f"error of {function.__name__}: {error}")
-        return str(error)
-    raise Failure(f"{function.__name__} succeeded")
 
 
 def links():

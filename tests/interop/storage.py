@@ -14,28 +14,12 @@ import sys
 import threading
 import time
 
+from client import fails, libvirt
 from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "11111111-2222-4333-8444-555555555555"
 MIB = 1 << 20
 INACTIVE, ACTIVE, PERSISTENT, TRANSIENT, AUTOSTART, NO_AUTOSTART, DIR, FS = (1 << n for n in range(8))
-
-
-def fails(code, function, *args):
-    """The function must fail with libvirt's error number."""
-    try:
-        function(*args)
-    except libvirt.libvirtError as error:
-        expect_equal(error.get_error_code(), code, f"error of {function.__name__}: {error}")
-        return str(error)
-    raise Failure(f"{function.__name__} succeeded")
 
 
 def pool_xml(name, path, uuid=None, more=""):

@@ -11,15 +11,9 @@ import re
 import sys
 import tempfile
 
+from client import libvirt
 from panald import Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 UUID = "22222222-3333-4444-8555-666666666666"
 
 

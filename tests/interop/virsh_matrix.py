@@ -15,15 +15,9 @@ import re
 import subprocess
 import sys
 
+from client import libvirt
 from panald import Failure, Panald, Skip, domain_xml, enter_namespace, expect, prepared
 
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 
 UUID = "11111111-2222-4333-8444-555555555555"
 # Commands that never speak to a daemon, or only edit with a program of the user's.

@@ -17,15 +17,8 @@ import subprocess
 import sys
 import threading
 
+from client import libvirt
 from panald import Console, Failure, Loop, Panald, Skip, expect, expect_equal, prepared, run_tests, wait_for
-
-try:
-    import libvirt
-except ImportError:
-    print("python3-libvirt is missing; tools/install-deps --test")
-    sys.exit(77)
-
-libvirt.registerErrorHandler(lambda *_: None, None)
 
 
 class Host(Panald):
