@@ -2,6 +2,7 @@
 /* panal cpu: processor models: what there is, what is in one, what two have in common. */
 #include "cli/command.h"
 #include "cli/say.h"
+#include "core/accel.h"
 #include "cpu/fit.h"
 
 #include <errno.h>
@@ -31,28 +32,48 @@ static const char *vendor_name(const struct cpu_model *m)
 	return !m->vendor ? "-" : m->vendor[0] == 'G' ? "Intel" : "AMD";
 }
 
+/* What the software CPU carries of this host's: a machine there is refused what it lacks. */
+static void soft_set(struct cpu_set *out)
+{
+	struct x86_cpuid rows[128];
+	int count = accel_soft.cpuid(NULL, rows, COUNT_OF(rows), NULL);
+
+	cpu_set_of_rows(out, rows, count > 0 ? (unsigned)count : 0);
+}
+
+/* A cell with what a model lacks there. */
+static bool fits_cell(struct table *t, const struct cpu_set *have, const struct cpu_set *wanted)
+{
+	struct cpu_set missing;
+	char lacks[64];
+	bool fits = cpu_set_missing(&missing, have, wanted);
+
+	cpu_set_text(&missing, lacks, sizeof(lacks));
+	table_cell(t, fits ? "%s" : _("%s: lacks %s"), fits ? _("yes") : _("no"), lacks);
+	return fits;
+}
+
 static int list(char **specs, int count, bool json, struct err *e)
 {
-	static const char *const heads[] = {N_("MODEL"), N_("VENDOR"), N_("THIS HOST")};
-	struct cpu_set have, wanted, missing;
+	static const char *const heads[] = {N_("MODEL"), N_("VENDOR"), N_("THIS HOST"), N_("SOFTWARE CPU")};
+	struct cpu_set have, soft, wanted;
 	const struct cpu_model *m;
 	json_t *array = json_array();
 	struct table t;
 
 	cpu_set_of_host(&have);
+	soft_set(&soft);
 	table_begin(&t, COUNT_OF(heads), heads);
 	for (unsigned n = 0; (m = cpu_model_at(n)) != NULL; n++) {
-		char lacks[64];
-		bool fits;
+		bool host, carried;
 
 		cpu_model_set(m, &wanted);
-		fits = cpu_set_missing(&missing, &have, &wanted);
-		cpu_set_text(&missing, lacks, sizeof(lacks));
 		table_cell(&t, "%s", m->name);
 		table_cell(&t, "%s", vendor_name(m));
-		table_cell(&t, fits ? "%s" : _("%s: lacks %s"), fits ? _("yes") : _("no"), lacks);
-		json_array_append_new(array, json_pack("{s:s, s:s?, s:b}", "name", m->name, "vendor", m->vendor, "host",
-						       fits));
+		host = fits_cell(&t, &have, &wanted);
+		carried = fits_cell(&t, &soft, &wanted);
+		json_array_append_new(array, json_pack("{s:s, s:s?, s:b, s:b}", "name", m->name, "vendor", m->vendor,
+						       "host", host, "soft", carried));
 	}
 	if (json) {
 		table_drop(&t);

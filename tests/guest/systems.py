@@ -14,6 +14,7 @@ import tempfile
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
 from machine import Failure, prepared, run_tests
+from screen import Screen, vga_font
 from pc import BOOT_S, GRUB_S, loader, package, pc
 
 FIRMWARE_S = 120
@@ -47,6 +48,50 @@ def isolinux():
             m.expect(PROMPT, 60)
             m.send("poweroff -f\n")
             ends_well(m)
+
+
+def hdt():
+    """Syslinux's hardware detection tool, from a CD: what it says of processor, memory and PCI."""
+    with tempfile.TemporaryDirectory() as d:
+        tree = os.path.join(d, "tree/isolinux")
+        os.makedirs(tree)
+        shutil.copy(package(d, "isolinux", "usr/lib/ISOLINUX/isolinux.bin"), tree)
+        modules = package(d, "syslinux-common", "usr/lib/syslinux/modules/bios")
+        for name in ("ldlinux", "hdt", "libcom32", "libmenu", "libutil", "libgpl"):
+            shutil.copy(os.path.join(modules, name + ".c32"), tree)
+        with open(os.path.join(tree, "isolinux.cfg"), "w", encoding="ascii") as f:
+            f.write("SERIAL 0 115200\nDEFAULT hdt\nLABEL hdt\n  COM32 hdt.c32\n  APPEND nomenu\n")
+        image = os.path.join(d, "hdt.iso")
+        make(["xorriso", "-as", "mkisofs", "-o", image, "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot",
+              "-boot-load-size", "4", "-boot-info-table", os.path.join(d, "tree")])
+        with pc("--cdrom", image, "--cpu", "Nehalem", memory="256M") as m:
+            m.expect(r"hdt>", FIRMWARE_S)
+            m.send("show cpu\r")
+            m.expect(r"Nehalem", FIRMWARE_S)
+            m.send("show pci\r")
+            m.expect(r"NB Devices +: \d", FIRMWARE_S)
+
+
+def mach():
+    """GNU Mach, a microkernel with a Multiboot header, to where it asks for its first server, which Debian has for the Hurd alone."""
+    with tempfile.TemporaryDirectory() as d:
+        binary = package(d, "gnumach-image-1.8-486", "boot/gnumach-1.8-486.gz")
+        image = loader(d, "multiboot /boot/gnumach-1.8-486.gz console=com0", binary)
+        with pc("--disk", image + ",readonly", memory="128M") as m:
+            m.expect(r"GNU Mach 1\.8", GRUB_S)
+            m.expect(r"vm_page: DMA32: pages: \d+ \(111M\)", 60)
+            m.expect(r"No bootstrap code loaded with the kernel", 60)
+
+
+def invaders():
+    """GRUB Invaders, a game that is its own system: its invaders on the text screen."""
+    with tempfile.TemporaryDirectory() as d:
+        binary = package(d, "grub-invaders", "boot/invaders.exec")
+        image = loader(d, "multiboot /boot/invaders.exec", binary)
+        control = os.path.join(d, "control")
+        with pc("--disk", image + ",readonly", "--video", "std", "--control", control, memory="128M"):
+            s = Screen(control, d)
+            s.expect("-*-           -*-", GRUB_S, vga_font(), keep="invaders")
 
 
 def u_boot(which):
@@ -99,7 +144,7 @@ def memtest_32():
             check(errors == "0", f"{errors} errors")
 
 
-ALL = [("isolinux", isolinux), ("u-boot 32", u_boot("qemu-x86")), ("u-boot 64", u_boot("qemu-x86_64")), ("refind", refind),
+ALL = [("isolinux", isolinux), ("u-boot 32", u_boot("qemu-x86")), ("u-boot 64", u_boot("qemu-x86_64")), ("refind", refind), ("hdt", hdt), ("mach", mach), ("invaders", invaders),
        ("memtest 32", memtest_32)]
 
 if __name__ == "__main__":

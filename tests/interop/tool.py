@@ -161,6 +161,8 @@ def processors():
     """What two models have in common boots; what a model lacks of another is named."""
     with Panald() as p:
         expect("x86-64-v3" in panal(p, "cpu", "list"), "the list")
+        models = {m["name"]: m for m in json.loads(panal(p, "cpu", "list", "--json"))}
+        expect(not models["Haswell"]["soft"] and models["x86-64-v2"]["soft"], "the software CPU has no TSX")
         expect("sse4.2" in panal(p, "cpu", "show", "Nehalem").split(), "a model's features")
         expect_equal(panal(p, "cpu", "baseline", "Nehalem", "Penryn").strip(), "x86-64-v1,+pni,+ssse3,+cx16,+sse4.1,+lahf_lm", "baseline")
         expect("lacks sse4.2" in panal(p, "cpu", "compare", "Nehalem", "Penryn", status=1), "compare")
