@@ -53,6 +53,7 @@ INCLUDES = {
     "cli/image.c": ["block/disk_image.h"],  # works on image files itself, without a machine
     "cli/disk.c": ["block/disk_image.h"],  # works on image files itself, without a machine
     "cli/doctor_probe.c": ["accel/bench.h", "accel/select.h", "core/accel.h"],  # doctor judges accelerators by running them
+    "cli/cpu.c": ["core/accel.h"],  # what the software CPU carries is what it says itself
 }
 
 # Mutable file-scope variables that are no state of a machine, each with its reason.
