@@ -184,6 +184,15 @@ def processors():
         expect("Westmere" in out and "sse4_2" in flags and "aes" not in flags and "avx" not in flags, out[-900:])
 
 
+def plain_virsh():
+    """As people call it: without LIBVIRT_AUTOSTART=0, the library says in its call that it would have started a daemon."""
+    environment = {k: v for k, v in os.environ.items() if k != "LIBVIRT_AUTOSTART"}
+    with Panald() as p:
+        define(p, "web1")
+        uri = f"qemu+unix:///session?socket={p.socket()}"
+        expect("web1" in plain("virsh", "-c", uri, "list", "--all", env=environment), "virsh of a user")
+
+
 def life():
     with Panald() as p:
         define(p, "one")
@@ -264,7 +273,7 @@ def own_instance():
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, life, console, live_use, refusals, own_instance)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, plain_virsh, life, console, live_use, refusals, own_instance)]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]

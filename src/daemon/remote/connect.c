@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2, FEATURE_DESCRIPTORS = 8 };
+/* A user's own connection comes with the client library's own flag beside: start the daemon when there is none. */
+enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2, OPEN_AUTOSTART = 4, FEATURE_DESCRIPTORS = 8 };
 
 /* Schemes under which we are asked for. */
 static bool known_name(const struct daemon *d, const char *name)
@@ -130,7 +131,7 @@ static int unregister_close(struct call *c)
 }
 
 const struct handler remote_connect[] = {
-	{"CONNECT_OPEN", connect_open, NULL, OPEN_READ_ONLY | OPEN_NO_ALIASES},
+	{"CONNECT_OPEN", connect_open, NULL, OPEN_READ_ONLY | OPEN_NO_ALIASES | OPEN_AUTOSTART},
 	{"CONNECT_CLOSE", connect_close},
 	{"CONNECT_GET_TYPE", get_type},
 	{"CONNECT_GET_VERSION", get_version},
