@@ -157,8 +157,11 @@ def scsi(cpus=1):
                 shell(m)
                 disks = load(m, 4)
                 check({"sda", "sdb", "sr0", "sr1"} <= set(disks), f"not all drives were found: {disks}")
-                raw_disk(m, "/dev/sda", first)
-                file_system(m, "/dev/sdb")
+                # Linux names the disks in the order in which it is done with them.
+                out, _ = m.run("cat /sys/block/sda/size", 60)
+                large, small = ("/dev/sda", "/dev/sdb") if out.split()[0] == "131072" else ("/dev/sdb", "/dev/sda")
+                raw_disk(m, large, first)
+                file_system(m, small)
                 with open(iso, "rb") as f:
                     out, status = m.run("sha256sum < /dev/sr0", 120)
                     check(status == 0 and sha(f.read()) in out, "the CD reads otherwise than its image:\n" + out)
