@@ -66,6 +66,45 @@ static void test_fits(void **state)
 	rig_free(&r);
 }
 
+/* inc eax; then, at PAIR_MIDDLE, mov rcx, [rbx]; mov rdx, [rbx + 8]; mov rsi, rcx; mov rdi, rdx; hlt */
+enum { PAIR_MIDDLE = RIG_CODE + 2, PAIR_TRIES = 4 };
+
+static void run_pair(struct rig *r, uint64_t rip, uint64_t at)
+{
+	r->s.mp = X86_MP_RUNNABLE;
+	r->s.rip = rip;
+	r->s.gpr[X86_RAX] = r->s.gpr[X86_RCX] = r->s.gpr[X86_RDX] = 0;
+	r->s.gpr[X86_RBX] = at;
+	assert_int_equal(rig_run(r), VCPU_EXIT_HALTED);
+	assert_int_equal(r->s.gpr[X86_RAX], rip == RIG_CODE);
+	assert_int_equal(r->s.gpr[X86_RCX], rig_get(r, at, 8));
+	assert_int_equal(r->s.gpr[X86_RDX], rig_get(r, at + 8, 8));
+}
+
+/*
+ * Before a flush, the second place in the store is the translation of what begins in the middle; after it, code for the
+ * middle of the first block where accesses run over a page's end. That is entered from there only, though the decoded
+ * block is the same.
+ */
+static void test_stale_note(void **state)
+{
+	static struct rig r;
+	rig_init_options(&r, RIG_64, "hot=1");
+	rig_put(&r, RIG_CODE, "\xff\xc0\x48\x8b\x0b\x48\x8b\x53\x08\x48\x89\xce\x48\x89\xd7\xf4", 16);
+	rig_put(&r, RIG_DATA + 4096 - 8, "0123456789abcdef", 16);
+	const struct xlate_stats *s = xlate_stats(cpu_of(&r)->xlate);
+	run_pair(&r, RIG_CODE, RIG_DATA);
+	run_pair(&r, PAIR_MIDDLE, RIG_DATA);
+	assert_int_equal(s->blocks, 2);
+	xlate_flush(cpu_of(&r)->xlate);
+	for (unsigned n = 0; n < PAIR_TRIES; n++)
+		run_pair(&r, RIG_CODE, RIG_DATA + 4096 - 8);
+	assert_int_equal(s->blocks, 4);
+	run_pair(&r, PAIR_MIDDLE, RIG_DATA);
+	assert_int_equal(s->blocks, 5);
+	rig_free(&r);
+}
+
 static double seconds(void)
 {
 	struct timespec t;
@@ -99,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_too_small),
 		cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_stale_note),
 		cmocka_unit_test(test_flush_cost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
