@@ -37,9 +37,9 @@ enum vm_request {
 	VM_REQUEST_DEBUG_EXIT, /* value in vm->debug_exit */
 	VM_REQUEST_DEBUG,      /* a vCPU came to something that its debugger waits for: the machine pauses */
 	VM_REQUEST_WATCHDOG,   /* the guest's watchdog timer ran out: what policy.watchdog says */
-	VM_REQUEST_DISK,     /* a disk failed, and its requests wait: the machine pauses */
-	VM_REQUEST_CLOCK,    /* the guest set its clock: an event */
-	VM_REQUEST_BALLOON,  /* the guest's memory became more or less: an event */
+	VM_REQUEST_DISK,       /* a disk failed, and its requests wait: the machine pauses */
+	VM_REQUEST_CLOCK,      /* the guest set its clock: an event */
+	VM_REQUEST_BALLOON,    /* the guest's memory became more or less: an event */
 	VM_REQUEST_SLEEP,      /* the guest sleeps to RAM (ACPI S3) */
 	VM_REQUEST_WAKE,       /* something wakes it; nothing happens when it does not sleep */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
@@ -51,7 +51,8 @@ enum vm_request {
 
 enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED,
 		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_WAKEUP, VM_EVENT_CLOCK, VM_EVENT_BALLOON,
-		VM_EVENT_RESETTING /* a reset begins: RESET follows when it is done */ };
+		VM_EVENT_RESETTING, /* a reset begins: RESET follows when it is done */
+		VM_EVENT_COUNT };
 
 enum vm_watchdog { VM_WATCHDOG_RESET, VM_WATCHDOG_POWEROFF, VM_WATCHDOG_PAUSE, VM_WATCHDOG_NMI, VM_WATCHDOG_NONE };
 

@@ -28,7 +28,7 @@ struct world {
 	struct loop *loop;
 	struct vm *vm;
 	struct fake fake[4];
-	int events[5], resets, board_resets, clock_changes;
+	int events[VM_EVENT_COUNT], resets, board_resets, clock_changes;
 	bool running, destroyed;
 	struct world *self;
 };

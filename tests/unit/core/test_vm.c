@@ -74,7 +74,7 @@ static const struct accel_ops fake = {
 };
 
 struct seen {
-	unsigned events[8];
+	unsigned events[VM_EVENT_COUNT];
 	enum vm_request why;
 	struct loop *loop;
 };
