@@ -1,39 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* AHCI with a disk and a CD-ROM drive: registers, and commands put together from the input in guest memory. */
 #include "drive.h"
+#include "image.h"
 
 #include "base/bytes.h"
-#include "block/block.h"
 #include "devices/pci/pci_host.h"
 #include "devices/storage/ahci.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ABAR UINT64_C(0xf0000000)
 enum { LIST = 0x1000, TABLE = 0x2000, RAM = 0x10000 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
-
-static struct blk *image(struct rig *r)
-{
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	struct blk_open o = {.path = path, .loop = r->loop, .engine = "io_uring"};
-	struct blk *b;
-	must(fd >= 0 && ftruncate(fd, 65536) == 0);
-	close(fd);
-	int rc = blk_open(&b, &o, NULL);
-	o.engine = "threads";
-	must(rc == 0 || blk_open(&b, &o, NULL) == 0);
-	unlink(path);
-	return b;
-}
 
 static void place(struct rig *r, unsigned port)
 {
@@ -92,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(pci_host_create(r.vm, &hc, &bus, NULL) == 0);
 	ac.bus = bus;
 	ac.port[0].present = ac.port[1].present = ac.port[1].cdrom = true;
-	ac.port[0].blk = image(&r);
-	ac.port[1].blk = image(&r);
+	ac.port[0].blk = fuzz_image(&r, 65536);
+	ac.port[1].blk = fuzz_image(&r, 65536);
 	must(ahci_create(r.vm, &ac, NULL) == 0);
 	struct dev *d = dev_find(r.vm, "ahci0");
 	d->type->run_state(d->impl, true);

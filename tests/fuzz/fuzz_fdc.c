@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The floppy controller with its DMA: ports, and commands put together from the input; disks change meanwhile. */
 #include "drive.h"
+#include "image.h"
 
-#include "block/block.h"
 #include "devices/legacy/isa_dma.h"
 #include "devices/storage/fdc.h"
-
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { FIFO = 0x3f5, STATUS = 0x3f4, RAM = 0x40000, SIZE = 720 << 10 };
 
@@ -15,29 +12,6 @@ struct bench {
 	struct rig *r;
 	struct fdc_drive *drive;
 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
-
-static struct blk *image(struct rig *r)
-{
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	struct blk_open o = { .path = path, .loop = r->loop, .engine = "io_uring" };
-	struct blk *b;
-
-	must(fd >= 0 && ftruncate(fd, SIZE) == 0);
-	close(fd);
-	int rc = blk_open(&b, &o, NULL);
-
-	o.engine = "threads";
-	must(rc == 0 || blk_open(&b, &o, NULL) == 0);
-	unlink(path);
-	return b;
-}
 
 static void out(struct rig *r, uint16_t port, uint8_t v)
 {
@@ -65,7 +39,7 @@ static void other(void *opaque, uint32_t a, uint64_t b)
 					 0xcf, 0x07, 0x08, 0x12, 0x94, 0x04, 0x0e };
 
 	if ((a & 31) == 31) {
-		must(fdc_change(bench->drive, a & 32 ? image(r) : NULL, NULL) == 0);
+		must(fdc_change(bench->drive, a & 32 ? fuzz_image(r, SIZE) : NULL, NULL) == 0);
 		return;
 	}
 	out(r, 0x3f2, 0x1c);
@@ -100,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(gmem_add_ram(r.vm->mem, 0, RAM, "ram", false, NULL) == 0);
 	must(isa_dma_create(r.vm, &fc.dma, NULL) == 0);
 	fc.drive[0].present = fc.drive[1].present = true;
-	fc.drive[0].blk = image(&r);
+	fc.drive[0].blk = fuzz_image(&r, SIZE);
 	fc.drive[0].handle = &bench.drive;
 	must(fdc_create(r.vm, &fc, &f, NULL) == 0);
 	struct dev *d = dev_find(r.vm, "fdc0");

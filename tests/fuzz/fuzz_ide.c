@@ -1,40 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IDE with a disk and a CD-ROM drive on one channel: ports, and commands with tables put together from the input. */
 #include "drive.h"
+#include "image.h"
 
 #include "base/bytes.h"
-#include "block/block.h"
 #include "devices/pci/pci_host.h"
 #include "devices/storage/ide.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BASE = 0x1f0, CONTROL = 0x3f6, BM = 0xc000, TABLE = 0x1000, RAM = 0x20000 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
-
-static struct blk *image(struct rig *r)
-{
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	struct blk_open o = { .path = path, .loop = r->loop, .engine = "io_uring" };
-	struct blk *b;
-
-	must(fd >= 0 && ftruncate(fd, 131072) == 0);
-	close(fd);
-	int rc = blk_open(&b, &o, NULL);
-
-	o.engine = "threads";
-	must(rc == 0 || blk_open(&b, &o, NULL) == 0);
-	unlink(path);
-	return b;
-}
 
 static void out(struct rig *r, uint16_t port, uint8_t v)
 {
@@ -106,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned n = 0; n < 2; n++) {
 		ic.drive[0][n].present = true;
 		ic.drive[0][n].cdrom = n;
-		ic.drive[0][n].blk = image(&r);
+		ic.drive[0][n].blk = fuzz_image(&r, 131072);
 	}
 	must(ide_create(r.vm, &ic, NULL) == 0);
 	struct dev *d = dev_find(r.vm, "ide0");

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* NVMe: registers, and commands put together from the input in the queues of an enabled controller. */
 #include "drive.h"
+#include "image.h"
 
 #include "base/bytes.h"
-#include "block/block.h"
 #include "devices/pci/pci_host.h"
 #include "devices/storage/nvme.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BAR UINT64_C(0xf0000000)
 enum { RAM = 0x20000, SLOT = 3, ASQ = 0x1000, ACQ = 0x2000, QUEUES = 0x3000, LIST = 0xf000, ENTRIES = 8 };
@@ -18,29 +16,6 @@ struct fuzz {
 	struct rig r;
 	unsigned tail[4];
 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
-
-static struct blk *image(struct rig *r)
-{
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	struct blk_open o = { .path = path, .loop = r->loop, .engine = "io_uring" };
-	struct blk *b;
-
-	must(fd >= 0 && ftruncate(fd, 65536) == 0);
-	close(fd);
-	int rc = blk_open(&b, &o, NULL);
-
-	o.engine = "threads";
-	must(rc == 0 || blk_open(&b, &o, NULL) == 0);
-	unlink(path);
-	return b;
-}
 
 static void put(struct fuzz *z, unsigned q, const uint8_t *e)
 {
@@ -119,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned n = 0; n < 4; n++)
 		hc.intx[n] = rig_wire(&line[n]);
 	must(pci_host_create(r->vm, &hc, &bus, NULL) == 0);
-	struct nvme_config nc = { .bus = bus, .slot = SLOT, .blk = image(r), .serial = "S" };
+	struct nvme_config nc = { .bus = bus, .slot = SLOT, .blk = fuzz_image(r, 65536), .serial = "S" };
 
 	must(nvme_create(r->vm, &nc, NULL) == 0);
 	struct dev *d = dev_find(r->vm, "nvme0");

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* USB devices behind the controller: any control request, and transfers of any size, mixed with people's input. */
 #include "drive.h"
+#include "image.h"
 #include "udriver.h"
 
 #include "base/bytes.h"
-#include "block/block.h"
 #include "devices/usb/hid.h"
 #include "devices/usb/hub.h"
 #include "devices/usb/storage.h"
 #include "display/input.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct fuzz {
 	struct udriver u;
@@ -21,12 +19,6 @@ struct fuzz {
 	unsigned slot;
 	bool storage;
 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
 
 /* Without waiting for what comes back: the driver's rings may be anybody's by now. */
 static void control(struct fuzz *f, uint32_t a, uint64_t setup)
@@ -76,17 +68,8 @@ static void scsi(struct fuzz *f, uint32_t a, uint64_t b)
 
 static void add_disk(struct fuzz *f)
 {
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	struct blk_open o = { .path = path, .loop = f->u.r.loop, .engine = "io_uring" };
-	struct usb_storage_config c = { .port = xhci_port(f->u.x, 1) };
+	struct usb_storage_config c = { .port = xhci_port(f->u.x, 1), .blk = fuzz_image(&f->u.r, 65536) };
 
-	must(fd >= 0 && ftruncate(fd, 65536) == 0);
-	close(fd);
-	int ret = blk_open(&c.blk, &o, NULL);
-	o.engine = "threads";
-	must(ret == 0 || blk_open(&c.blk, &o, NULL) == 0);
-	unlink(path);
 	must(usb_storage_create(f->u.r.vm, &c, NULL) == 0);
 }
 

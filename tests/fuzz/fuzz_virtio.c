@@ -2,9 +2,9 @@
 /* A virtio device that was negotiated and set up, then: registers, ring bytes, descriptors, states. FUZZ_DEVICE names
  * the device. */
 #include "drive.h"
+#include "image.h"
 
 #include "base/bytes.h"
-#include "block/block.h"
 #include "core/chardev.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
@@ -22,7 +22,6 @@
 #include "vdriver.h"
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct fuzz {
@@ -36,12 +35,6 @@ struct fuzz {
 	struct display *display;
 	struct virtio_gpu *gpu;
 };
-
-static void must(bool good)
-{
-	if (!good)
-		__builtin_trap();
-}
 
 /* --- devices --- */
 
@@ -65,16 +58,7 @@ static ATTR_UNUSED unsigned make_rng(struct fuzz *f)
 
 static ATTR_UNUSED unsigned make_blk(struct fuzz *f)
 {
-	char path[] = "/tmp/panal-fuzz-XXXXXX";
-	int fd = mkstemp(path);
-	must(fd >= 0 && ftruncate(fd, 65536) == 0);
-	close(fd);
-	struct blk_open o = {.path = path, .loop = f->d.rig.loop, .engine = "io_uring"};
-	struct virtio_blk_config cfg = {.place = place(f), .queues = 2};
-	int rc = blk_open(&cfg.blk, &o, NULL);
-	o.engine = "threads";
-	must(rc == 0 || blk_open(&cfg.blk, &o, NULL) == 0);
-	unlink(path);
+	struct virtio_blk_config cfg = {.place = place(f), .queues = 2, .blk = fuzz_image(&f->d.rig, 65536)};
 	must(virtio_blk_create(f->d.rig.vm, &cfg, NULL) == 0);
 	return 2;
 }
@@ -83,17 +67,8 @@ static ATTR_UNUSED unsigned make_scsi(struct fuzz *f)
 {
 	struct virtio_scsi_config cfg = {.place = place(f), .target_count = 2};
 	cfg.target[1].cdrom = true;
-	for (unsigned n = 0; n < 2; n++) {
-		char path[] = "/tmp/panal-fuzz-XXXXXX";
-		int fd = mkstemp(path);
-		must(fd >= 0 && ftruncate(fd, 65536) == 0);
-		close(fd);
-		struct blk_open o = {.path = path, .loop = f->d.rig.loop, .engine = "io_uring"};
-		int rc = blk_open(&cfg.target[n].blk, &o, NULL);
-		o.engine = "threads";
-		must(rc == 0 || blk_open(&cfg.target[n].blk, &o, NULL) == 0);
-		unlink(path);
-	}
+	for (unsigned n = 0; n < 2; n++)
+		cfg.target[n].blk = fuzz_image(&f->d.rig, 65536);
 	must(virtio_scsi_create(f->d.rig.vm, &cfg, NULL) == 0);
 	return 3;
 }

@@ -296,6 +296,15 @@ static void open_connection(struct rig *r, int fd)
 	assert_int_equal(receive(fd, &serial, &first), 0);
 }
 
+static int up_and_open(struct rig *r, bool read_only)
+{
+	up(r, read_only);
+	int fd = connect_to(r);
+
+	open_connection(r, fd);
+	return fd;
+}
+
 static void calls_are_answered_out_of_order(void **state)
 {
 	uint32_t serial, first;
@@ -325,9 +334,7 @@ static void a_call_outlives_its_client(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, false);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, false);
 	send_call(&r, fd, "CONNECT_GET_URI", 1, NULL, 0);
 	close(fd);
 	turn(&r);
@@ -344,9 +351,7 @@ static void rows_say_what_handlers_need(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, false);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, false);
 	send_call(&r, fd, "CONNECT_GET_SYSINFO", 1, known, 4);
 	assert_int_equal(receive(fd, &serial, &first), 1);
 	assert_int_equal(first, FAULT_NO_DOMAIN);
@@ -368,9 +373,7 @@ static void what_is_not_there_is_an_error(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, false);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, false);
 	send_call(&r, fd, "CONNECT_GET_HOSTNAME", 7, NULL, 0);
 	assert_int_equal(receive(fd, &serial, &first), 1);
 	assert_int_equal(first, FAULT_NO_SUPPORT);
@@ -392,9 +395,7 @@ static void readers_cannot_write(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, true);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, true);
 	send_call(&r, fd, "DOMAIN_CREATE_XML", 1, open_args, 8);
 	assert_int_equal(receive(fd, &serial, &first), 1);
 	assert_int_equal(first, FAULT_DENIED);
@@ -435,9 +436,7 @@ static void streams_carry_bytes(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, false);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, false);
 	send_call(&r, fd, "DOMAIN_OPEN_CONSOLE", 2, domain, 32);
 	assert_int_equal(receive(fd, &serial, &first), 0);
 	assert_non_null(r.stream);
@@ -466,9 +465,7 @@ static void a_slow_reader_waits(void **state)
 	struct rig r;
 	int fd;
 
-	up(&r, false);
-	fd = connect_to(&r);
-	open_connection(&r, fd);
+	fd = up_and_open(&r, false);
 	send_call(&r, fd, "DOMAIN_OPEN_CONSOLE", 2, domain, 32);
 	assert_int_equal(receive(fd, &serial, &first), 0);
 	while (taken < 1000 && stream_send(r.stream, chunk, sizeof(chunk)))
