@@ -369,6 +369,7 @@ void control_event(struct control *c, enum vm_event ev, enum vm_request why)
 		[VM_EVENT_PANICKED] = "GUEST_PANICKED",
 		[VM_EVENT_WATCHDOG] = "WATCHDOG",
 		[VM_EVENT_SUSPEND] = "SUSPEND",
+		[VM_EVENT_SUSPEND_DISK] = "SUSPEND_DISK",
 		[VM_EVENT_WAKEUP] = "WAKEUP",
 	};
 	static const char *const actions[] = {

@@ -443,6 +443,13 @@ static void fall_asleep(struct vm *vm)
 	emit(vm, VM_EVENT_SUSPEND, VM_REQUEST_SLEEP);
 }
 
+/* For the machine it is a power-off; whoever watches learns that the guest means to go on. */
+static void hibernate(struct vm *vm)
+{
+	emit(vm, VM_EVENT_SUSPEND_DISK, VM_REQUEST_HIBERNATE);
+	shut_down(vm, VM_REQUEST_POWEROFF);
+}
+
 static void wake(struct vm *vm)
 {
 	struct err e;
@@ -465,6 +472,7 @@ static void handle(struct vm *vm, enum vm_request what)
 	case VM_REQUEST_CLOCK: emit(vm, VM_EVENT_CLOCK, what); break;
 	case VM_REQUEST_BALLOON: emit(vm, VM_EVENT_BALLOON, what); break;
 	case VM_REQUEST_SLEEP: fall_asleep(vm); break;
+	case VM_REQUEST_HIBERNATE: hibernate(vm); break;
 	case VM_REQUEST_WAKE: wake(vm); break;
 	/* A PC restarts after a triple fault. Here it ends the run: it is nearly always a kernel that cannot boot, and
 	 * restarting it for ever would hide that. */

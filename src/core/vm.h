@@ -41,6 +41,7 @@ enum vm_request {
 	VM_REQUEST_CLOCK,      /* the guest set its clock: an event */
 	VM_REQUEST_BALLOON,    /* the guest's memory became more or less: an event */
 	VM_REQUEST_SLEEP,      /* the guest sleeps to RAM (ACPI S3) */
+	VM_REQUEST_HIBERNATE,  /* it has its memory on disk and switches off (ACPI S4): an event, then as POWEROFF */
 	VM_REQUEST_WAKE,       /* something wakes it; nothing happens when it does not sleep */
 	VM_REQUEST_ERROR,      /* a vCPU cannot go on; text in vm->fault */
 	VM_REQUEST_HOST_QUIT,   /* the control protocol's quit */
@@ -50,7 +51,8 @@ enum vm_request {
 };
 
 enum vm_event { VM_EVENT_STOP, VM_EVENT_RESUME, VM_EVENT_RESET, VM_EVENT_SHUTDOWN, VM_EVENT_PANICKED,
-		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_WAKEUP, VM_EVENT_CLOCK, VM_EVENT_BALLOON,
+		VM_EVENT_WATCHDOG, VM_EVENT_SUSPEND, VM_EVENT_SUSPEND_DISK, VM_EVENT_WAKEUP, VM_EVENT_CLOCK,
+		VM_EVENT_BALLOON,
 		VM_EVENT_RESETTING, /* a reset begins: RESET follows when it is done */
 		VM_EVENT_COUNT };
 

@@ -374,6 +374,7 @@ static int make_machine(struct vmm *m, struct err *e)
 	bc->watchdog_slot = m->opt.watchdog_slot;
 	bc->root_ports = m->opt.root_ports;
 	bc->no_s3 = m->opt.no_s3;
+	bc->no_s4 = m->opt.no_s4;
 	bc->no_hpet = m->opt.no_hpet;
 	bc->pci_bridges = m->opt.pci_bridges;
 	bc->rng = m->opt.rng;

@@ -487,6 +487,7 @@ static const struct option table[] = {
 	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb),
 		.help = N_("wait for a debugger: GDB's remote protocol") },
 	{ "--no-s3", NULL, FLAG(no_s3), .help = N_("a pc does not offer sleep to RAM") },
+	{ "--no-s4", NULL, FLAG(no_s4), .help = N_("a pc does not offer hibernation") },
 	{ "--no-hpet", NULL, FLAG(no_hpet), .help = N_("a pc has no HPET") },
 	{ "--no-reboot", NULL, FLAG(no_reboot), .help = N_("a reboot of the guest ends the machine") },
 	{ "--paused", NULL, FLAG(paused),

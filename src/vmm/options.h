@@ -48,7 +48,7 @@ struct options {
 	uint8_t uuid[16];      /* all zeros: none */
 	bool vmgenid;
 	uint8_t generation[16];
-	bool boot_from_disk, hugepages, rng, balloon, no_reboot, no_s3, no_hpet, paused, dry_run, no_sandbox;
+	bool boot_from_disk, hugepages, rng, balloon, no_reboot, no_s3, no_s4, no_hpet, paused, dry_run, no_sandbox;
 	bool by_run; /* "panal run" started this: what help calls the program */
 	bool help, version;
 };

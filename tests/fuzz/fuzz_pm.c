@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pm *pm;
 	rig_up(&r, 0);
 	struct pm_config cfg = {.timers = r.timers, .sci = rig_wire(&out), .reset_port = 0xcf9,
-				.s3_type = 1, .s5_type = 5};
+				.s3_type = 1, .s4_type = 2, .s5_type = 5};
 	if (pm_create(r.vm, cfg, &pm, NULL))
 		__builtin_trap();
 	struct fuzz_plan plan = {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sleep to RAM (ACPI S3) on the PC board: Linux sleeps, and the clock, the power button, a key, or the control socket wake it.
+"""Sleep to RAM (ACPI S3) on the PC board: Linux sleeps, and the clock, the power button, a key, or the control socket wake it;
+hibernation (S4): Linux writes its memory to a disk and switches off, and goes on with it in the next machine.
 
     tests/guest/sleep.py              the short selection of ./check
     tests/guest/sleep.py --all        everything
@@ -14,11 +15,11 @@ import time
 
 from control import Qmp
 from linux import PROMPT, SHELL, check, ends_well, kernel
-from machine import prepared, run_tests
+from machine import PATIENCE, prepared, run_tests
 from pc import BOOT_S, pc
 
 FALL = "echo shallow > /sys/power/mem_sleep 2>/dev/null; echo deep > /sys/power/mem_sleep; echo mem > /sys/power/state"
-WAKE_S = 120
+WAKE_S, WRITE_S = 120, 120
 
 
 def by_clock(q, m):
@@ -79,6 +80,67 @@ def sleep(firmware, how, flavour="cloud-amd64", cpus=1, accel="soft", more=()):
     return test
 
 
+COUNT = "mkswap /dev/vda && swapon /dev/vda && (n=0; while :; do n=$((n+1)); echo $n > /tmp/count; sleep 1; done) & "
+FALL_TO_DISK = "echo disk > /sys/power/state; echo ba''ck $?\n"
+
+
+def counted(m):
+    return int(m.run("cat /tmp/count", 60)[0])
+
+
+def hibernate(firmware, cpus=1):
+    """A process that counts in RAM, through two machines: the second has the memory that the first left on the disk."""
+    def machine(disk, path):
+        return pc("--firmware", firmware, "--kernel", kernel("amd64"), "--initrd", prepared("quick-amd64.img"), "--append",
+                  "console=ttyS0 quiet no_console_suspend", "--control", path, "--cpus", str(cpus), "--disk", disk)
+
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            path, disk = os.path.join(d, "qmp"), os.path.join(d, "disk")
+            with open(disk, "wb") as f:
+                f.truncate(1 << 30)
+            with machine(disk, path) as m:
+                q = Qmp(path)
+                q.execute("qmp_capabilities")
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                out, _ = m.run("cat /sys/power/state /sys/power/disk; dmesg | grep 'PM: .supports'", 60)
+                check("[platform]" in out and "S0 S3 S4 S5" in out, "the kernel knows no hibernation by ACPI:\n" + out)
+                out, _ = m.run(COUNT + "sleep 5; echo kept in RAM > /tmp/note; free", 60)
+                before = counted(m)
+                m.send(FALL_TO_DISK)
+                q.socket.settimeout(WRITE_S * PATIENCE)
+                q.expect_event("SUSPEND_DISK")
+                check(not q.events, f"before it: {q.events}")
+                q.expect_event("SHUTDOWN")
+                ends_well(m)
+            with machine(disk, path) as m:
+                m.expect(SHELL, BOOT_S)
+                m.expect(PROMPT, 60)
+                m.run("echo of the second boot > /tmp/note", 60)
+                m.send("cat /sys/class/block/vda/dev > /sys/power/resume; echo not res''umed\n")
+                check(m.expect(r"back (\d+)|not resumed", WAKE_S).group(1) == "0", "it did not go on where it was")
+                m.expect(PROMPT, 60)
+                after = counted(m)
+                check(before <= after < before + 60, f"it counted {before} before and {after} after")
+                out, _ = m.run(f"cat /tmp/note; grep -c ^processor /proc/cpuinfo; sleep 3; swapoff /dev/vda; echo off $?; dmesg | grep 'PM: hibernation'", 60)
+                check("kept in RAM" in out and f"\n{cpus}\n" in out and "off 0" in out, "it is not what it was:\n" + out)
+                check(counted(m) > after, "the process does not run on")
+                m.send("poweroff -f\n")
+                ends_well(m)
+    return test
+
+
+def not_offered():
+    with pc("--kernel", kernel("amd64"), "--initrd", prepared("quick-amd64.img"), "--append", "console=ttyS0 quiet", "--no-s3", "--no-s4") as m:
+        m.expect(SHELL, BOOT_S)
+        m.expect(PROMPT, 60)
+        out, _ = m.run("cat /sys/power/disk; dmesg | grep 'PM: .supports'", 60)
+        check("platform" not in out and "(supports S0 S5)" in out, "what was not offered is there:\n" + out)
+        m.send("poweroff -f\n")
+        ends_well(m)
+
+
 SHORT = [("clock", sleep("bios", by_clock)), ("uefi command 2 cpus", sleep("uefi", by_command, cpus=2))]
 LONG = [
     ("button", sleep("bios", by_button)),
@@ -87,6 +149,9 @@ LONG = [
     ("clock 4 cpus amd64", sleep("bios", by_clock, "amd64", 4)),
     ("clock 686-pae", sleep("bios", by_clock, "686-pae")),
     ("uefi clock", sleep("uefi", by_clock)),
+    ("hibernation", hibernate("bios")),
+    ("hibernation uefi 2 cpus", hibernate("uefi", 2)),
+    ("not offered", not_offered),
     ("many devices", sleep("bios", by_clock, more=("--video", "std", "--usb", "tablet", "--net", "user", "--rng", "--balloon",
                                                    "--root-ports", "2", "--watchdog", "none"))),
 ]

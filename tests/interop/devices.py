@@ -163,6 +163,27 @@ def sleep():
         expect("running" in p.virsh("domstate", "guest"), "awake again")
 
 
+def hibernation():
+    """The guest switches off as one whose memory is on its disk; not where its document has no such state."""
+    with Panald() as p, tempfile.TemporaryDirectory() as d:
+        g = Guest(p, d, devices=drive(p, "sda", "sata", ""))  # a PC
+        heard = []
+        g.connection.domainEventRegisterAny(g.domain, libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND_DISK, lambda *a: heard.append("disk"), None)
+        g.connection.domainEventRegisterAny(g.domain, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lambda *a: heard.append(a[2:4]), None)
+        enter = "printf '\\050' | dd of=/dev/port bs=1 seek=1541"  # SLP_TYP of S4 and SLP_EN: what a kernel does last
+        g.console.send(enter + "\n")
+        wait_for("power-off", lambda: not g.domain.isActive(), 30)
+        expect_equal(g.domain.state(), [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN], "the guest did it")
+        wait_for("events", lambda: len(heard) == 4, 10)
+        expect_equal(heard, ["disk", (libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED, libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED_DISK),
+                             (libvirt.VIR_DOMAIN_EVENT_SHUTDOWN, libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_GUEST),
+                             (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN)], "events")
+    with Panald() as p, tempfile.TemporaryDirectory() as d:
+        g = Guest(p, d, devices=drive(p, "sda", "sata", ""), more="<pm><suspend-to-disk enabled='no'/></pm>")
+        g.run(enter + "; sleep 1; echo still there", "still there")
+        g.run("dmesg | grep 'ACPI: PM: (supports'", r"supports S0 S3 S5\)")
+
+
 def messages():
     with Panald() as p:
         Loop.start(libvirt)
@@ -197,7 +218,7 @@ def optional():
         expect(d.isActive(), "it does not run")
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (drives, clock, cable, watchdog, panics, nmi, sleep, messages, optional)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (drives, clock, cable, watchdog, panics, nmi, sleep, hibernation, messages, optional)]
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ struct board_config {
 	uint8_t slot[BOARD_SLOT_LAST]; /* or places behind a port or bridge */
 	unsigned slot_count;
 	/* board_pc */
-	bool no_s3, no_hpet; /* the guest is offered no sleep to RAM, no HPET */
+	bool no_s3, no_s4, no_hpet; /* the guest is offered no sleep to RAM, no hibernation, no HPET */
 	bool watchdog;        /* an i6300esb */
 	uint8_t watchdog_slot; /* 0: BOARD_WATCHDOG_SLOT */
 	unsigned root_ports;  /* PCI Express root ports with a hot-plug slot; up to BOARD_PORT_MAX */

@@ -59,7 +59,7 @@ enum { FIRMWARE_MAX = 16 << 20, SHADOW_AT = 0xe0000, SHADOW_SIZE = 0x20000 };
 enum { IRQ_KEYBOARD = 1, IRQ_MOUSE = 12 };
 enum { PORT_RESET = 0xcf9, PORT_DEBUG = 0x402 };
 enum { PCI_FIXED_SLOTS = 25, ACPI_SIZE = 0x10000, PM_FIRMWARE_BASE = 0x600,
-       S3_TYPE = 1, S5_TYPE = 0 /* OVMF has it built in */ };
+       S3_TYPE = 1, S4_TYPE = 2, S5_TYPE = 0 /* OVMF has it built in */ };
 /* What CMOS holds when the processor starts out of S3, for firmware to go on instead of beginning anew. */
 enum { CMOS_SHUTDOWN = 0x0f, SHUTDOWN_S3 = 0xfe };
 /* The host bridge says with its subsystem that fw_cfg and the debug port are there. */
@@ -71,6 +71,7 @@ struct board_pc {
 	struct image firmware;
 	struct fw_cfg *fw_cfg;
 	struct handover kernel;
+	uint8_t sleep_states[6]; /* what firmware is told of them */
 };
 
 static struct board_pc *pc_of(struct board *b)
@@ -204,11 +205,13 @@ static int add_kernel(struct board_pc *pc, struct err *e)
 /* The sleeping states S0 to S5 for firmware: bit 7 there is such a state, below it its SLP_TYP. */
 static int add_sleep_states(struct board_pc *pc, const struct board_config *cfg, struct err *e)
 {
-	static const uint8_t all[6] = { [0] = 0x80, [3] = 0x80 | S3_TYPE, [5] = 0x80 | S5_TYPE };
-	static const uint8_t no_s3[6] = { [0] = 0x80, [3] = S3_TYPE, [5] = 0x80 | S5_TYPE };
-	const uint8_t *states = cfg->no_s3 ? no_s3 : all;
+	uint8_t *state = pc->sleep_states;
 
-	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", states, sizeof(all), e);
+	state[0] = 0x80;
+	state[3] = S3_TYPE | (cfg->no_s3 ? 0 : 0x80);
+	state[4] = S4_TYPE | (cfg->no_s4 ? 0 : 0x80);
+	state[5] = S5_TYPE | 0x80;
+	return fw_cfg_add_file(pc->fw_cfg, "etc/system-states", state, sizeof(pc->sleep_states), e);
 }
 
 static int add_generation(struct board_pc *pc, const struct board_config *cfg, struct err *e)
@@ -281,6 +284,7 @@ static void describe(struct board *b, const struct board_config *cfg)
 	a->reset_port = PORT_RESET;
 	a->s5_type = S5_TYPE;
 	a->s3_type = cfg->no_s3 ? 0 : S3_TYPE;
+	a->s4_type = cfg->no_s4 ? 0 : S4_TYPE;
 	a->parallel.port = cfg->parallel ? PARALLEL_PORT : 0;
 	a->parallel.irq = PARALLEL_IRQ;
 	a->i8042 = true;
@@ -630,7 +634,8 @@ static int add_isa(struct board_pc *pc, const struct board_config *cfg, struct e
 	struct vm *vm = b->vm;
 	struct debug_port_config dp = { .port = PORT_DEBUG, .out = cfg->firmware_log };
 	struct pm_config pm = { .timers = vm->timers, .sci = gsi_isa(&b->gsi, IRQ_SCI), .base = PM_NOWHERE,
-				.s5_type = S5_TYPE, .s3_type = cfg->no_s3 ? 0 : S3_TYPE };
+				.s5_type = S5_TYPE, .s4_type = cfg->no_s4 ? 0 : S4_TYPE,
+				.s3_type = cfg->no_s3 ? 0 : S3_TYPE };
 	struct i8042_config kc = { .irq = gsi_isa(&b->gsi, IRQ_KEYBOARD), .irq_mouse = gsi_isa(&b->gsi, IRQ_MOUSE),
 				   .input = b->input };
 	struct hpet_config hc = { .timers = vm->timers, .gsi = &b->gsi, .msi = b->msi, .opaque = &b->gsi };

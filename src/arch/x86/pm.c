@@ -112,6 +112,8 @@ static void control_write(struct pm *pm, unsigned byte, uint8_t value)
 	unsigned type = (v >> CNT_TYPE_SHIFT) & 7;
 	if (type == pm->cfg.s5_type) {
 		vm_request(pm->vm, VM_REQUEST_POWEROFF);
+	} else if (pm->cfg.s4_type && type == pm->cfg.s4_type) {
+		vm_request(pm->vm, VM_REQUEST_HIBERNATE);
 	} else if (pm->cfg.s3_type && type == pm->cfg.s3_type) {
 		pm->asleep = true;
 		pm->woken = 0;

@@ -26,6 +26,7 @@ struct pm_config {
 	struct irq sci;        /* active while an enabled event is up */
 	uint8_t s5_type;       /* SLP_TYP that switches off: what \_S5 says, and firmware has built in */
 	uint8_t s3_type;       /* that sleeps to RAM, as \_S3 says; 0: the board cannot */
+	uint8_t s4_type;       /* that switches off after the guest kept its memory on disk, as \_S4 says; 0: none */
 	uint16_t base;         /* 0: PM_DEFAULT_BASE; PM_NOWHERE: where pm_move says */
 	/* A second reset register, 0xcf9 as on PCs; 0: none. Where a PCI host owns 0xcf8-0xcff it passes writes of
 	 * 0xcf9 to pm_reset_write instead. */

@@ -131,6 +131,9 @@ struct intent {
 	bool noted, found;           /* its own: another daemon had it */
 };
 
+/* To disk is a power-off: the machine's end follows. */
+enum domain_sleep { SLEEP_TO_MEMORY, SLEEP_TO_DISK, SLEEP_ENDED };
+
 /* What the faces are told. */
 struct domain_watcher {
 	void (*lifecycle)(void *opaque, const struct domain *d, int event, int detail);
@@ -139,8 +142,8 @@ struct domain_watcher {
 	void (*agent)(void *opaque, const struct domain *d, bool connected);
 	/* The tray of a CD-ROM drive moved. */
 	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
-	/* The guest went to sleep (to RAM), or woke. */
-	void (*sleep)(void *opaque, const struct domain *d, bool awake);
+	/* The guest went to sleep, or woke. */
+	void (*sleep)(void *opaque, const struct domain *d, enum domain_sleep how);
 	/* The guest's watchdog timer ran out; what the engine did then is libvirt's number of an action. */
 	void (*watchdog)(void *opaque, const struct domain *d, int action);
 	/* A device came while the machine ran, is gone, or was asked for and stays. */

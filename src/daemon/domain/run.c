@@ -536,7 +536,7 @@ static void on_sleep(struct domain *d, bool awake)
 {
 	enum { STARTED_WAKEUP = 4, PMSUSPENDED_MEMORY = 0 };
 
-	d->all->watcher.sleep(d->all->watcher.opaque, d, awake);
+	d->all->watcher.sleep(d->all->watcher.opaque, d, awake ? SLEEP_ENDED : SLEEP_TO_MEMORY);
 	if (!awake)
 		domain_agent_slept(d);
 	if (d->state != (awake ? DOMAIN_PMSUSPENDED : DOMAIN_RUNNING))
@@ -544,6 +544,15 @@ static void on_sleep(struct domain *d, bool awake)
 	domain_set_state(d, awake ? DOMAIN_RUNNING : DOMAIN_PMSUSPENDED, awake ? (int)RUNNING_WAKEUP : 0);
 	domain_note(d);
 	domain_lifecycle(d, awake ? EVENT_STARTED : EVENT_PMSUSPENDED, awake ? STARTED_WAKEUP : PMSUSPENDED_MEMORY);
+}
+
+/* Its memory is on its disk; SHUTDOWN follows at once. */
+static void on_hibernation(struct domain *d)
+{
+	enum { PMSUSPENDED_DISK = 1 };
+
+	d->all->watcher.sleep(d->all->watcher.opaque, d, SLEEP_TO_DISK);
+	domain_lifecycle(d, EVENT_PMSUSPENDED, PMSUSPENDED_DISK);
 }
 
 static void on_event(void *opaque, const char *name, const json_t *data)
@@ -567,6 +576,8 @@ static void on_event(void *opaque, const char *name, const json_t *data)
 		on_panic(d);
 	} else if (!strcmp(name, "SUSPEND") || !strcmp(name, "WAKEUP")) {
 		on_sleep(d, *name == 'W');
+	} else if (!strcmp(name, "SUSPEND_DISK")) {
+		on_hibernation(d);
 	} else if (!strcmp(name, "WATCHDOG")) {
 		on_watchdog(d, data);
 	} else {

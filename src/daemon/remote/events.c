@@ -13,8 +13,8 @@ static const int event_count[WATCH_KINDS] = {
 enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_RTC = 2, EVENT_ID_WATCHDOG = 3, EVENT_ID_IO_ERROR = 4,
        EVENT_ID_IO_ERROR_REASON = 6, EVENT_ID_TRAY = 10, EVENT_ID_BALLOON = 13, EVENT_ID_TUNABLE = 17,
        EVENT_ID_THRESHOLD = 24,
-       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_REMOVED = 15, EVENT_ID_AGENT = 18,
-       EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
+       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_PMSUSPEND_DISK = 14, EVENT_ID_REMOVED = 15,
+       EVENT_ID_AGENT = 18, EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
 
 /* ---- registering ---- */
 
@@ -162,16 +162,23 @@ static void tray(void *opaque, const struct domain *d, const char *alias, bool o
 }
 
 /* The reason has no meaning, in libvirt either. */
-static void sleeps(void *opaque, const struct domain *d, bool awake)
+static void sleeps(void *opaque, const struct domain *d, enum domain_sleep how)
 {
+	static const struct {
+		int id;
+		const char *message;
+	} event[] = {
+		[SLEEP_TO_MEMORY] = { EVENT_ID_PMSUSPEND, "DOMAIN_EVENT_CALLBACK_PMSUSPEND" },
+		[SLEEP_TO_DISK] = { EVENT_ID_PMSUSPEND_DISK, "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK" },
+		[SLEEP_ENDED] = { EVENT_ID_PMWAKEUP, "DOMAIN_EVENT_CALLBACK_PMWAKEUP" },
+	};
 	const struct daemon *daemon = opaque;
 	struct xdr_out o;
 
 	xdr_out_init(&o);
 	xdr_i32(&o, 0);
 	remote_put_domain(&o, d);
-	watch_send(daemon->server, WATCH_DOMAIN, awake ? EVENT_ID_PMWAKEUP : EVENT_ID_PMSUSPEND,
-		   awake ? "DOMAIN_EVENT_CALLBACK_PMWAKEUP" : "DOMAIN_EVENT_CALLBACK_PMSUSPEND", domain_uuid(d), &o);
+	watch_send(daemon->server, WATCH_DOMAIN, event[how].id, event[how].message, domain_uuid(d), &o);
 	xdr_out_free(&o);
 }
 

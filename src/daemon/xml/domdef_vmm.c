@@ -1202,6 +1202,8 @@ static void make_absent(struct making *m)
 		return;
 	if (same(d->suspend_to_mem, "no"))
 		arg(m, "--no-s3");
+	if (same(d->suspend_to_disk, "no"))
+		arg(m, "--no-s4");
 	for (unsigned n = 0; n < d->clock.timer.n; n++)
 		if (same(d->clock.timer.v[n]->name, "hpet") && same(d->clock.timer.v[n]->present, "no"))
 			return arg(m, "--no-hpet");

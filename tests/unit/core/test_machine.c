@@ -270,6 +270,8 @@ static void test_requests(void **state)
 	} cases[] = {
 		{VM_REQUEST_POWEROFF, {0}, VM_ENDED, 1, 0},
 		{VM_REQUEST_POWEROFF, {.pause_on_shutdown = true}, VM_PAUSED, 1, 0},
+		{VM_REQUEST_HIBERNATE, {0}, VM_ENDED, 1, 0},
+		{VM_REQUEST_HIBERNATE, {.pause_on_shutdown = true}, VM_PAUSED, 1, 0},
 		{VM_REQUEST_RESET, {0}, VM_RUNNING, 2, 0},
 		{VM_REQUEST_RESET, {.no_reboot = true}, VM_ENDED, 1, 0},
 		{VM_REQUEST_PANIC, {0}, VM_RUNNING, 1, 1},
@@ -289,8 +291,10 @@ static void test_requests(void **state)
 		assert_int_equal(atomic_load(&w.vm->run_state), cases[n].state);
 		assert_int_equal(w.board_resets, cases[n].resets);
 		assert_int_equal(w.events[VM_EVENT_PANICKED], cases[n].panics);
-		if (cases[n].state == VM_ENDED)
-			assert_int_equal(w.vm->end_reason, cases[n].what);
+		assert_int_equal(w.events[VM_EVENT_SUSPEND_DISK], cases[n].what == VM_REQUEST_HIBERNATE);
+		if (cases[n].state == VM_ENDED) /* to hibernate is to switch off */
+			assert_int_equal(w.vm->end_reason, cases[n].what == VM_REQUEST_HIBERNATE ? VM_REQUEST_POWEROFF :
+												    cases[n].what);
 		world_end(&w);
 	}
 }

@@ -247,12 +247,14 @@ static void shapes_of_a_pc(void **state)
 {
 	struct numa n = nodes();
 
-	for (unsigned shape = 0; shape <= 8; shape++) {
+	for (unsigned shape = 0; shape <= 10; shape++) {
 		struct acpi_config c = machine(6);
 		bool all = shape == 0;
 
 		c.base = c.virtio_count = 0;
 		c.s3_type = all || shape == 1;
+		c.s4_type = all || shape == 9 ? 2 : 0;
+		c.floppy = all || shape == 10;
 		c.parallel.port = all || shape == 2 ? 0x378 : 0;
 		c.parallel.irq = 7;
 		if (all || shape == 3)

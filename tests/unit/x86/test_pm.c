@@ -22,7 +22,7 @@ static int up(void **state)
 	f = (struct fix){0};
 	rig_up(&f.r, 0);
 	struct pm_config cfg = {.timers = f.r.timers, .sci = rig_wire(&f.sci), .reset_port = 0xcf9,
-				.s5_type = 5, .s3_type = 1};
+				.s5_type = 5, .s4_type = 2, .s3_type = 1};
 	assert_int_equal(pm_create(f.r.vm, cfg, &f.pm, NULL), 0);
 	assert_int_equal(i8042_create(f.r.vm, (struct i8042_config){.irq = rig_wire(&f.kbd)}, NULL), 0);
 	assert_int_equal(pvpanic_create(f.r.vm, (struct pvpanic_config){0}, NULL), 0);
@@ -65,6 +65,42 @@ static void sleep_s5_powers_off(void **state)
 	assert_false(rig_requested(&f->r, VM_REQUEST_POWEROFF));
 	rig_out(&f->r, 0x604, 2, 5 << 10 | 1 << 13);
 	assert_true(rig_requested(&f->r, VM_REQUEST_POWEROFF));
+}
+
+static void sleep_s4_switches_off_and_says_so(void **state)
+{
+	struct fix *f = *state;
+	struct irq key = pm_waker(f->pm);
+
+	rig_out(&f->r, 0x604, 2, 2 << 10);
+	assert_false(rig_requested(&f->r, VM_REQUEST_HIBERNATE)); /* no SLP_EN */
+	rig_out(&f->r, 0x605, 1, 2 << 2 | 1 << 5);		  /* byte access too */
+	assert_true(rig_requested(&f->r, VM_REQUEST_HIBERNATE));
+	assert_false(rig_requested(&f->r, VM_REQUEST_POWEROFF));
+	assert_false(rig_requested(&f->r, VM_REQUEST_SLEEP));
+	assert_int_equal(rig_in(&f->r, 0x604, 2), 2 << 10 | 1); /* SLP_EN reads as 0 */
+	rig_state_round_trip(&f->r, "pm0");
+	irq_pulse(&key); /* who is switched off is not woken */
+	assert_false(rig_requested(&f->r, VM_REQUEST_WAKE));
+}
+
+/* A board that offers neither: their SLP_TYP is nothing, not even one of 0. */
+static void sleep_that_is_not_offered(void **state)
+{
+	struct rig r;
+	struct wire sci = {0};
+	struct pm *pm;
+	struct pm_config cfg = {.s5_type = 5};
+
+	rig_up(&r, 0);
+	cfg.timers = r.timers;
+	cfg.sci = rig_wire(&sci);
+	assert_int_equal(pm_create(r.vm, cfg, &pm, NULL), 0);
+	for (unsigned type = 0; type < 8; type++)
+		if (type != 5)
+			rig_out(&r, 0x604, 2, type << 10 | 1 << 13);
+	assert_int_equal(atomic_load(&r.vm->requests), 0);
+	rig_down(&r);
 }
 
 static void sleep_s3_and_what_wakes(void **state)
@@ -208,7 +244,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
-		T(power_button_raises_the_sci), T(sleep_s5_powers_off), T(sleep_s3_and_what_wakes),
+		T(power_button_raises_the_sci), T(sleep_s5_powers_off),
+		T(sleep_s4_switches_off_and_says_so), cmocka_unit_test(sleep_that_is_not_offered),
+		T(sleep_s3_and_what_wakes),
 		T(an_event_before_the_sleep_ends_it), T(timer_runs_at_its_rate),
 		T(general_purpose_events),
 		T(resets), T(pm_saved_state), T(keyboard_controller_answers), T(panic_is_reported),

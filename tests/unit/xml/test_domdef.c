@@ -490,13 +490,13 @@ static void absent_parts_and_policies(void **state)
 	char *all = arguments("<domain type='qemu'><name>a</name><uuid>11111111-2222-4333-8444-555555555555</uuid>"
 			      "<memory>65536</memory><os><type machine='q35'>hvm</type></os>"
 			      "<clock offset='utc'><timer name='hpet' present='no'/></clock>"
-			      "<pm><suspend-to-mem enabled='no'/></pm><devices>"
+			      "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm><devices>"
 			      "<disk><driver error_policy='stop'/><source file='/a'/><target dev='vda'/></disk>"
 			      "<disk><driver error_policy='enospace'/><source file='/b'/><target dev='vdb'/></disk>"
 			      "<disk><driver error_policy='ignore' rerror_policy='report'/><source file='/c'/>"
 			      "<target dev='vdc'/></disk></devices></domain>", &args);
 
-	has(all, " --no-s3 --no-hpet ");
+	has(all, " --no-s3 --no-s4 --no-hpet ");
 	has(all, "--disk=/a,format=raw,id=vda,werror=stop,rerror=stop ");
 	has(all, "--disk=/b,format=raw,id=vdb,werror=enospc ");
 	has(all, "--disk=/c,format=raw,id=vdc,werror=ignore,rerror=report ");

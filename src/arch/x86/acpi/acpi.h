@@ -36,6 +36,7 @@ struct acpi_config {
 	uint16_t reset_port;                           /* 0: no reset register */
 	uint8_t reset_value;
 	uint8_t s3_type; /* 0: no sleep to RAM */
+	uint8_t s4_type; /* 0: no hibernation */
 	uint8_t s5_type;
 	uint8_t sci; /* ISA interrupt and GSI, level-triggered, active high */
 

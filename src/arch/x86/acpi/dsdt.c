@@ -346,6 +346,8 @@ size_t dsdt_write(struct aml *a, const struct acpi_config *cfg)
 
 	if (cfg->s3_type)
 		sleep_state(a, "_S3", cfg->s3_type);
+	if (cfg->s4_type)
+		sleep_state(a, "_S4", cfg->s4_type);
 	sleep_state(a, "_S5", cfg->s5_type);
 	aml_scope(a, "_SB");
 	for (unsigned n = 0; n < cfg->cpus; n++)
