@@ -88,6 +88,17 @@ unsigned document_set(struct document *d, const char *xpath, unsigned n, const c
 	return count;
 }
 
+int document_add(struct document *d, const char *xpath, const char *name)
+{
+	xmlXPathObject *found = find(d, xpath);
+	int ret = -ENOENT;
+
+	if (found && found->nodesetval->nodeNr)
+		ret = xmlNewChild(found->nodesetval->nodeTab[0], NULL, (const xmlChar *)name, NULL) ? 0 : -ENOMEM;
+	xmlXPathFreeObject(found);
+	return ret;
+}
+
 char *document_print(const struct document *d)
 {
 	xmlChar *text = NULL;

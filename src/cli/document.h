@@ -14,6 +14,8 @@ void document_free(struct document *d);
 char *document_text(const struct document *d, const char *xpath, unsigned n);
 /* Changes the first node's text, or removes all that the XPath finds (text NULL). How many there were. */
 unsigned document_set(struct document *d, const char *xpath, unsigned n, const char *text);
+/* Adds an empty element to the first node that the XPath finds: 0, -ENOENT (there is none) or -ENOMEM. */
+int document_add(struct document *d, const char *xpath, const char *name) ATTR_MUST_USE;
 /* The document as text, to be freed. NULL: no memory. */
 char *document_print(const struct document *d);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* panal start, stop, restart, pause, resume: machines by their names, one after the other. */
 #include "cli/command.h"
+#include "cli/once.h"
 #include "cli/power.h"
 #include "cli/say.h"
 
@@ -15,7 +16,7 @@ enum { STOP_SECONDS = 90, POLL_MS = 100 };
 enum { SHUTDOWN_POWER_BUTTON = 1, SHUTDOWN_AGENT = 2 }; /* libvirt's numbers */
 
 struct power {
-	const char *command, *uri;
+	const char *command, *uri, *append; /* append: for the kernel, in this one run */
 	unsigned seconds; /* of patience before the plug is pulled */
 	bool force;
 };
@@ -88,7 +89,7 @@ static int start(struct conn *c, const struct machine *m, const struct power *p,
 	int ret;
 
 	stage_begin(&s, _("start"));
-	ret = machine_call(c, m, "DOMAIN_CREATE", -1, e);
+	ret = p->append ? once_start(c, m, p->append, e) : machine_call(c, m, "DOMAIN_CREATE", -1, e);
 	if (ret == 0)
 		stage_done(&s, m->name);
 	else
@@ -100,7 +101,10 @@ static int restart(struct conn *c, const struct machine *m, const struct power *
 {
 	int ret = m->id < 0 ? 0 : power_off(c, m, p->force, p->seconds, e);
 
-	return ret < 0 ? ret : start(c, m, p, e);
+	struct machine off = *m;
+
+	off.id = -1;
+	return ret < 0 ? ret : start(c, &off, p, e);
 }
 
 static int suspend(struct conn *c, const struct machine *m, const struct power *p, struct err *e)
@@ -135,10 +139,10 @@ static int act(struct conn *c, const char *name, const struct power *p)
 
 static int usage(const struct power *p, bool asked)
 {
-	bool stops = strstr(p->command, "st") && strcmp(p->command, "start");
+	bool starts = strstr(p->command, "start"), stops = strstr(p->command, "st") && strcmp(p->command, "start");
 
-	fprintf(asked ? stdout : stderr, _("usage: panal %s%s [-c URI] NAME...\n"), p->command,
-		stops ? " [--force] [--timeout SECONDS]" : "");
+	fprintf(asked ? stdout : stderr, _("usage: panal %s%s%s [-c URI] NAME...\n"), p->command,
+		stops ? " [--force] [--timeout SECONDS]" : "", starts ? " [--append TEXT]" : "");
 	return asked ? 0 : 2;
 }
 
@@ -147,6 +151,7 @@ int power_main(int argc, char **argv)
 	static const struct option longs[] = {
 		{"force", no_argument, NULL, 'f'},
 		{"timeout", required_argument, NULL, 't'},
+		{"append", required_argument, NULL, 'a'},
 		{"connect", required_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -160,10 +165,11 @@ int power_main(int argc, char **argv)
 		switch (o) {
 		case 'f': p.force = true; break;
 		case 't': p.seconds = strtoul(optarg, NULL, 10); break;
+		case 'a': p.append = optarg; break;
 		case 'c': p.uri = optarg; break;
 		default: return usage(&p, o == 'h');
 		}
-	if (optind == argc)
+	if (optind == argc || (p.append && !strstr(p.command, "start")))
 		return usage(&p, false);
 	if (conn_open(&c, p.uri, &e) < 0)
 		return say_err(p.command, &e);

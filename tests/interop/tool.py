@@ -157,6 +157,22 @@ def completion():
             expect_equal(found, ["panal undelete", "panal start web1", "panal stop --force", "panal image resize", "panal run --firmware-vars"], "zsh")
 
 
+def at_console(p, name, line):
+    """What panal console shows from the machine's prompt on, where the line is typed, to the machine's end."""
+    command = [os.path.join(BUILD, "panal"), "console", name, "-c", p.uri("virtpanald-sock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as shown:
+        out = b""
+        while b"/ #" not in out:
+            more = shown.stdout.read1(4096)
+            expect(more, out[-500:])
+            out += more
+        shown.stdin.write(line.encode() + b"; poweroff -f\n")
+        shown.stdin.close()
+        out = shown.stdout.read().decode()
+    wait_for("the end", lambda: "shut off" in p.virsh("domstate", name))
+    return out
+
+
 def processors():
     """What two models have in common boots; what a model lacks of another is named."""
     with Panald() as p:
@@ -170,16 +186,7 @@ def processors():
         expect("no processor model" in panal(p, "cpu", "show", "Nix", status=1), "an unknown model")
         define(p, "old", more="<cpu mode='custom' match='exact'><model>Westmere</model><feature policy='disable' name='aes'/></cpu>")
         panal(p, "start", "old")
-        command = [os.path.join(BUILD, "panal"), "console", "old", "-c", p.uri("virtpanald-sock")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as shown:
-            out = b""
-            while b"/ #" not in out:
-                more = shown.stdout.read1(4096)
-                expect(more, out[-500:])
-                out += more
-            shown.stdin.write(b"cat /proc/cpuinfo; poweroff -f\n")
-            shown.stdin.close()
-            out = shown.stdout.read().decode()
+        out = at_console(p, "old", "cat /proc/cpuinfo")
         flags = re.search("flags.*: (.*)", out)[1].split()
         expect("Westmere" in out and "sse4_2" in flags and "aes" not in flags and "avx" not in flags, out[-900:])
 
@@ -210,6 +217,25 @@ def life():
         expect("two is off" in panal(p, "stop", "two", status=1), "stopped twice")
         panal(p, "restart", "two")
         expect("running" in p.virsh("domstate", "two"), "restarted")
+
+
+def once():
+    """More words for the kernel, for one run: the guest has them, the definition does not, nor does the next run."""
+    with Panald() as p:
+        define(p, "one", append="always=1")
+        before = p.virsh("dumpxml", "one")
+        panal(p, "start", "--append", "just=<this> & 'once'", "one")
+        expect("runs already" in panal(p, "start", "--append", "x", "one", status=1), "started twice")
+        expect("just=" not in p.virsh("dumpxml", "--inactive", "one"), "the definition has the words")
+        p.restart()
+        expect("just=" not in p.virsh("dumpxml", "--inactive", "one"), "after a daemon's restart the definition has the words")
+        expect("always=1 just=<this> & 'once'" in at_console(p, "one", "cat /proc/cmdline"), "the guest has not got the words")
+        expect_equal(p.virsh("dumpxml", "one"), before, "the definition")
+        panal(p, "restart", "one")
+        expect("just=" not in at_console(p, "one", "cat /proc/cmdline"), "the next run has them")
+        define(p, "own", kernel=False)
+        expect("<bootloader/>" in panal(p, "start", "--append", "x", "own", status=1), "a machine with a loader of its own")
+        expect("usage: panal stop" in panal(p, "stop", "--append", "x", "one", status=2), "an option of others")
 
 
 def console():
@@ -273,7 +299,7 @@ def own_instance():
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, plain_virsh, life, console, live_use, refusals, own_instance)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, plain_virsh, life, once, console, live_use, refusals, own_instance)]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]

@@ -177,6 +177,20 @@ int domain_define(struct domains *ds, const char *xml, bool validate, struct dom
 	return 0;
 }
 
+/* Of a machine that is defined: one run by another document, as libvirt has it. Takes def over. */
+static int create_again(struct domain *d, struct domdef *def, bool paused, domain_done_fn done, void *opaque,
+			struct fault *f)
+{
+	int ret;
+
+	if (domain_active(d))
+		ret = fault_set(f, FAULT_OPERATION_INVALID, FROM_DOMAIN, "domain is already active as '%s'", def->name);
+	else
+		ret = domain_start_as(d, def, paused, done, opaque, f);
+	domdef_free(def);
+	return ret;
+}
+
 int domain_create(struct domains *ds, const char *xml, bool validate, bool paused, domain_done_fn done, void *opaque,
 		  struct domain **out, struct fault *f)
 {
@@ -184,11 +198,11 @@ int domain_create(struct domains *ds, const char *xml, bool validate, bool pause
 	struct domain *d = NULL;
 	int ret = def ? find_same(ds, def, &d, f) : -1;
 
-	if (ret == 0 && d && domain_active(d))
-		ret = fault_set(f, FAULT_OPERATION_INVALID, FROM_DOMAIN, "domain is already active as '%s'", def->name);
-	else if (ret == 0 && d)
-		ret = fault_set(f, FAULT_OPERATION_FAILED, FROM_DOMAIN, "domain '%s' is already defined", def->name);
-	else if (ret == 0 && !(d = domain_new(ds, def)))
+	if (ret == 0 && d) {
+		*out = d;
+		return create_again(d, def, paused, done, opaque, f);
+	}
+	if (ret == 0 && !(d = domain_new(ds, def)))
 		ret = fault_set(f, FAULT_NO_MEMORY, FROM_DOMAIN, "no memory for the domain");
 	if (ret < 0) {
 		domdef_free(def);

@@ -202,6 +202,9 @@ int domain_save(struct domain *d, struct fault *f);
 /* ---- power ---- */
 
 int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaque, struct fault *f);
+/* For this once as def says, which stays the caller's; a machine that is defined is afterwards what it was. */
+int domain_start_as(struct domain *d, const struct domdef *def, bool paused, domain_done_fn done, void *opaque,
+		    struct fault *f);
 /* Asks the guest to switch off, by the power button. */
 int domain_shutdown(struct domain *d, domain_done_fn done, void *opaque, struct fault *f);
 /* The same, and the machine starts again when it is off. */

@@ -361,9 +361,9 @@ static int place_channels(struct domain *d, struct domdef *live, struct err *e)
 }
 
 /* The running machine's document is a copy, with aliases and the number. */
-static int make_live(struct domain *d, struct err *e)
+static int make_live(struct domain *d, const struct domdef *from, struct err *e)
 {
-	struct domdef *live = domdef_copy(d->def);
+	struct domdef *live = domdef_copy(from);
 	char nvram[PATH_MAX];
 
 	if (!live || domdef_name_ports(live, e) < 0 || domdef_assign_aliases(live) < 0) {
@@ -397,6 +397,12 @@ static int make_live(struct domain *d, struct err *e)
 
 int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaque, struct fault *f)
 {
+	return domain_start_as(d, d->def, paused, done, opaque, f);
+}
+
+int domain_start_as(struct domain *d, const struct domdef *def, bool paused, domain_done_fn done, void *opaque,
+		    struct fault *f)
+{
 	struct err e = { 0 };
 	int ret;
 
@@ -406,7 +412,7 @@ int domain_start(struct domain *d, bool paused, domain_done_fn done, void *opaqu
 		return -1;
 	d->id = ++d->all->last_id;
 	d->start_paused = paused;
-	ret = make_live(d, &e);
+	ret = make_live(d, def, &e);
 	if (ret == 0) {
 		domain_set_state(d, DOMAIN_PAUSED, PAUSED_STARTING);
 		ret = launch(d, &e);

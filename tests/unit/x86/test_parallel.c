@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The devices that write bytes to the outside and no more: the parallel port, the firmware's log. */
 #include "rig.h"
 
 #include "core/chardev.h"
+#include "devices/legacy/debug_port.h"
 #include "devices/legacy/parallel.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,6 +76,29 @@ static void prints_to_a_file(void **state)
 	assert_string_equal(got, "abcde");
 }
 
+static void the_log_port_writes_what_it_gets(void **state)
+{
+	struct fix *f = *state;
+	char got[16] = "";
+	struct err e;
+	assert_int_equal(rig_in(&f->r, 0x402, 1), 0xff); /* absent: no code is there */
+	assert_int_equal(debug_port_create(f->r.vm, (struct debug_port_config){.port = 0x402}, NULL), 0);
+	assert_int_equal(rig_in(&f->r, 0x402, 1), 0xff); /* without an outside neither */
+	assert_int_equal(debug_port_create(f->r.vm, (struct debug_port_config){.port = 0x402, .out = f->out}, NULL), 0);
+	assert_int_equal(debug_port_create(f->r.vm, (struct debug_port_config){.port = 0x402, .out = f->out}, &e),
+			 -EEXIST);
+	assert_int_equal(rig_in(&f->r, 0x402, 1), 0xe9); /* by which firmware knows that it is there */
+	for (const char *t = "log\n"; *t; t++)
+		rig_out(&f->r, 0x402, 1, (uint8_t)*t);
+	rig_out(&f->r, 0x402, 4, 0x41424344); /* a byte wide: the rest of it is the next ports' */
+	chardev_close(f->out);
+	f->out = NULL;
+	int fd = open(f->path, O_RDONLY);
+	assert_int_equal(read(fd, got, sizeof(got)), 5);
+	close(fd);
+	assert_string_equal(got, "log\nD");
+}
+
 static void registers(void **state)
 {
 	struct fix *f = *state;
@@ -94,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(prints_to_a_file, up, down),
 		cmocka_unit_test_setup_teardown(registers, up, down),
+		cmocka_unit_test_setup_teardown(the_log_port_writes_what_it_gets, up, down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
