@@ -14,6 +14,8 @@ static const struct cpu_model models[] = {
 	{ "x86-64-v3", "x86-64-v2", NULL, 0, 0, 0, NULL, "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave" },
 	{ "x86-64-v4", "x86-64-v3", NULL, 0, 0, 0, NULL, "avx512f avx512bw avx512cd avx512dq avx512vl" },
 
+	{ "Conroe", "x86-64-v1", intel, 6, 15, 3, "Intel Celeron_4x0 (Conroe/Merom Class Core 2)",
+	  "pni ssse3 cx16 lahf_lm" },
 	{ "Penryn", "x86-64-v1", intel, 6, 23, 10, "Intel Core 2 Duo (Penryn)", "pni ssse3 cx16 sse4.1 lahf_lm" },
 	{ "Nehalem", "x86-64-v2", intel, 6, 26, 3, "Intel Core i7 9xx (Nehalem)", "rdtscp" },
 	{ "Westmere", "Nehalem", intel, 6, 44, 1, "Westmere E56xx/L56xx/X56xx", "aes pclmuldq pcid pdpe1gb" },
@@ -39,8 +41,14 @@ static const struct cpu_model models[] = {
 	  "avx-vnni avx512-bf16 avx512-fp16 amx-tile amx-bf16 amx-int8 serialize movdiri movdir64b cldemote waitpkg "
 	  "xsaves" },
 
+	{ "Opteron_G1", "x86-64-v1", amd, 15, 6, 1, "AMD Opteron 240 (Gen 1 Class Opteron)", "pni" },
+	{ "Opteron_G2", "Opteron_G1", amd, 15, 6, 1, "AMD Opteron 22xx (Gen 2 Class Opteron)",
+	  "cx16 lahf_lm rdtscp" },
 	{ "Opteron_G3", "x86-64-v1", amd, 16, 2, 3, "AMD Opteron 23xx (Gen 3 Class Opteron)",
 	  "pni cx16 popcnt lahf_lm abm sse4a misalignsse rdtscp" },
+	{ "Opteron_G4", "x86-64-v2", amd, 21, 1, 2, "AMD Opteron 62xx class CPU",
+	  "aes pclmuldq avx xsave abm sse4a misalignsse 3dnowprefetch xop fma4 rdtscp pdpe1gb" },
+	{ "Opteron_G5", "Opteron_G4", amd, 21, 2, 0, "AMD Opteron 63xx class CPU", "f16c fma tbm bmi1" },
 	{ "EPYC", "x86-64-v3", amd, 23, 1, 2, "AMD EPYC Processor",
 	  "aes pclmuldq rdrand rdseed adx fsgsbase smep smap sha-ni clflushopt xsaveopt xsavec xgetbv1 rdtscp pdpe1gb "
 	  "mmxext fxsr_opt cr8legacy sse4a misalignsse 3dnowprefetch osvw topoext" },

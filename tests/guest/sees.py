@@ -22,6 +22,10 @@ from pc import BOOT_S, modules, pc
 PROGRAMS = ("dmidecode", "lspci", "lscpu", "numactl", "lsusb")
 DATA = ("/usr/share/misc/pci.ids", "/usr/share/misc/usb.ids", "/var/lib/usbutils/usb.ids")
 MODEL = "Haswell-noTSX"
+HMAT = [word for text in (
+    "hmat-lb,initiator=0,target=0,data-type=access-latency,latency=80", "hmat-lb,initiator=1,target=1,data-type=access-latency,latency=90",
+    "hmat-lb,initiator=0,target=0,data-type=access-bandwidth,bandwidth=4G", "hmat-lb,initiator=1,target=1,data-type=access-bandwidth,bandwidth=2G",
+    "hmat-cache,node-id=1,size=64M,level=1,associativity=direct,policy=write-back,line=64") for word in ("--numa", text)]
 
 
 def programs(directory):
@@ -111,6 +115,9 @@ def nodes(m):
     for node, mib in ((0, 512), (1, 1536)):
         size = number(rf"node {node} size: (\d+) MB", out)
         check(mib * 0.8 <= size <= mib, f"node {node} has {size} MB of {mib}")
+    out, _ = m.run("cd /sys/devices/system/node; cat node1/access0/initiators/read_latency node1/access0/initiators/write_bandwidth "
+                   "node1/memory_side_cache/index1/size; ls -d node1/access0/initiators/node*; cd /", 60)
+    check(out.split() == ["90", "2048", str(64 << 20), "node1/access0/initiators/node1"], "the HMAT says otherwise: " + out)
 
 
 def usb(m):
@@ -150,7 +157,7 @@ def sees(firmware, flavour="amd64", accel="soft"):
                 f.truncate(1 << 20)
             with pc("--firmware", firmware, "--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--initrd", more,
                     "--append", "console=ttyS0 quiet", "--control", path, "--cpu", MODEL, "--cpus", "8,sockets=2,dies=2,cores=1,threads=2",
-                    "--numa", "node,cpus=0-3,mem=512M", "--numa", "node,cpus=4-7,mem=1536M", "--numa", "dist,src=0,dst=1,val=25",
+                    "--numa", "node,cpus=0-3,mem=512M", "--numa", "node,cpus=4-7,mem=1536M", "--numa", "dist,src=0,dst=1,val=25", *HMAT,
                     "--video", "std", "--usb", "tablet", "--usb", "keyboard", "--net", "user,model=e1000e", "--disk", disk + ",bus=nvme",
                     "--root-ports", "2", "--uuid", "12345678-9abc-def0-1234-56789abcdef0",
                     "--vmgenid", "0badcafe-0000-4000-8000-0123456789ab", "--serial", f"file:{d}/com2", "--serial", "none",
@@ -170,8 +177,24 @@ def sees(firmware, flavour="amd64", accel="soft"):
     return test
 
 
+def amd(flavour="amd64"):
+    """A processor of the other vendor: its name, topology by its own leaves, and caches shared as they are there. (Of a Zen
+    before model 0x20 Linux takes who shares the L3 from bit 3 of the APIC ID, not from CPUID.)"""
+    with tempfile.TemporaryDirectory() as d:
+        with pc("--kernel", kernel(flavour), "--initrd", prepared(f"quick-{flavour}.img"), "--initrd", ramdisk(d, flavour, "evdev"), "--append",
+                "console=ttyS0 quiet", "--cpu", "EPYC-Rome,enforce=off", "--cpus", "8,sockets=2,cores=2,threads=2") as m:
+            m.expect(SHELL, BOOT_S)
+            m.expect(PROMPT, 60)
+            out, status = m.run("PATH=$PATH:/usr/bin; lscpu; lscpu -C=NAME,ONE-SIZE,ALL-SIZE,WAYS,LEVEL; cat /sys/devices/system/cpu/cpu5/cache/index3/shared_cpu_list", 60)
+            check(status == 0, out)
+            says(out, r"Vendor ID: +AuthenticAMD", r"Model name: +AMD EPYC-Rome Processor", r"CPU family: +23", r"^CPU\(s\): +8$", r"Thread\(s\) per core: +2$",
+                 r"Core\(s\) per socket: +2$", r"Socket\(s\): +2$", r"^L3 +\d+(\.\d+)?M", r"^4-7$")
+            m.send("poweroff -f\n")
+            ends_well(m)
+
+
 SHORT = [("bios", sees("bios"))]
-LONG = [("uefi", sees("uefi"))]
+LONG = [("uefi", sees("uefi")), ("amd", amd)]
 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 from linux import PROMPT, SHELL, check, ends_well, kernel
-from machine import Failure, prepared, run_tests
+from machine import Failure, Machine, prepared, run_tests
 from screen import Screen, vga_font
 from pc import BOOT_S, GRUB_S, loader, package, pc
 
@@ -109,27 +109,96 @@ def u_boot(which):
     return test
 
 
+def grub_rescue(*args):
+    """GRUB's own rescue CD or floppy, as its package has it: its command line finds the drive that it came from."""
+    def test():
+        with tempfile.TemporaryDirectory() as d:
+            folder = package(d, "grub-rescue-pc", "usr/lib/grub-rescue")
+            with pc(*(a.replace("RESCUE", folder + "/grub-rescue") for a in args), memory="256M") as m:
+                m.expect(r"GNU GRUB +version 2\.06", GRUB_S)
+                m.expect(r"command-line", 60)
+                m.send("c")  # out of its menu, which would boot the first disk
+                m.expect(r"grub> ", 60)
+                m.send("ls\r")
+                m.expect(r"\((cd|hd0|fd0)\)", 60)
+    return test
+
+
+def pxelinux():
+    """PXELINUX by iPXE's TFTP, whose services it then uses to fetch its module, its configuration, kernel and ramdisk."""
+    with tempfile.TemporaryDirectory() as d:
+        tree = os.path.join(d, "tftp")
+        os.makedirs(os.path.join(tree, "pxelinux.cfg"))
+        shutil.copy(package(d, "pxelinux", "usr/lib/PXELINUX/pxelinux.0"), tree)
+        shutil.copy(package(d, "syslinux-common", "usr/lib/syslinux/modules/bios/ldlinux.c32"), tree)
+        shutil.copy(kernel("cloud-amd64"), os.path.join(tree, "vmlinuz"))
+        shutil.copy(prepared("quick-cloud-amd64.img"), os.path.join(tree, "initrd.img"))
+        with open(os.path.join(tree, "pxelinux.cfg/default"), "w", encoding="ascii") as f:
+            f.write("SERIAL 0 115200\nDEFAULT debian\nLABEL debian\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img console=ttyS0\n")
+        # the helper reads it with nobody's rights when it is started by root
+        os.chmod(d, 0o755)
+        with pc("--net", f"user,model=e1000,tftp={tree},bootfile=pxelinux.0") as m:
+            m.expect(r"PXELINUX 6", FIRMWARE_S)
+            off_from_shell(m)
+
+
+def off_from_shell(m):
+    m.expect(SHELL, BOOT_S)
+    m.expect(PROMPT, 60)
+    m.send("poweroff -f\n")
+    ends_well(m)
+
+
+def esp(directory, folders, files):
+    """A disk that is one FAT file system; Debian's kernel and ramdisk are on it too."""
+    disk = os.path.join(directory, "esp.img")
+    with open(disk, "wb") as f:
+        f.truncate(64 << 20)
+    make(["mkfs.vfat", "-F", "32", disk])
+    make(["mmd", "-i", disk, "::/EFI", "::/EFI/BOOT", *("::/" + name for name in folders)])
+    for name, source in {"vmlinuz": kernel("cloud-amd64"), "initrd.img": prepared("quick-cloud-amd64.img"), **files}.items():
+        if not os.path.exists(source):
+            path = os.path.join(directory, "text")
+            with open(path, "w", encoding="ascii") as f:
+                f.write(source)
+            source = path
+        make(["mcopy", "-i", disk, source, "::/" + name])
+    return disk
+
+
+def systemd_boot():
+    """systemd-boot's menu and its entry by UEFI; then the same entry with nothing between the disk and us."""
+    with tempfile.TemporaryDirectory() as d:
+        disk = esp(d, ["loader", "loader/entries"], {
+            "EFI/BOOT/BOOTX64.EFI": package(d, "systemd-boot-efi", "usr/lib/systemd/boot/efi/systemd-bootx64.efi"), "loader/loader.conf": "timeout 5\n",
+            "loader/entries/debian.conf": "title Debian by systemd-boot\nlinux /vmlinuz\ninitrd /initrd.img\noptions console=ttyS0\n"})
+        with pc("--firmware", "uefi", "--disk", disk) as m:
+            m.expect(r"Debian by systemd-boot", FIRMWARE_S)
+            off_from_shell(m)
+        with Machine("--boot-from-disk", "--disk", disk, "--memory", "512M") as m:
+            off_from_shell(m)
+
+
+def shim():
+    """shim and GRUB as Debian signs them, the way from firmware to kernel of its installations on UEFI."""
+    with tempfile.TemporaryDirectory() as d:
+        disk = esp(d, ["EFI/debian"], {
+            "EFI/BOOT/BOOTX64.EFI": package(d, "shim-signed", "usr/lib/shim/shimx64.efi.signed"),
+            "EFI/BOOT/grubx64.efi": package(d, "grub-efi-amd64-signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"),
+            "EFI/debian/grub.cfg": "set timeout=1\nmenuentry Debian {\nlinux /vmlinuz console=ttyS0\ninitrd /initrd.img\n}\n"})
+        with pc("--firmware", "uefi", "--disk", disk) as m:
+            m.expect(r"GNU GRUB +version 2\.06", FIRMWARE_S)
+            off_from_shell(m)
+
+
 def refind():
     """rEFInd from a UEFI system partition's default place, in text mode: it finds the kernel beside it and starts it."""
     with tempfile.TemporaryDirectory() as d:
-        manager = package(d, "refind", "usr/share/refind/refind/refind_x64.efi")
-        disk = os.path.join(d, "esp.img")
-        config = os.path.join(d, "refind.conf")
-        with open(config, "w", encoding="ascii") as f:
-            f.write('timeout 1\ntextonly true\nscanfor manual\nmenuentry "Panal" {\n  loader /vmlinuz\n  initrd /initrd.img\n  options "console=ttyS0"\n}\n')
-        with open(disk, "wb") as f:
-            f.truncate(64 << 20)
-        make(["mkfs.vfat", "-F", "32", disk])
-        make(["mmd", "-i", disk, "::/EFI", "::/EFI/BOOT"])
-        for source, name in ((manager, "EFI/BOOT/BOOTX64.EFI"), (config, "EFI/BOOT/refind.conf"), (kernel("cloud-amd64"), "vmlinuz"),
-                             (prepared("quick-cloud-amd64.img"), "initrd.img")):
-            make(["mcopy", "-i", disk, source, "::/" + name])
+        config = 'timeout 1\ntextonly true\nscanfor manual\nmenuentry "Panal" {\n  loader /vmlinuz\n  initrd /initrd.img\n  options "console=ttyS0"\n}\n'
+        disk = esp(d, [], {"EFI/BOOT/BOOTX64.EFI": package(d, "refind", "usr/share/refind/refind/refind_x64.efi"), "EFI/BOOT/refind.conf": config})
         with pc("--firmware", "uefi", "--disk", disk) as m:
             m.expect(r"rEFInd", FIRMWARE_S)
-            m.expect(SHELL, BOOT_S)
-            m.expect(PROMPT, 60)
-            m.send("poweroff -f\n")
-            ends_well(m)
+            off_from_shell(m)
 
 
 def memtest_32():
@@ -144,7 +213,8 @@ def memtest_32():
             check(errors == "0", f"{errors} errors")
 
 
-ALL = [("isolinux", isolinux), ("u-boot 32", u_boot("qemu-x86")), ("u-boot 64", u_boot("qemu-x86_64")), ("refind", refind), ("hdt", hdt), ("mach", mach), ("invaders", invaders),
+ALL = [("isolinux", isolinux), ("u-boot 32", u_boot("qemu-x86")), ("u-boot 64", u_boot("qemu-x86_64")), ("refind", refind), ("systemd-boot", systemd_boot), ("shim", shim), ("pxelinux", pxelinux),
+       ("grub rescue cd", grub_rescue("--cdrom", "RESCUE-cdrom.iso")), ("grub rescue disk", grub_rescue("--disk", "RESCUE-cdrom.iso,readonly")), ("hdt", hdt), ("mach", mach), ("invaders", invaders),
        ("memtest 32", memtest_32)]
 
 if __name__ == "__main__":

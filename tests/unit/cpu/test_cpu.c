@@ -54,6 +54,26 @@ static void models_are_whole(void **state)
 	}
 }
 
+/* A machine that is to move among the Opterons takes the oldest: each has what the one before has. */
+static void generations_grow(void **state)
+{
+	static const char *const rows[][6] = {
+		{ "Conroe", "Penryn", "Nehalem", "Westmere", "SandyBridge", "IvyBridge" },
+		{ "IvyBridge", "Haswell-noTSX", "Broadwell-noTSX", "Skylake-Client-noTSX-IBRS",
+		  "Skylake-Server-noTSX-IBRS", "Icelake-Server-noTSX" },
+		{ "Opteron_G1", "Opteron_G2", "Opteron_G3", "Opteron_G4", "Opteron_G5" },
+		{ "Opteron_G3", "EPYC", "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa" },
+	};
+	struct cpu_set missing;
+
+	for (size_t r = 0; r < COUNT_OF(rows); r++)
+		for (unsigned n = 1; n < 6 && rows[r][n]; n++) {
+			struct cpu_set old = of_model(rows[r][n - 1]), young = of_model(rows[r][n]);
+
+			assert_true(cpu_set_missing(&missing, &young, &old));
+		}
+}
+
 static void the_best_model_is_found(void **state)
 {
 	struct cpu_set s = of_model("Haswell-noTSX");
@@ -141,6 +161,9 @@ static void what_is_missing_is_named(void **state)
 	assert_int_equal(cpu_fit(rows, count, &s, &e), 0);
 	cpu_set_of_rows(&got, rows, count);
 	assert_true(cpu_set_has(&got, "avx2") && !cpu_set_has(&got, "avx512f"));
+	assert_int_equal(cpu_spec_parse(&s, "Opteron_G5,enforce=off", &e), 0);
+	assert_int_equal(cpu_fit(rows, count, &s, &e), 0);
+	assert_int_equal(rows[1].eax, 0x600f20); /* family 21, model 2 */
 }
 
 static void the_host_loses_what_is_taken_away(void **state)
@@ -166,7 +189,7 @@ int main(void)
 		cmocka_unit_test(names_have_their_other_spellings), cmocka_unit_test(models_are_whole),
 		cmocka_unit_test(the_best_model_is_found),          cmocka_unit_test(specs_are_read),
 		cmocka_unit_test(rows_become_the_model),            cmocka_unit_test(what_is_missing_is_named),
-		cmocka_unit_test(the_host_loses_what_is_taken_away),
+		cmocka_unit_test(the_host_loses_what_is_taken_away), cmocka_unit_test(generations_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
