@@ -650,10 +650,10 @@ static void accel_dirty_sync(struct vm *vm, bool enable)
 
 static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
-	enum { MISSES, FLUSHES, DROPS, BLOCKS, ENTRIES, BAILS, EMPTIED, INTERPRETED, HELPED, TRANSLATED, CODE, COUNT };
+	enum { MISSES, FLUSHES, DROPS, BLOCKS, MOVED, ENTRIES, BAILS, EMPTIED, INTERPRETED, HELPED, TRANSLATED, CODE, COUNT };
 	static const char *const names[COUNT] = {
 		[MISSES] = "soft-tlb-misses", [FLUSHES] = "soft-tlb-flushes", [DROPS] = "soft-code-cache-drops",
-		[BLOCKS] = "soft-translated-blocks", [ENTRIES] = "soft-translated-entries",
+		[BLOCKS] = "soft-translated-blocks", [MOVED] = "soft-moved-blocks", [ENTRIES] = "soft-translated-entries",
 		[BAILS] = "soft-translated-bails", [EMPTIED] = "soft-translation-flushes",
 		[INTERPRETED] = "soft-instructions-interpreted", [HELPED] = "soft-instructions-helped",
 		[TRANSLATED] = "soft-instructions-translated", [CODE] = "soft-code-memory",
@@ -664,7 +664,7 @@ static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *na
 		const struct xlate_stats none = { 0 }, *s = p->c.xlate ? xlate_stats(p->c.xlate) : &none;
 		const uint64_t value[COUNT] = {
 			[MISSES] = p->c.tlb.misses, [FLUSHES] = p->c.tlb.flushes, [DROPS] = block_flushes(&p->c),
-			[BLOCKS] = s->blocks, [ENTRIES] = s->entries, [BAILS] = s->bails, [EMPTIED] = s->flushes,
+			[BLOCKS] = s->blocks, [MOVED] = s->moved, [ENTRIES] = s->entries, [BAILS] = s->bails, [EMPTIED] = s->flushes,
 			[INTERPRETED] = p->c.interpreted, [HELPED] = s->helps,
 			[TRANSLATED] = p->c.instructions - p->c.interpreted - s->helps,
 			[CODE] = p->c.xlate ? xlate_code_bytes(p->c.xlate) : 0,

@@ -17,6 +17,8 @@ enum {
 	XLATE_BUSY = 512,  /* blocks of a guest that does more than a little */
 	XLATE_WORTH = 1000, /* instructions for each block that is made: about what making it costs, with the interpreter */
 	XLATE_HOT_MOST = 256,
+	XLATE_MOVED = 8,  /* what was hot elsewhere is sooner hot here, and costs less */
+	XLATE_OTHERS = 3, /* translations of one decoded block at several addresses; then the one not used longest moves */
 	XLATE_TAKE = 64 << 10, XLATE_TAKE_BUSY = 256 << 10, /* bytes of code memory at once */
 };
 
@@ -24,7 +26,7 @@ enum {
 static void fixed_stubs(struct soft_cpu *c, struct xlate *x)
 {
 	uint8_t *at = x->mem.rw + XLATE_CELL_BYTES;
-	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false, x->cpu };
+	struct xtext t = { at, at + XLATE_STUB_BYTES, x->mem.rx - x->mem.rw, false, x->cpu, at, NULL };
 	xframe_stubs(c, x, &t);
 }
 
@@ -75,6 +77,8 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
 	int r = xlink_create(x, e);
 	if (r == 0)
+		r = xmoved_create(x, e);
+	if (r == 0)
 		r = x->block ? memory(&x->mem, XLATE_CODE_MAX, e) : err_set(e, -ENOMEM, "no memory for translated code");
 	if (r < 0) {
 		xlate_destroy(x);
@@ -103,6 +107,7 @@ void xlate_destroy(struct xlate *x)
 		return;
 	codemem_destroy(&x->mem);
 	xlink_destroy(x);
+	xmoved_destroy(x);
 	if (x->block)
 		munmap(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
 	if (x->sight)
@@ -163,7 +168,7 @@ static struct xtext text(struct xlate *x, struct xspace *s, size_t max)
 {
 	uint8_t *at = x->mem.rw + s->used;
 	take_pages(x, s, max);
-	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false, x->cpu };
+	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false, x->cpu, at, NULL };
 }
 
 /* What was written at the end of s stays. */
@@ -186,8 +191,21 @@ static void use_huge(struct soft_cpu *c, struct xlate *x)
 	pages_use_huge(x->hash, XHASH_SIZE * sizeof(*x->hash));
 }
 
-/* The translation of b, at rip; NULL: it cannot be, or not now. */
-static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xblock *of)
+static bool generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold)
+{
+	if (xmoved_begin(x, xb, t->p, cold->p))
+		t->marks = cold->marks = x;
+	if (!xlate_generate(c, x, xb, t, cold)) {
+		x->mark_count = x->marking.first;
+		return false;
+	}
+	if (t->marks)
+		xmoved_end(x, xb, t, cold);
+	return true;
+}
+
+/* The translation of b, at rip, or a copy of its translation `old` elsewhere; NULL: it cannot be, or not now. */
+static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xblock *of, const struct xblock *old)
 {
 	struct xblock *xb = &x->block[x->block_count];
 	struct xtext t = text(x, &x->hot_space, XLATE_HOT_BYTES), cold = text(x, &x->cold_space, XLATE_COLD_BYTES);
@@ -196,7 +214,9 @@ static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xbl
 		xlate_flush(x);
 		return NULL;
 	}
-	if (!xlate_generate(c, x, xb, &t, &cold)) {
+	if (old) {
+		xmoved_copy(c, x, old, xb, &t, &cold);
+	} else if (!generate(c, x, xb, &t, &cold)) {
 		xb->code = NULL;
 		return NULL;
 	}
@@ -228,13 +248,62 @@ static void make_room(struct soft_cpu *c, struct xlate *x)
 	xlate_flush(x);
 }
 
+/* ---- the same code at several addresses ---- */
+/* The first of b's translations, whatever their addresses; NULL: none that holds. */
+static struct xblock *others(const struct xlate *x, const struct block *b)
+{
+	struct xblock *xb = b->x;
+	if (!xb || xb->epoch != x->epoch || xb->plain || xb->b != b)
+		return NULL;
+	return xb->gen == b->gen && xb->host == b->host && xb->mode == b->mode ? xb : NULL;
+}
+
+/* That of b's translations which is at its address is the first from now on; NULL: there is none. */
+static struct xblock *to_front(const struct xlate *x, struct block *b)
+{
+	struct xblock *first = others(x, b);
+	for (struct xblock **at = &first; *at; at = &(*at)->other) {
+		struct xblock *xb = *at;
+		if (xb->rip != b->rip || !xb->code)
+			continue;
+		*at = xb->other;
+		xb->other = first;
+		b->x = xb;
+		return xb;
+	}
+	return NULL;
+}
+
+/* One that can be copied to b's address, if there is any. *move: how many there are is enough, and this one is to move. */
+static struct xblock *elsewhere(const struct xlate *x, const struct block *b, bool *move)
+{
+	struct xblock *last = NULL;
+	unsigned count = 0;
+	for (struct xblock *xb = others(x, b); xb; xb = xb->other)
+		if (xmoved_serves(xb, b->rip)) {
+			last = xb;
+			count++;
+		}
+	*move = count >= XLATE_OTHERS && !x->sight;
+	return last;
+}
+
 static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct block *b)
 {
+	bool move;
 	if (full(x))
 		make_room(c, x);
+	struct xblock *old = elsewhere(x, b, &move);
 	uint64_t flushes = x->stats.flushes;
+	x->stats.moved += old != NULL;
+	if (old && move) {
+		if (xmoved_here(c, x, old, b->rip))
+			return to_front(x, b);
+		xlate_flush(x);
+		return NULL;
+	}
 	struct xblock *xb = make(c, x, &(struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode,
-							 .gen = b->gen, .epoch = x->epoch });
+							 .gen = b->gen, .epoch = x->epoch, .other = others(x, b) }, old);
 	if (!xb && flushes == x->stats.flushes)
 		b->heat = HEAT_NEVER;
 	return xb;
@@ -246,7 +315,7 @@ static void make_plain(struct soft_cpu *c, struct xlate *x, const struct xblock 
 	if (full(x) || !xb->code)
 		return;
 	struct xblock *plain = make(c, x, &(struct xblock){ .b = xb->b, .rip = xb->rip, .host = xb->host, .mode = xb->mode,
-							    .gen = xb->gen, .epoch = xb->epoch, .plain = true });
+							    .gen = xb->gen, .epoch = xb->epoch, .plain = true }, NULL);
 	if (plain)
 		xlink_join(x, exit, plain);
 }
@@ -264,7 +333,7 @@ static void make_middle(struct soft_cpu *c, struct xlate *x, const struct xblock
 		return;
 	struct xblock *plain = make(c, x, &(struct xblock){ .b = b, .rip = e->target, .host = b->host, .mode = xb->mode,
 							    .gen = xb->gen, .epoch = xb->epoch, .plain = true, .middle = true,
-							    .adjust = (int16_t)(e->at - xblock_counted(xb, e->at)) });
+							    .adjust = (int16_t)(e->at - xblock_counted(xb, e->at)) }, NULL);
 	if (plain)
 		xlink_join(x, exit, plain);
 }
@@ -319,10 +388,13 @@ struct xblock *xlate_block(struct soft_cpu *c, struct block *b)
 	struct xblock *xb = b->x;
 	if (likely(xb && matches(x, xb, b)))
 		return found(c, x, b, xb);
+	if (unlikely(xb) && (xb = to_front(x, b)))
+		return found(c, x, b, xb);
 	if (b->mode & (MODE_TF | MODE_BREAK | MODE_SEEN) || !xlate_knows(b->mode) || (b->once && !b->second.host) || b->gen > c->sv->options.rewrites ||
 	    b->heat == HEAT_NEVER)
 		goto none;
-	if (++b->heat < x->hot)
+	bool move;
+	if (++b->heat < (elsewhere(x, b, &move) ? x->hot / XLATE_MOVED : x->hot))
 		goto none;
 	b->heat = 0;
 	xb = translate(c, x, b);

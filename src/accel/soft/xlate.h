@@ -27,6 +27,7 @@ void xlate_flush(struct xlate *x);
 
 struct xlate_stats {
 	uint64_t blocks, entries, bails, flushes; /* translated; entered from the loop; left to the interpreter; */
+	uint64_t moved; /* of blocks: copied from a translation of the same code at another address */
 	uint64_t helps; /* instructions of translated blocks that the interpreter's handler did */
 };
 const struct xlate_stats *xlate_stats(const struct xlate *x);

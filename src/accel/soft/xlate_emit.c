@@ -98,6 +98,19 @@ void x_imm(struct xtext *t, unsigned reg, uint64_t v)
 	}
 }
 
+void x_imm_rip(struct xtext *t, unsigned reg, uint64_t v)
+{
+	x_imm(t, reg, v);
+	x_mark(t, t->p - 8, v > UINT32_MAX && (uint64_t)(int32_t)v != v ? XMARK_RIP : XMARK_LOST);
+}
+
+void x_imm_block(struct xtext *t, unsigned reg, const struct xblock *xb)
+{
+	uint64_t v = (uint64_t)(uintptr_t)xb;
+	x_imm(t, reg, v);
+	x_mark(t, t->p - 8, v > UINT32_MAX && (uint64_t)(int32_t)v != v ? XMARK_BLOCK : XMARK_LOST);
+}
+
 void x_lea_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, int32_t disp)
 {
 	if (disp == 0)
@@ -136,6 +149,15 @@ void x_lea_index_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, un
 		x_u32(t, (uint32_t)disp);
 }
 
+/* The displacement of a jump or call; what stays in its own text moves with it. */
+static void relative(struct xtext *t, const uint8_t *to_rx)
+{
+	const uint8_t *to = to_rx - t->to_rx;
+	if (to < t->start || to > t->p)
+		x_mark(t, t->p, XMARK_RELATIVE);
+	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+}
+
 void x_jmp(struct xtext *t, const uint8_t *to_rx)
 {
 	ptrdiff_t near = to_rx - (x_rx(t) + 2);
@@ -145,20 +167,20 @@ void x_jmp(struct xtext *t, const uint8_t *to_rx)
 		return;
 	}
 	x_byte(t, 0xe9);
-	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+	relative(t, to_rx);
 }
 
 void x_call(struct xtext *t, const uint8_t *to_rx)
 {
 	x_byte(t, 0xe8);
-	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+	relative(t, to_rx);
 }
 
 void x_jcc_to(struct xtext *t, unsigned cc, const uint8_t *to_rx)
 {
 	x_byte(t, 0x0f);
 	x_byte(t, 0x80 | cc);
-	x_u32(t, (uint32_t)(to_rx - (x_rx(t) + 4)));
+	relative(t, to_rx);
 }
 
 uint8_t *x_jcc(struct xtext *t, unsigned cc)
@@ -181,4 +203,6 @@ void x_here(struct xtext *t, uint8_t *from)
 	uint32_t d = (uint32_t)(t->p - from);
 	if (!t->overflow)
 		memcpy(from - 4, &d, 4);
+	if (from < t->start)
+		x_mark(t, from - 4, XMARK_RELATIVE);
 }

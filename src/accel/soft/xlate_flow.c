@@ -9,7 +9,7 @@
 static void jump(struct xgen *g, unsigned exit)
 {
 	x_byte(g->t, 0xe9);
-	g->x->exit[exit].jump = g->t->p;
+	g->x->exit[exit].jump = (uint32_t)(g->t->p - g->x->mem.rw);
 	x_u32(g->t, 0);
 	g->failed |= g->t->overflow;
 }
@@ -18,6 +18,7 @@ static void jump(struct xgen *g, unsigned exit)
 static void put_stub(struct xgen *g, unsigned exit, unsigned reason, const uint8_t *leave)
 {
 	x_imm(g->t, HOST_R15, (uint64_t)exit << 8 | reason);
+	x_mark(g->t, g->t->p - 4, XMARK_EXIT);
 	x_jmp(g->t, leave);
 }
 
@@ -71,7 +72,7 @@ void xflow_direct(struct xgen *g, uint64_t target)
 static void set_stub(struct xgen *g, unsigned exit)
 {
 	const uint8_t *stub = x_rx(g->t);
-	g->x->exit[exit].stub = stub;
+	g->x->exit[exit].stub = (uint32_t)(stub - g->x->mem.rx);
 	if (!g->t->overflow && !g->failed)
 		xlink_jump(g->x, exit, stub);
 }
@@ -177,7 +178,7 @@ static void cold_bail(struct xgen *g, unsigned n, const uint8_t *leave)
 static void refill(struct xgen *g, const struct xcold *k, const struct xplace *place, unsigned what)
 {
 	if (k->near) {
-		x_imm(g->t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
+		x_imm_block(g->t, HOST_R14, g->xb);
 		x_store(g->t, HOST_R14, AT(x_cur));
 	}
 	xmem_linear(g, place);
@@ -275,7 +276,7 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 	case XCOLD_INDIRECT: cold_indirect(g, k, leave); break;
 	case XCOLD_VECTORS: cold_vectors(g, k, leave); break;
 	case XCOLD_REMAP:
-		x_imm(g->t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
+		x_imm_block(g->t, HOST_R14, g->xb);
 		x_call(g->t, g->x->remap);
 		x_jmp(g->t, k->retry);
 		break;
@@ -285,7 +286,10 @@ void xflow_cold(struct xgen *g, const struct xcold *k, const uint8_t *leave)
 		x_load(g->t, HOST_RSP, AT(x_return_base));
 		x_jmp(g->t, k->retry);
 		break;
-	case XCOLD_RIP: x_u64(g->t, k->lin); break;
+	case XCOLD_RIP:
+		x_mark(g->t, g->t->p, XMARK_RIP);
+		x_u64(g->t, k->lin);
+		break;
 	case XCOLD_STACK: cold_stack(g, k, leave); break;
 	}
 }
@@ -297,7 +301,7 @@ static bool leaves_straight(struct xgen *g, uint64_t target, unsigned cc)
 	if (g->fip || g->xb->b->second.host || (g->xb->rip ^ target) >> 12 || g->x->exit_count == XLATE_EXIT_MAX)
 		return false;
 	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, false);
-	g->x->exit[exit].jump = x_jcc(g->t, cc) - 4;
+	g->x->exit[exit].jump = (uint32_t)(x_jcc(g->t, cc) - 4 - g->x->mem.rw);
 	g->failed |= g->t->overflow;
 	xgen_cold(g, XCOLD_LINK, NULL, exit);
 	return true;
@@ -335,8 +339,9 @@ static void push_return(struct xgen *g, unsigned n)
 	if (!g->wide || (uint64_t)(int32_t)rip == rip) {
 		x_at(g->t, g->wide, 0xc7, 0, &a);
 		x_u32(g->t, (uint32_t)rip);
+		x_mark(g->t, g->t->p, XMARK_LOST);
 	} else {
-		x_imm(g->t, HOST_R14, rip);
+		x_imm_rip(g->t, HOST_R14, rip);
 		x_at(g->t, true, 0x89, HOST_R14, &a);
 	}
 	x_lea_cut(g->t, g->wide, XFRAME_RSP, XFRAME_RSP, -(int32_t)g->word);
@@ -386,6 +391,7 @@ static void landing(struct xgen *g, unsigned n)
 	if (!g->wide || (uint64_t)(int32_t)rip == rip) {
 		X_PUT(t, g->wide ? 0x49 : 0x41, 0x81, 0xfe); /* cmp r14, imm */
 		x_u32(t, (uint32_t)rip);
+		x_mark(t, t->p, XMARK_LOST);
 	} else {
 		X_PUT(t, 0x4c, 0x3b, 0x35); /* cmp r14, [rip] */
 		x_u32(t, 0);
@@ -434,7 +440,7 @@ static void call_direct(struct xgen *g, unsigned n)
 	}
 	unsigned exit = xlink_exit(g->x, g->xb, target, g->flags, (g->xb->rip ^ target) >> 12);
 	x_byte(g->t, 0xe8);
-	g->x->exit[exit].jump = g->t->p;
+	g->x->exit[exit].jump = (uint32_t)(g->t->p - g->x->mem.rw);
 	x_u32(g->t, 0);
 	g->failed |= g->t->overflow;
 	xgen_cold(g, XCOLD_LINK, NULL, exit);

@@ -108,7 +108,7 @@ void xgen_fip(struct xgen *g)
 {
 	if (!g->fip)
 		return;
-	x_imm(g->t, HOST_R15, g->fip);
+	x_imm_rip(g->t, HOST_R15, g->fip);
 	x_store(g->t, HOST_R15, AT(s.fpu.fip));
 	g->fip = 0;
 	g->r15 = XR15_NONE;
@@ -268,7 +268,7 @@ static void gen_helper(struct xgen *g, unsigned n)
 	xgen_flags_lose(g);
 	xgen_fip(g);
 	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)g->in[n].i | (ends_system(g, n) ? XHELP_SYSTEM : 0));
-	x_imm(t, HOST_R15, g->in[n].rip - g->in[n].i->off);
+	x_imm_rip(t, HOST_R15, g->in[n].rip - g->in[n].i->off);
 	x_call(t, g->x->help);
 	x_gs(t, false, 0x80, 7, AT(end_block)); /* cmp byte gs:[end_block], 0 */
 	x_byte(t, 0);
@@ -340,6 +340,7 @@ static void mapping(struct xgen *g)
 {
 	struct xtext *t = g->t;
 	X_PUT(t, 0x4c, 0x8b, 0x35); /* mov r14, [rip + map_gen] */
+	x_mark(t, t->p, XMARK_CELL);
 	x_u32(t, (uint32_t)(g->x->mem.rx + xmap_gen_at(g->xb) - (x_rx(t) + 4)));
 	x_gs(t, true, 0x3b, HOST_R14, (size_t)((const uint8_t *)g->xb->now - (const uint8_t *)g->c));
 }
@@ -378,22 +379,21 @@ static unsigned first_form(struct xgen *g)
 	return XFORM_HOST;
 }
 
-static void find_mapping(struct xgen *g)
+void xlate_mapping(struct soft_cpu *c, struct xlate *x, struct xblock *xb)
 {
-	struct xblock *xb = g->xb;
 	enum tlb_who who = xb->mode & MODE_USER ? TLB_USER : TLB_SUPER;
-	xb->exec = &g->c->tlb.entry[who][TLB_EXEC][tlb_slot(xb->rip)];
+	xb->exec = &c->tlb.entry[who][TLB_EXEC][tlb_slot(xb->rip)];
 	xb->page = xb->rip & ~UINT64_C(0xfff);
 	xb->addend = (uint64_t)(uintptr_t)xb->host - xb->rip;
-	xb->now = tlb_now(&g->c->tlb, xb->rip);
-	xb->map_gen = (uint64_t *)(void *)(g->x->mem.rw + xmap_gen_at(xb));
+	xb->now = tlb_now(&c->tlb, xb->rip);
+	xb->map_gen = (uint64_t *)(void *)(x->mem.rw + xmap_gen_at(xb));
 }
 
 static void gen_entry(struct xgen *g)
 {
 	struct xtext *t = g->t;
 	struct xblock *xb = g->xb;
-	find_mapping(g);
+	xlate_mapping(g->c, g->x, xb);
 	xb->code = x_rx(t);
 	mapping(g);
 	struct xcold *k = xgen_cold(g, XCOLD_REMAP, x_jcc(t, 5), 0);
@@ -459,7 +459,7 @@ static void gen_colds(struct xgen *g, struct xtext *t)
 {
 	g->t = t;
 	const uint8_t *leave = x_rx(t);
-	x_imm(t, HOST_R14, (uint64_t)(uintptr_t)g->xb);
+	x_imm_block(t, HOST_R14, g->xb);
 	x_jmp(t, g->x->leave);
 	for (unsigned n = 0; n < g->cold_count && !g->failed && !t->overflow; n++)
 		xflow_cold(g, &g->cold[n], leave);

@@ -33,7 +33,7 @@ enum xcold_kind {
 /* An address of the guest's, before translation. */
 struct xplace {
 	uint8_t base, index, scale, seg; /* guest registers or REG_NONE; seg: X86_FS, X86_GS, else nothing is added */
-	bool known;                      /* lin is the address */
+	bool known, moves;               /* lin is the address; the code's own place is in it */
 	int32_t disp;
 	uint64_t lin;
 };

@@ -52,13 +52,13 @@ void xlink_reset(struct xlate *x)
 		x->page_at[x->page[n].at] = 0;
 	for (unsigned n = 0; n < x->cell_count; n++)
 		x->cell[x->cell_at[n]].number = 0;
-	x->exit_count = x->page_count = x->cell_count = 0;
+	x->exit_count = x->page_count = x->cell_count = x->mark_count = 0;
 	x->from = 0;
 }
 
 void xlink_jump(struct xlate *x, unsigned n, const uint8_t *to)
 {
-	uint8_t *at = x->exit[n].jump;
+	uint8_t *at = x->mem.rw + x->exit[n].jump;
 	*(volatile any32 *)(void *)at = (uint32_t)(to - (at + 4 + (x->mem.rx - x->mem.rw)));
 }
 
@@ -92,9 +92,28 @@ void xlink_join(struct xlate *x, unsigned from, struct xblock *xb)
 	/* Where the flags are in both places, the block's own choice is the entry without a prelude. */
 	if (!e->cross && (!(e->form & XFORM_SAVED) || (e->form & XFORM_HOST && xb->loaded > xb->saved)))
 		to = xb->loaded;
+	e->to = (uint32_t)(xb - x->block) + 1;
 	e->next = xb->in;
+	e->prev = 0;
+	if (e->next)
+		x->exit[e->next - 1].prev = from + 1;
 	xb->in = from + 1;
 	xlink_jump(x, from, to);
+}
+
+void xlink_undo(struct xlate *x, unsigned n)
+{
+	struct xexit *e = &x->exit[n];
+	xlink_jump(x, n, x->mem.rx + e->stub);
+	if (!e->to)
+		return;
+	if (e->prev)
+		x->exit[e->prev - 1].next = e->next;
+	else
+		x->block[e->to - 1].in = e->next;
+	if (e->next)
+		x->exit[e->next - 1].prev = e->prev;
+	e->to = e->next = e->prev = 0;
 }
 
 /* The place in page_at that says where the page is, or is to say. */
@@ -129,11 +148,10 @@ bool xlink_cell(struct xlate *x, struct xblock *xb)
 void xlink_cut(struct xlate *x, struct xblock *xb)
 {
 	unsigned h = xhash_of(xb->rip);
-	for (uint32_t n = xb->in; n; n = x->exit[n - 1].next)
-		xlink_jump(x, n - 1, x->exit[n - 1].stub);
+	while (xb->in)
+		xlink_undo(x, xb->in - 1);
 	if (x->hash[h].code == xb->code)
 		hash_empty(x, h);
-	xb->in = 0;
 	xb->code = NULL;
 }
 

@@ -14,7 +14,7 @@ struct xplace xmem_place(const struct xgen *g, const struct xinsn *in)
 {
 	const struct insn *i = in->i;
 	if (i->flags & INSN_RIP_REL)
-		return (struct xplace){ .known = true, .lin = rip_relative(in), .seg = i->seg };
+		return (struct xplace){ .known = true, .moves = true, .lin = rip_relative(in), .seg = i->seg };
 	if (i->base == REG_NONE && i->index == REG_NONE) {
 		uint64_t lin = (uint64_t)(int64_t)i->disp;
 		return (struct xplace){ .known = true, .lin = g->wide ? lin : (uint32_t)lin, .seg = i->seg };
@@ -48,7 +48,10 @@ static void lea(struct xgen *g, unsigned to, unsigned base, unsigned index, unsi
 void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to)
 {
 	if (p->known) {
-		x_imm(g->t, to, p->lin);
+		if (p->moves)
+			x_imm_rip(g->t, to, p->lin);
+		else
+			x_imm(g->t, to, p->lin);
 		return;
 	}
 	unsigned base = readable(g, p->base, HOST_R14);
@@ -93,13 +96,15 @@ static void entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool wr
 	x_mem(g->t, true, op, reg, HOST_R15, (int32_t)off);
 }
 
-static void known_entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool write)
+static void known_entry(struct xgen *g, unsigned op, unsigned reg, size_t off, bool write, bool moves)
 {
 	if (is_user(g))
 		x_gs(g->t, true, op, reg, off + AT(tlb.entry) + (TLB_USER * TLB_KINDS + (write ? TLB_WRITE : TLB_READ)) *
 			TLB_SIZE * sizeof(struct tlb_entry));
 	else
 		x_mem(g->t, true, op, reg, HOST_R15, (int32_t)off);
+	if (moves)
+		x_mark(g->t, g->t->p - 4, XMARK_SLOT);
 }
 
 /* For an address that is known: so is its slot. */
@@ -113,14 +118,19 @@ static struct xaddr at_known(struct xgen *g, unsigned n, const struct xplace *p,
 	if (!is_user(g))
 		x_load(t, HOST_R15, table(write));
 	if (narrow) {
-		known_entry(g, 0x81, 7, slot, write);
+		known_entry(g, 0x81, 7, slot, write, p->moves);
 		x_u32(t, (uint32_t)page);
+		if (p->moves)
+			x_mark(t, t->p, XMARK_LOST);
 	} else {
-		x_imm(t, HOST_R14, page);
-		known_entry(g, 0x3b, HOST_R14, slot, write);
+		if (p->moves)
+			x_imm_rip(t, HOST_R14, page);
+		else
+			x_imm(t, HOST_R14, page);
+		known_entry(g, 0x3b, HOST_R14, slot, write, p->moves);
 	}
 	miss(g, n, p, size, write, retry, 5);
-	known_entry(g, 0x8b, HOST_R15, slot + 8, write);
+	known_entry(g, 0x8b, HOST_R15, slot + 8, write, p->moves);
 	if (narrow)
 		return (struct xaddr){ HOST_R15, HOST_NONE, (int32_t)p->lin };
 	return (struct xaddr){ HOST_R14, HOST_R15, (int32_t)(p->lin & 0xfff) };

@@ -24,8 +24,11 @@ struct xblock {
 	bool middle;             /* plain, and begins in the middle of another block */
 	int16_t adjust;          /* middle: to be added to the count of instructions */
 	uint32_t in;             /* exits that lead here: a list of numbers + 1 */
+	struct xblock *other;    /* of the same decoded block, at another address */
 	uint32_t next;           /* in the same page: number + 1 */
 	uint8_t count, parts;    /* instructions; decoded blocks */
+	const uint8_t *cold;     /* what is behind it; this and the rest when marks is not 0: xlate_moved.c */
+	uint32_t hot_bytes, cold_bytes, exit, exits, mark, marks; /* numbers of the first, and how many */
 	struct xpart {
 		struct block *b;
 		uint8_t first; /* of its instructions, counted over all parts */
@@ -50,10 +53,10 @@ enum xform { XFORM_NONE, XFORM_HOST = 1, XFORM_SAVED = 2 };
  * twice as much where a guest's code is large. */
 struct xexit {
 	uint64_t target;
-	const uint8_t *stub;
-	uint8_t *jump;    /* the jump's 32-bit displacement, writable */
-	uint32_t from;    /* block number */
-	uint32_t next;    /* of those that lead to the same block: number + 1 */
+	uint32_t stub, jump; /* in code memory: the stub, the jump's 32-bit displacement */
+	uint32_t from;       /* block number */
+	uint32_t to;         /* what it is linked to: block number + 1 */
+	uint32_t next, prev; /* of those that lead to the same block: number + 1 */
 	uint8_t form;     /* enum xform bits there */
 	bool cross;       /* into another page: the mapping is to be checked there */
 	bool plain;       /* to code for its own block that checks each access */
@@ -82,8 +85,15 @@ struct xhash {
 /* Whatever a guest jumps to, no place that it looks into may hold the same without code. This belongs to place 1. */
 #define XHASH_EMPTY (UINT64_C(1) << 63 | 1)
 enum { XHASH_BITS = 18, XHASH_SIZE = 1 << XHASH_BITS, XLATE_EXIT_MAX = 1 << 20, XLATE_PAGE_BITS = 14,
-       XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS, XLATE_CELL_BITS = 15, XLATE_CELL_MAX = 1 << XLATE_CELL_BITS,
+       XLATE_MARK_MAX = 1 << 22, XLATE_PAGE_MAX = 1 << XLATE_PAGE_BITS, XLATE_CELL_BITS = 15, XLATE_CELL_MAX = 1 << XLATE_CELL_BITS,
        XEXITS_OF_BLOCK = 1024 /* more than those of one block */ };
+
+/* The block under way: where its texts begin, writable; numbers of its first mark and exit. */
+struct xmarking {
+	const uint8_t *hot, *cold;
+	unsigned first, exit;
+	bool lost; /* something is in it that a copy could not set right */
+};
 
 struct xlate {
 	struct codemem mem;
@@ -106,6 +116,9 @@ struct xlate {
 	uint16_t *page_at;    /* hashed by page_gen: number + 1 */
 	struct xcell *cell;   /* hashed, twice XLATE_CELL_MAX */
 	uint16_t *cell_at;    /* the places there that are taken, by number */
+	uint32_t *mark;       /* XLATE_MARK_MAX */
+	struct xmarking marking;
+	unsigned mark_count;
 	unsigned block_count, exit_count, page_count, cell_count;
 	struct xhash *hash;   /* XHASH_SIZE */
 	uint32_t from; /* a direct exit that was taken and may be linked to what is entered next: number + 1 */
@@ -142,10 +155,12 @@ unsigned xlink_exit(struct xlate *x, const struct xblock *xb, uint64_t target, u
 unsigned xlink_exit_plain(struct xlate *x, const struct xblock *xb);
 /* The same for an exit to plain code from instruction n on, at rip. */
 unsigned xlink_exit_middle(struct xlate *x, const struct xblock *xb, uint64_t rip, unsigned n);
-/* Exit `from` leads straight to xb from now on. */
+/* Exit `from`, which is not linked, leads straight to xb from now on. */
 void xlink_join(struct xlate *x, unsigned from, struct xblock *xb);
 /* Exit n's jump leads to `to`. On the vCPU's thread, outside of translated code. */
 void xlink_jump(struct xlate *x, unsigned n, const uint8_t *to);
+/* Exit n leads to its stub again. */
+void xlink_undo(struct xlate *x, unsigned n);
 /* Gives xb the cell of its page; false: no room. */
 bool xlink_cell(struct xlate *x, struct xblock *xb);
 /* xb is among those of its page; false: no room. */
@@ -170,6 +185,8 @@ struct xtext {
 	/* Where struct soft_cpu is, when that is below 2 GiB: instructions name it there, which is a cycle or two shorter on the
 	 * way of a load than by a segment. 0: by the base of GS. */
 	uint32_t cpu;
+	const uint8_t *start;
+	struct xlate *marks; /* notes what a copy of the block has to set right; NULL: nothing is noted */
 };
 enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RBX, HOST_RSP, HOST_RBP, HOST_RSI, HOST_RDI,
        HOST_R8, HOST_R9, HOST_R10, HOST_R11, HOST_R12, HOST_R13, HOST_R14, HOST_R15, HOST_NONE = 0xff };
@@ -209,6 +226,8 @@ void x_gs(struct xtext *t, bool wide, unsigned op, unsigned reg, size_t off);
 void x_load(struct xtext *t, unsigned reg, size_t off);  /* 64 bits of struct soft_cpu */
 void x_store(struct xtext *t, unsigned reg, size_t off);
 void x_imm(struct xtext *t, unsigned reg, uint64_t v);   /* the shortest MOV */
+void x_imm_rip(struct xtext *t, unsigned reg, uint64_t v); /* the same for an address that moves with the guest's code */
+void x_imm_block(struct xtext *t, unsigned reg, const struct xblock *xb);
 void x_lea(struct xtext *t, unsigned reg, unsigned base, int32_t disp);
 /* The same cut to 32 bits when not wide. */
 void x_lea_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, int32_t disp);
@@ -221,6 +240,34 @@ uint8_t *x_jcc(struct xtext *t, unsigned cc);            /* forward; returns wha
 uint8_t *x_jmp_forward(struct xtext *t);
 void x_here(struct xtext *t, uint8_t *from);
 static inline const uint8_t *x_rx(const struct xtext *t) { return t->p + t->to_rx; }
+
+/* ---- xlate_moved.c: blocks at another address ---- */
+/* What is in a block's code that a copy elsewhere, for another address of the guest's, has otherwise. */
+enum xmark {
+	XMARK_RELATIVE, /* 4 bytes: to somewhere outside of this text, relative to their end */
+	XMARK_RIP,      /* 8 bytes: an address of the guest's */
+	XMARK_SLOT,     /* 4 bytes: where the TLB's entry for such an address is, of user code */
+	XMARK_EXIT,     /* 4 bytes: an exit's number, shifted by 8 */
+	XMARK_BLOCK,    /* 8 bytes: struct xblock */
+	XMARK_CELL,     /* 4 bytes: relative to their end, the block's cell */
+	XMARK_LOST,     /* not to be set right: the block cannot be copied */
+};
+/* -ENOMEM. */
+int xmoved_create(struct xlate *x, struct err *e) ATTR_MUST_USE;
+void xmoved_destroy(struct xlate *x);
+/* What is at `at`, writable, of the block that is being made. */
+void x_mark(struct xtext *t, const uint8_t *at, enum xmark kind);
+/* The block xb is made from here on, at hot and cold; false: it cannot be copied, nothing is to be marked. */
+bool xmoved_begin(struct xlate *x, const struct xblock *xb, const uint8_t *hot, const uint8_t *cold);
+/* It is made, and what was marked is kept with it. */
+void xmoved_end(struct xlate *x, struct xblock *xb, const struct xtext *hot, const struct xtext *cold);
+/* Can old, of the same decoded block, be copied or moved to rip? */
+bool xmoved_serves(const struct xblock *old, uint64_t rip);
+/* xb itself is at rip from now on; nobody comes to it yet. False: no room for its cell, and it is cut off. */
+bool xmoved_here(struct soft_cpu *c, struct xlate *x, struct xblock *xb, uint64_t rip);
+/* old -> xb, whose b, rip and cell are set, at t and cold, where there is room. */
+void xmoved_copy(struct soft_cpu *c, struct xlate *x, const struct xblock *old, struct xblock *xb, struct xtext *t,
+                 struct xtext *cold);
 
 /* ---- xlate_scan.c: what an instruction is to the translator ---- */
 enum xkind { XK_HELPER, XK_COPY, XK_LEA, XK_PUSH, XK_POP, XK_LEAVE, XK_NOP, XK_VEC, XK_DIV, XK_JMP, XK_JCC, XK_CALL, XK_RET,
@@ -313,6 +360,8 @@ uint32_t xnear_refill(struct soft_cpu *c, uint64_t lin, uint32_t what);
 void xnear_too_far(struct soft_cpu *c);
 
 /* ---- xlate_gen.c ---- */
+/* Where the TLB and the cell say that xb is where it was: fills in exec, page, addend, now and map_gen. */
+void xlate_mapping(struct soft_cpu *c, struct xlate *x, struct xblock *xb);
 /* Writes the code of xb, and to `cold` what is seldom executed; false: nothing of it can be translated, or there is no room. */
 bool xlate_generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold);
 
