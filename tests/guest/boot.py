@@ -18,7 +18,7 @@ import time
 import zlib
 
 from linux import BOOT_S, PROMPT, SHELL, boot, check, ends_well, kernel
-from machine import BUILD, Failure, Machine, Skip, prepared, run_tests
+from machine import BUILD, PATIENCE, Failure, Machine, Skip, prepared, run_tests
 
 SMALL = {kind: os.path.join(BUILD, "tests/guest/system/multiboot." + kind) for kind in ("elf", "bin")}
 
@@ -214,6 +214,16 @@ def console():
         check(all(f"line {n} of the console" in text for n in (1, 2, 3)), f"hvc0 gave {text!r}")
 
 
+def typed_ahead():
+    """Input that is there, and at its end, before the guest has a driver for its port: all of it arrives, once."""
+    image, initrd = kernel("cloud-amd64"), prepared("quick-cloud-amd64.img")
+    done = subprocess.run([os.path.join(BUILD, "panal"), "run", "--accel", "soft", "--memory", "256M", "--kernel", image, "--initrd",
+                           initrd, "--append", "console=ttyS0 quiet"], input=b"echo twice $((6*7)) two; poweroff -f\n",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=BOOT_S * PATIENCE, check=False)
+    text = done.stdout.decode("utf-8", "replace")
+    check(done.returncode == 0 and text.count("twice 42 two") == 1, f"status {done.returncode}: {text[-500:]}")
+
+
 def rng():
     with boot("cloud-amd64", "--rng") as m:
         shell(m)
@@ -348,6 +358,7 @@ SHORT = [
     ("dry runs", dry_runs),
     ("two initrds", two_initrds),
     ("virtio mmio", mmio),
+    ("input before its time", typed_ahead),
 ]
 LONG = [
     ("decompression by the guest", packed),

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { DEFAULT_PORT = 0x3f8, FIFO = 16, CLOCK_HZ = 1843200 };
+enum { POLLED = 16 }; /* looks at the line status, and at nothing else, that only a waiting reader takes */
 enum { R_DATA, R_IER, R_IIR, R_LCR, R_MCR, R_LSR, R_MSR, R_SCR };
 enum { IER_RX = 1, IER_TX = 2, IER_LINE = 4, IER_MODEM = 8 };
 enum { IIR_NONE = 1, IIR_MODEM = 0, IIR_TX = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TIMEOUT = 12, IIR_FIFO = 0xc0 };
@@ -31,6 +32,9 @@ struct serial16550 {
 	uint16_t divisor;
 	bool tx_pending;    /* the "transmitter empty" interrupt is due */
 	bool rx_timed_out;  /* bytes below the trigger level have lain long enough */
+	bool probing;       /* all interrupts were enabled, and nothing else was done since: drivers look whether they hold */
+	bool polls;         /* the guest reads without interrupts: found out anew after a load */
+	uint8_t looks;      /* at the line status in a row */
 	uint8_t rx[FIFO], tx[FIFO];
 	uint8_t rx_count, tx_count; /* the first byte is at index 0 */
 };
@@ -107,6 +111,26 @@ static void rx_put(struct serial16550 *s, uint8_t byte)
 	restart_timeout(s);
 }
 
+/*
+ * What comes before the guest listens would be lost when its driver clears the FIFO. So the line waits for it, as one with
+ * hardware flow control does: for "request to send", or for a sign that is as good, for guests that leave RTS alone.
+ */
+static bool listens(const struct serial16550 *s)
+{
+	return (s->mcr & MCR_RTS) || ((s->ier & IER_RX) && !s->probing) || s->polls;
+}
+
+static size_t room(const struct serial16550 *s)
+{
+	return (s->mcr & MCR_LOOP) || !listens(s) ? 0 : depth(s) - s->rx_count;
+}
+
+static void tell_room(struct serial16550 *s)
+{
+	if (s->cfg.line.room && room(s))
+		s->cfg.line.room(s->cfg.line.opaque);
+}
+
 static uint8_t rx_get(struct serial16550 *s)
 {
 	if (!s->rx_count)
@@ -114,8 +138,8 @@ static uint8_t rx_get(struct serial16550 *s)
 	uint8_t byte = s->rx[0];
 	memmove(s->rx, s->rx + 1, --s->rx_count);
 	restart_timeout(s);
-	if (!s->rx_count && s->cfg.line.room && !(s->mcr & MCR_LOOP))
-		s->cfg.line.room(s->cfg.line.opaque);
+	if (!s->rx_count)
+		tell_room(s);
 	return byte;
 }
 
@@ -167,7 +191,8 @@ static void fcr_write(struct serial16550 *s, uint8_t value)
 	bool toggled = (value ^ s->fcr) & FCR_ENABLE;
 	if (!(value & FCR_ENABLE))
 		value = 0;
-	if (toggled || (value & FCR_CLEAR_RX)) {
+	/* Turned on, it begins with the byte that the receiver holds: Linux turns it on after the receiver's interrupt. */
+	if ((toggled && !(value & FCR_ENABLE)) || (value & FCR_CLEAR_RX)) {
 		s->rx_count = 0;
 		s->lsr = 0;
 	}
@@ -177,12 +202,28 @@ static void fcr_write(struct serial16550 *s, uint8_t value)
 	}
 	s->fcr = value & 0xc9;
 	restart_timeout(s);
-	if (!s->rx_count && s->cfg.line.room)
-		s->cfg.line.room(s->cfg.line.opaque);
+	if (!s->rx_count)
+		tell_room(s);
+}
+
+/* A program that reads without interrupts looks at the line status again and again. */
+static void looked(struct serial16550 *s)
+{
+	if (!s->polls && !s->rx_count && !s->tx_count)
+		s->polls = ++s->looks == POLLED;
+}
+
+static void touched(struct serial16550 *s, unsigned reg)
+{
+	if (reg != R_LSR)
+		s->looks = 0;
+	if (reg != R_IER)
+		s->probing = false;
 }
 
 static uint8_t lsr_read(struct serial16550 *s)
 {
+	looked(s);
 	uint8_t v = s->lsr | (s->rx_count ? LSR_DR : 0) | (s->tx_count ? 0 : LSR_THRE | LSR_TEMT);
 	if (fifo_on(s) && (s->lsr & LSR_BI))
 		v |= LSR_FIFO_ERROR;
@@ -202,6 +243,7 @@ static uint8_t register_read(struct serial16550 *s, unsigned reg)
 {
 	bool dlab = s->lcr & LCR_DLAB;
 	uint8_t v;
+	touched(s, reg);
 	switch (reg) {
 	case R_DATA: return dlab ? s->divisor & 0xff : rx_get(s);
 	case R_IER: return dlab ? s->divisor >> 8 : s->ier;
@@ -223,11 +265,13 @@ static void ier_write(struct serial16550 *s, uint8_t value)
 	if ((value & IER_TX) && !(s->ier & IER_TX) && !s->tx_count)
 		s->tx_pending = true;
 	s->ier = value & 0x0f;
+	s->probing = s->ier == 0x0f;
 }
 
 static void register_write(struct serial16550 *s, unsigned reg, uint8_t value)
 {
 	bool dlab = s->lcr & LCR_DLAB;
+	touched(s, reg);
 	switch (reg) {
 	case R_DATA:
 		if (dlab)
@@ -253,25 +297,28 @@ static void register_write(struct serial16550 *s, unsigned reg, uint8_t value)
 
 static uint64_t port_read(void *opaque, uint64_t off, unsigned width)
 {
+	bool listened = listens(opaque);
 	uint8_t v = register_read(opaque, off);
+
+	if (!listened)
+		tell_room(opaque);
 	update_irq(opaque);
 	return v;
 }
 
 static void port_write(void *opaque, uint64_t off, unsigned width, uint64_t value)
 {
+	bool had_room = room(opaque);
+
 	register_write(opaque, off, value);
+	if (!had_room)
+		tell_room(opaque);
 	update_irq(opaque);
 }
 
 static const struct region_ops port_ops = {.read = port_read, .write = port_write, .width_min = 1, .width_max = 1};
 
 /* ---- the line ---- */
-
-static size_t room(const struct serial16550 *s)
-{
-	return s->mcr & MCR_LOOP ? 0 : depth(s) - s->rx_count;
-}
 
 size_t serial16550_room(struct serial16550 *s)
 {
@@ -345,7 +392,8 @@ static void serial_reset(void *impl)
 	s->ier = s->fcr = s->lcr = s->mcr = s->lsr = s->scr = 0;
 	s->msr = MSR_CTS | MSR_DSR | MSR_DCD;
 	s->divisor = 12; /* 9600 */
-	s->tx_pending = s->rx_timed_out = false;
+	s->tx_pending = s->rx_timed_out = s->polls = s->probing = false;
+	s->looks = 0;
 	s->rx_count = s->tx_count = 0;
 	timer_cancel(&s->timeout);
 	update_irq(s);
@@ -384,11 +432,17 @@ static const struct state_desc serial_state = {
 	.name = "serial16550", .version = 1, .fields = serial_fields, .after_load = serial_after_load,
 };
 
-/* What a loaded state had still to send goes out when the machine runs. */
+/* What a loaded state had still to send goes out when the machine runs, and it may listen to what the fresh port did not. */
 static void serial_run_state(void *impl, bool running)
 {
-	if (running)
-		serial16550_writable(impl);
+	struct serial16550 *s = impl;
+
+	if (!running)
+		return;
+	serial16550_writable(s);
+	pthread_mutex_lock(&s->lock);
+	tell_room(s);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void serial_destroy(void *impl)

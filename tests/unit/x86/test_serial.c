@@ -115,9 +115,65 @@ static void receive_without_fifo(void **state)
 	assert_true(f->irq.level);
 	assert_int_equal(in(f, 2), 0x04);
 	assert_int_equal(in(f, 5) & 1, 1);
+	unsigned before = f->rooms;
 	assert_int_equal(in(f, 0), 'x');
-	assert_int_equal(f->rooms, 1);
+	assert_int_equal(f->rooms, before + 1);
 	assert_false(f->irq.level);
+}
+
+/* What comes while nobody listens waits outside: a driver clears the FIFO when it begins. */
+static void nothing_before_the_guest_listens(void **state)
+{
+	struct fix *f = *state;
+	out(f, 2, 7);
+	assert_int_equal(serial16550_receive(f->s, (const uint8_t *)"early", 5), 0);
+	assert_int_equal(serial16550_room(f->s), 0);
+	assert_int_equal(f->rooms, 0);
+	out(f, 1, 15); /* Linux looks whether a port's interrupts can be enabled */
+	assert_int_equal(in(f, 1), 15);
+	assert_int_equal(serial16550_room(f->s), 0);
+	out(f, 1, 0);
+	assert_int_equal(f->rooms, 0);
+	out(f, 4, 3); /* DTR, RTS */
+	assert_int_equal(f->rooms, 1);
+	assert_int_equal(serial16550_room(f->s), 16);
+	out(f, 4, 1);
+	assert_int_equal(serial16550_room(f->s), 0);
+	out(f, 1, 1);
+	assert_int_equal(f->rooms, 2);
+	out(f, 1, 3), out(f, 1, 1); /* no news: nobody is called for nothing */
+	assert_int_equal(f->rooms, 2);
+	out(f, 1, 15), in(f, 2); /* a handler at work */
+	assert_int_equal(f->rooms, 3);
+	assert_int_equal(serial16550_receive(f->s, (const uint8_t *)"early", 5), 5);
+}
+
+static void fifo_turned_on_late(void **state)
+{
+	struct fix *f = *state;
+	out(f, 1, 5);
+	assert_int_equal(serial16550_receive(f->s, (const uint8_t *)"ab", 2), 1);
+	out(f, 2, 1), out(f, 2, 0x81);
+	assert_int_equal(serial16550_receive(f->s, (const uint8_t *)"b", 1), 1);
+	assert_int_equal(in(f, 0), 'a');
+	assert_int_equal(in(f, 0), 'b');
+}
+
+/* A guest that writes looks at the line status before each byte; one that waits for input does nothing else. */
+static void a_reader_without_interrupts(void **state)
+{
+	struct fix *f = *state;
+	for (unsigned n = 0; n < 60; n++)
+		in(f, 5), in(f, 5), out(f, 0, 'w');
+	assert_int_equal(serial16550_room(f->s), 0);
+	for (unsigned n = 0; n < 16; n++)
+		in(f, 5);
+	assert_int_equal(f->rooms, 1);
+	assert_int_equal(serial16550_receive(f->s, (const uint8_t *)"k", 1), 1);
+	assert_int_equal(in(f, 5) & 1, 1);
+	assert_int_equal(in(f, 0), 'k');
+	out(f, 0, 'k');
+	assert_int_equal(serial16550_room(f->s), 1);
 }
 
 static void receive_trigger_and_timeout(void **state)
@@ -194,6 +250,8 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
 		T(probe_as_a_16550a), T(transmit_and_its_interrupt), T(back_pressure_outwards), T(receive_without_fifo),
+		T(nothing_before_the_guest_listens), T(fifo_turned_on_late),
+		T(a_reader_without_interrupts),
 		T(receive_trigger_and_timeout), T(loopback), T(overrun_and_break), T(saved_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
