@@ -6,6 +6,7 @@ import re
 import subprocess
 import threading
 import time
+import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PANAL_BUILD", os.path.join(ROOT, "build"))
@@ -123,6 +124,12 @@ def prepared(*names):
     return paths if len(paths) > 1 else paths[0]
 
 
+def where(error):
+    """The last line of the tests' own that an error came through."""
+    here = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(ROOT)]
+    return f"{os.path.basename(here[-1].filename)}:{here[-1].lineno}" if here else "a place unknown"
+
+
 def run_tests(tests):
     """tests: (name, function) pairs. Prints a line each and the sum; gives the exit status."""
     count = {"passed": 0, "failed": 0, "skipped": 0}
@@ -137,8 +144,8 @@ def run_tests(tests):
             result, why = "skipped", str(skip)
         except Failure as failure:
             result, why = "failed", str(failure)
-        except OSError as error:
-            result, why = "failed", repr(error)
+        except Exception as error:  # of any kind: what comes after it is to be run, too
+            result, why = "failed", f"{error!r}, at {where(error)}"
         count[result] += 1
         print(f"{result.upper():8} {name} ({time.monotonic() - begin:.1f} s){': ' if why else ''}{why}", flush=True)
     print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped", flush=True)

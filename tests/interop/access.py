@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 
-from panald import BUILD, Failure, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Failure, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
 DENIED, AUTH_REQUIRED = 29, "authentication required"
 
@@ -32,7 +32,7 @@ def free_port():
 
 
 def run(*command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **more)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * PATIENCE, stdin=subprocess.DEVNULL, **more)
     if done.returncode:
         raise Failure(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return done.stdout
@@ -40,7 +40,7 @@ def run(*command, **more):
 
 def virsh(uri, *args, **more):
     """The status, and what it said."""
-    done = subprocess.run(["virsh", "-c", uri, *args], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+    done = subprocess.run(["virsh", "-c", uri, *args], capture_output=True, text=True, timeout=30 * PATIENCE, stdin=subprocess.DEVNULL,
                           **more)
     return done.returncode, done.stdout + done.stderr
 
@@ -314,7 +314,7 @@ def sasl_files(p, mechanisms):
     os.makedirs(p.path("sasl"), exist_ok=True)
     write(p, "sasl/libvirt.conf", f"mech_list: {mechanisms}\nsasldb_path: {p.path('sasl/db')}\nauxprop_plugin: sasldb\n")
     subprocess.run(["saslpasswd2", "-p", "-c", "-f", p.path("sasl/db"), "-a", "libvirt", "anna"], input="secret", text=True,
-                   check=True, timeout=20)
+                   check=True, timeout=20 * PATIENCE)
     files = []
     for name, password in (("right", "secret"), ("wrong", "guess")):
         files.append(write(p, name, f"[credentials-c]\nauthname=anna\npassword={password}\n\n"
@@ -422,7 +422,7 @@ class Realm:
         wait_for("KDC", lambda: listens(port), 10)
 
     def run(self, *command, **more):
-        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=30, **more)
+        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=30 * PATIENCE, **more)
 
     def admin(self, command):
         self.run("kadmin.local", "-r", "PANAL.TEST", "-q", command)
@@ -432,7 +432,7 @@ class Realm:
 
     def __exit__(self, *exc):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(10 * PATIENCE)
 
 
 def listens(port):
@@ -453,7 +453,7 @@ def gssapi():
 
         def virsh(*command):
             return subprocess.run(["virsh", "-c", f"qemu+tcp://localhost:{port}/system", *command], env=realm.env, text=True,
-                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * PATIENCE, check=False)
 
         done = virsh("list", "--all")
         expect(done.returncode != 0 and "authentication failed" in done.stderr, f"in without a ticket: {done}")
@@ -521,7 +521,7 @@ class Polkit:
     def __exit__(self, *_):
         for process in reversed(self.processes):
             process.terminate()
-            process.wait(10)
+            process.wait(10 * PATIENCE)
 
 
 def as_user(uid):
@@ -559,7 +559,7 @@ def polkit():
         refused(p.uri("libvirt-sock-ro"), "-r", "list", says="access denied by policy", **GAMES)
         # polkit goes and comes
         bus.processes[-1].terminate()
-        bus.processes[-1].wait(10)
+        bus.processes[-1].wait(10 * PATIENCE)
         refused(p.uri(), **NOBODY)
         works(p.uri(), says="his")
         bus.polkitd(p)
@@ -567,7 +567,7 @@ def polkit():
         # so does the bus
         for process in reversed(bus.processes):
             process.terminate()
-            process.wait(10)
+            process.wait(10 * PATIENCE)
         refused(p.uri(), **NOBODY)
         works(p.uri(), says="his")
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from panald import Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import PATIENCE, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
 ROOT = "/usr/lib/ocf"
 AGENT = ROOT + "/resource.d/heartbeat/VirtualDomain"
@@ -34,7 +34,7 @@ class Resource:
 
     def __call__(self, action, status):
         try:
-            done = subprocess.run([AGENT, action], env=self.environment, capture_output=True, text=True, timeout=150,
+            done = subprocess.run([AGENT, action], env=self.environment, capture_output=True, text=True, timeout=150 * PATIENCE,
                                   stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             raise Failure(f"{action} hangs") from None

@@ -17,7 +17,7 @@ import threading
 import time
 
 from client import fails, libvirt
-from panald import BUILD, Console, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Console, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
 UUID = "11111111-2222-4333-8444-555555555555"
 
@@ -373,7 +373,7 @@ def readers():
 
 def nobody(p, *args):
     """virsh as a user without rights; its status and what it said."""
-    done = subprocess.run(["virsh", *args], capture_output=True, text=True, timeout=30, user=65534, group=65534,
+    done = subprocess.run(["virsh", *args], capture_output=True, text=True, timeout=30 * PATIENCE, user=65534, group=65534,
                           extra_groups=[], env={**os.environ, "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"})
     return done.returncode, done.stdout + done.stderr
 
@@ -413,12 +413,12 @@ def own_instance():
                     f.write(xml)
                 for words in (["define", d + "/mine.xml"], ["start", "mine"], ["domstate", "mine"], ["destroy", "mine"]):
                     done = subprocess.run(["virsh", "-c", "qemu:///session", *words], capture_output=True, text=True,
-                                          timeout=60, **who)
+                                          timeout=60 * PATIENCE, **who)
                     expect(done.returncode == 0, f"{words}: {done.stdout}{done.stderr}")
                 expect(os.path.isdir(d + "/.config/panal/domains"), "no definitions")
             finally:
                 daemon.terminate()
-                daemon.wait(10)
+                daemon.wait(10 * PATIENCE)
 
 
 def activation():
@@ -449,7 +449,7 @@ def activation():
             fails(libvirt.VIR_ERR_OPERATION_DENIED, ro.lookupByName("lit").create)
             expect(not os.path.exists(d + "/s/libvirt-sock"), "sockets of its own")
             daemon.terminate()
-            daemon.wait(10)
+            daemon.wait(10 * PATIENCE)
         expect(all(os.path.exists(path) for path in paths), "the service manager's sockets were removed")
         for s in listeners:
             s.close()
@@ -460,10 +460,10 @@ def one_daemon():
     with Panald() as p:
         second = [os.path.join(BUILD, "panald"), "--config", p.path("c2"), "--run", p.path("r2"), "--log", p.path("l2"),
                   "--images", p.path("images")]
-        done = subprocess.run([*second, "--sockets", p.path("sockets")], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([*second, "--sockets", p.path("sockets")], capture_output=True, text=True, timeout=20 * PATIENCE)
         expect(done.returncode == 1 and "another daemon serves" in done.stderr, done.stderr)
         second[4] = p.path("run")
-        done = subprocess.run([*second, "--sockets", p.path("s2")], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([*second, "--sockets", p.path("s2")], capture_output=True, text=True, timeout=20 * PATIENCE)
         expect(done.returncode == 1 and "another panald runs" in done.stderr, done.stderr)
         expect_equal(libvirt.open(p.uri()).getType(), "QEMU", "the first")
 

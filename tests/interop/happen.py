@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from panald import Panald, Skip, enter_namespace, expect, expect_equal, run_tests, wait_for
+from panald import PATIENCE, Panald, Skip, enter_namespace, expect, expect_equal, run_tests, wait_for
 
 try:
     import libvirt
@@ -45,7 +45,7 @@ class Listener:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(20 * PATIENCE)
         self.out.close()
 
 

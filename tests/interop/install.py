@@ -20,7 +20,7 @@ import threading
 import time
 
 from network import Bed, libvirt, make_world
-from panald import Console, Failure, Loop, Skip, enter_namespace, expect, expect_equal, prepared, run_tests, wait_for
+from panald import PATIENCE, Console, Failure, Loop, Skip, enter_namespace, expect, expect_equal, prepared, run_tests, wait_for
 
 from pc import package  # of tests/guest
 
@@ -55,7 +55,7 @@ def seed(path, name, key):
 
 
 def run(*command, timeout=120):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout * PATIENCE, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise Failure(f"{' '.join(command)}: {done.stdout[-500:]}{done.stderr[-1500:]}")
     return done.stdout
@@ -95,7 +95,7 @@ class Lab:
     def ssh(self, address, command):
         done = subprocess.run(["ssh", "-i", f"{self.folder}/key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                                "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"tester@{address}", command],
-                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+                              capture_output=True, text=True, timeout=60 * PATIENCE, stdin=subprocess.DEVNULL, check=False)
         return done.stdout if done.returncode == 0 else None
 
     def wait_ssh(self, name):

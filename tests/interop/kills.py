@@ -29,12 +29,12 @@ import threading
 import time
 
 from client import libvirt
-from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, enter_namespace, expect, run_tests, wait_for
+from panald import BUILD, PATIENCE, Console, Failure, Loop, Panald, Skip, domain_xml, enter_namespace, expect, run_tests, wait_for
 
 STEP = os.path.join(BUILD, "tests", "interop", "kill-step")
 UUID = "11111111-2222-4333-8444-555555555555"
 NET_UUID = "21111111-2222-4333-8444-555555555555"
-SETTLE_S, OPERATION_S, FAILURES_MAX = 8, 40, 6
+SETTLE_S, OPERATION_S, FAILURES_MAX = 8 * PATIENCE, 40 * PATIENCE, 6
 NOBODY = 65534
 PR_SET_CHILD_SUBREAPER = 36
 # Of these only the names count: their contents change by themselves, or with the time.
@@ -111,7 +111,7 @@ class Steps(Panald):
     def killed(self):
         """Whether it died at its step; the steps up to there are in steps()."""
         if self.said("killed"):
-            self.process.wait(20)
+            self.process.wait(20 * PATIENCE)
         return self.process.poll() == 128 + signal.SIGKILL
 
     def steps(self):
@@ -122,7 +122,7 @@ class Steps(Panald):
         """Of the daemon alone, as an administrator does; its machines go on."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
+            self.process.wait(20 * PATIENCE)
 
 
 def subreaper():
@@ -199,7 +199,7 @@ def files(p):
 
 
 def output(*command):
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=30 * PATIENCE, stdin=subprocess.DEVNULL, check=False).stdout
 
 
 def network_of_host(p):

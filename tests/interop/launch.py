@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from panald import BUILD, Failure, Panald, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Failure, Panald, expect, expect_equal, run_tests, wait_for
 
 READY_S = 900
 
@@ -22,7 +22,7 @@ class Tool:
 
     def __call__(self, *args, status=0):
         try:
-            done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=READY_S,
+            done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=READY_S * PATIENCE,
                                   stdin=subprocess.DEVNULL, env=self.environment)
         except subprocess.TimeoutExpired:
             raise Failure(f"panal {' '.join(args)} hangs") from None
@@ -32,7 +32,7 @@ class Tool:
 
     def answers(self, name):
         return subprocess.run([os.path.join(BUILD, "panal"), "shell", name, "true"], stdin=subprocess.DEVNULL,
-                              env=self.environment, timeout=READY_S, capture_output=True, check=False).returncode == 0
+                              env=self.environment, timeout=READY_S * PATIENCE, capture_output=True, check=False).returncode == 0
 
 
 def from_nothing():

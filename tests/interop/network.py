@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from client import fails, libvirt
-from panald import BUILD, Console, Failure, Loop, Panald, domain_xml, enter_namespace, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Console, Failure, Loop, Panald, domain_xml, enter_namespace, expect, expect_equal, run_tests, wait_for
 
 UUID = "11111111-2222-4333-8444-555555555555"
 MAC = "52:54:00:aa:bb:01"
@@ -26,7 +26,7 @@ OUTSIDE = "10.99.0.2"
 
 
 def run(*command, check=True, **more):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, **more)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30 * PATIENCE, stdin=subprocess.DEVNULL, **more)
     if check and done.returncode:
         raise Failure(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return done.stdout
@@ -322,7 +322,7 @@ def read_tcp(ip, port):
 
 
 def run_outside(*command, check=True):
-    done = subprocess.run(["ip", "netns", "exec", "outside", *command], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(["ip", "netns", "exec", "outside", *command], capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
     if check and done.returncode:
         raise Failure(f"{command}: {done.stderr}")
     return done.returncode == 0
@@ -337,7 +337,7 @@ def outside_sees(g, say=None):
     try:
         server.stdout.readline()
         (say or g.do)("nc -w 3 10.99.0.2 8000 </dev/null")
-        return server.communicate(timeout=25)[0].strip()
+        return server.communicate(timeout=25 * PATIENCE)[0].strip()
     finally:
         server.kill()
         server.wait()
@@ -353,7 +353,7 @@ def docker():
     Loop.start(libvirt)
     subprocess.run(["nft", "-f", "-"], input="table ip filter {\n chain DOCKER-USER {\n }\n chain FORWARD {\n"
                    " type filter hook forward priority filter; policy drop;\n counter jump DOCKER-USER\n }\n}\n",
-                   text=True, check=True, timeout=10)
+                   text=True, check=True, timeout=10 * PATIENCE)
     try:
         with Bed() as p:
             c = libvirt.open(p.uri())
@@ -415,7 +415,7 @@ def killed_anywhere():
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
             time.sleep(random.random() * 0.16)
             p.kill()
-            client.wait(10)
+            client.wait(10 * PATIENCE)
             p.start()
             c = libvirt.open(p.uri())
             n = c.networkLookupByName("default")

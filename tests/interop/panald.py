@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "guest"))
 
-from machine import BUILD, Failure, Skip, prepared, run_tests  # noqa: E402, F401
+from machine import BUILD, PATIENCE, Failure, Skip, prepared, run_tests  # noqa: E402, F401
 
 os.environ["LIBVIRT_AUTOSTART"] = "0"
 WAIT_S = 60
@@ -29,10 +29,10 @@ def expect_equal(got, wanted, what=""):
 
 
 def wait_for(what, condition, timeout=WAIT_S):
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise Failure(f"no {what} after {timeout} s")
+            raise Failure(f"no {what} after {timeout * PATIENCE:.0f} s")
         time.sleep(0.02)
 
 
@@ -153,7 +153,7 @@ class Panald:
     def virsh(self, *args, status=0, ro=False, timeout=60):
         command = ["virsh", "-c", self.uri("libvirt-sock-ro" if ro else "libvirt-sock"), *args]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout * PATIENCE, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             raise Failure(f"virsh {' '.join(args)} hangs") from None
         if status is not None and done.returncode != status:
@@ -225,7 +225,7 @@ class Console:
 
     def expect(self, pattern, timeout=120):
         regex = re.compile(pattern)
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self.condition:
             while True:
                 found = regex.search(self.text, self.at)

@@ -15,7 +15,7 @@ import threading
 import time
 
 from client import fails, libvirt
-from panald import BUILD, Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Console, Failure, Loop, Panald, Skip, domain_xml, expect, expect_equal, run_tests, wait_for
 
 UUID = "11111111-2222-4333-8444-555555555555"
 MIB = 1 << 20
@@ -37,7 +37,7 @@ def names(objects):
 
 
 def qemu_img(*args):
-    done = subprocess.run(["qemu-img", *args], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["qemu-img", *args], capture_output=True, text=True, timeout=120 * PATIENCE)
     if done.returncode:
         raise Failure(f"qemu-img {' '.join(args)}: {done.stdout}{done.stderr}")
     return done.stdout
@@ -47,7 +47,7 @@ def validate(p, kind, xml):
     path = p.path("document.xml")
     with open(path, "w", encoding="utf-8") as f:
         f.write(xml)
-    done = subprocess.run(["virt-xml-validate", path, kind], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["virt-xml-validate", path, kind], capture_output=True, text=True, timeout=60 * PATIENCE)
     expect(done.returncode == 0, f"{done.stdout}{done.stderr}{xml}")
 
 
@@ -619,7 +619,7 @@ def own_pool():
             pool = libvirt.open(f"qemu+unix:///session?socket={path}").storagePoolLookupByName("default")
             expect(p.path("data", "libvirt", "images") in pool.XMLDesc() and pool.isActive(), pool.XMLDesc())
             daemon.terminate()
-            daemon.wait(10)
+            daemon.wait(10 * PATIENCE)
 
 
 def gigabyte():

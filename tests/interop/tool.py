@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from panald import BUILD, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
+from panald import BUILD, PATIENCE, Failure, Panald, domain_xml, expect, expect_equal, run_tests, wait_for
 
 with socket.socket() as free:  # a port that nobody has now
     free.bind(("127.0.0.1", 0))
@@ -29,7 +29,7 @@ FORWARD = (f"<interface type='user'><portForward proto='tcp'><range start='{PORT
 def panal(p, *args, status=0, text=None, language="en", timeout=90):
     environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL="C.UTF-8", LANGUAGE=language)
     try:
-        done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=timeout,
+        done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=timeout * PATIENCE,
                               input=text, stdin=subprocess.DEVNULL if text is None else None, env=environment)
     except subprocess.TimeoutExpired:
         raise Failure(f"panal {' '.join(args)} hangs") from None
@@ -87,7 +87,7 @@ def spanish():
 
 
 def plain(*args, **more):
-    return subprocess.run(args, capture_output=True, text=True, check=True, timeout=60, stdin=subprocess.DEVNULL, **more).stdout
+    return subprocess.run(args, capture_output=True, text=True, check=True, timeout=60 * PATIENCE, stdin=subprocess.DEVNULL, **more).stdout
 
 
 def type_and_tab(script, environment, *lines):
@@ -294,7 +294,7 @@ def own_instance():
         os.makedirs(home + "/run", mode=0o700)
         environment = {"PATH": os.environ["PATH"], "HOME": home, "XDG_RUNTIME_DIR": home + "/run"}
         command = [os.path.join(BUILD, "panal"), "ls", "--json", "-c", "qemu:///session"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30 * PATIENCE, env=environment, stdin=subprocess.DEVNULL)
         end_daemon_of(home)
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from client import libvirt
-from panald import Failure, Panald, Skip, domain_xml, enter_namespace, expect, prepared
+from panald import PATIENCE, Failure, Panald, Skip, domain_xml, enter_namespace, expect, prepared
 
 
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -165,7 +165,7 @@ class Bed:
         text = text.replace("{v}", own or "").replace("{o}", own or "").replace("{d}", self.files).replace("{{}}", "{}")
         try:
             done = subprocess.run(["virsh", "-c", self.p.uri(), name, *text.split()], capture_output=True, text=True,
-                                  timeout=20, stdin=subprocess.DEVNULL, env={**os.environ, "EDITOR": "true", "VISUAL": "true"})
+                                  timeout=20 * PATIENCE, stdin=subprocess.DEVNULL, env={**os.environ, "EDITOR": "true", "VISUAL": "true"})
         except subprocess.TimeoutExpired:
             return "hangs", ""
         said = (done.stdout + done.stderr).strip()

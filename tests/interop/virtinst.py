@@ -18,7 +18,7 @@ import sys
 import threading
 
 from client import libvirt
-from panald import Console, Failure, Loop, Panald, Skip, expect, expect_equal, prepared, run_tests, wait_for
+from panald import PATIENCE, Console, Failure, Loop, Panald, Skip, expect, expect_equal, prepared, run_tests, wait_for
 
 
 class Host(Panald):
@@ -35,7 +35,7 @@ class Host(Panald):
     def tool(self, command, *args, status=0, timeout=180):
         environment = {**os.environ, "XDG_CACHE_HOME": self.path("cache"), "LC_ALL": "C.UTF-8"}
         try:
-            done = subprocess.run([command, "--connect", self.uri(), *args], capture_output=True, text=True, timeout=timeout,
+            done = subprocess.run([command, "--connect", self.uri(), *args], capture_output=True, text=True, timeout=timeout * PATIENCE,
                                   stdin=subprocess.DEVNULL, env=environment)
         except subprocess.TimeoutExpired:
             raise Failure(f"{command} {' '.join(args)} hangs") from None
@@ -218,7 +218,7 @@ def phases(h, name, location, *more):
                        f"printf '{zeros}' > /tmp/b; printf '\\125\\252' | dd of=/tmp/b bs=1 seek=510 2>/dev/null; "
                        "cat /tmp/b > /dev/vda; sync; reboot -f\n")
                 t.expect("no-cd" if "iso" not in name else "cd-")
-                install.wait(60)
+                install.wait(60 * PATIENCE)
             finally:
                 if install.poll() is None:
                     install.kill()
