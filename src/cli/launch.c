@@ -73,6 +73,7 @@ static int wait_for_ssh(const struct launch *l, struct conn *c, struct address *
 	if (ret < 0)
 		return ret;
 	stage_begin(&s, _("boot"));
+	stage_part(&s, _("until ssh answers"));
 	do {
 		stage_tick(&s);
 		poll(NULL, 0, POLL_MS);

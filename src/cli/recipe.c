@@ -70,6 +70,28 @@ static void last_line(const char *log, char *out, size_t size)
 	free(text);
 }
 
+/* The recipe's log has a line for each of its steps as that begins. */
+static void tell_step(const char *log, struct stage *s)
+{
+	static const struct step {
+		const char *line, *text;
+	} steps[] = {
+		{ "step: fetch\n", N_("fetches packages") },
+		{ "step: install\n", N_("installs the base system") },
+		{ "step: configure\n", N_("installs and sets up the rest") },
+		{ "step: pack\n", N_("writes the file system") },
+	};
+	char *text = home_read(log, NULL);
+
+	for (size_t n = COUNT_OF(steps); text && n-- > 0;)
+		if (strstr(text, steps[n].line)) {
+			stage_part(s, _(steps[n].text));
+			break;
+		}
+	free(text);
+	stage_tick(s);
+}
+
 static int run(const char *recipe, const struct path *dir, struct stage *s, struct err *e)
 {
 	char program[PATH_MAX + 32], log[PATH_MAX + 16], why[256];
@@ -82,7 +104,7 @@ static int run(const char *recipe, const struct path *dir, struct stage *s, stru
 	if (pid < 0)
 		return err_errno(e, errno, _("cannot start %s"), program);
 	while (waitpid(pid, &status, WNOHANG) == 0) {
-		stage_tick(s);
+		tell_step(log, s);
 		poll(NULL, 0, POLL_MS);
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)

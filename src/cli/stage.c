@@ -2,6 +2,7 @@
 #include "cli/stage.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +25,17 @@ void stage_begin(struct stage *s, const char *what)
 void stage_tick(struct stage *s)
 {
 	if (s->terminal)
-		fprintf(stderr, "\r\033[K … %-14s %.1f s", s->what, stage_seconds(s));
+		fprintf(stderr, "\r\033[K … %-14s %.1f s%s%s", s->what, stage_seconds(s), s->detail ? "  " : "",
+			s->detail ? s->detail : "");
+}
+
+void stage_part(struct stage *s, const char *detail)
+{
+	if (s->detail && !strcmp(s->detail, detail))
+		return;
+	s->detail = detail;
+	if (!s->terminal)
+		fprintf(stderr, " … %-14s %.1f s  %s\n", s->what, stage_seconds(s), detail);
 }
 
 static void end(struct stage *s, const char *mark, const char *detail)

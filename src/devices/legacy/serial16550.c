@@ -32,7 +32,7 @@ struct serial16550 {
 	uint16_t divisor;
 	bool tx_pending;    /* the "transmitter empty" interrupt is due */
 	bool rx_timed_out;  /* bytes below the trigger level have lain long enough */
-	bool probing;       /* all interrupts were enabled, and nothing else was done since: drivers look whether they hold */
+	bool probing;       /* all interrupts were just enabled: drivers look whether they hold */
 	bool polls;         /* the guest reads without interrupts: found out anew after a load */
 	uint8_t looks;      /* at the line status in a row */
 	uint8_t rx[FIFO], tx[FIFO];
@@ -112,8 +112,8 @@ static void rx_put(struct serial16550 *s, uint8_t byte)
 }
 
 /*
- * What comes before the guest listens would be lost when its driver clears the FIFO. So the line waits for it, as one with
- * hardware flow control does: for "request to send", or for a sign that is as good, for guests that leave RTS alone.
+ * What comes before the guest listens would be lost when its driver clears the FIFO. So the line waits for it, as one
+ * with hardware flow control does: for "request to send", or for a sign as good, for guests that leave RTS alone.
  */
 static bool listens(const struct serial16550 *s)
 {
@@ -191,7 +191,7 @@ static void fcr_write(struct serial16550 *s, uint8_t value)
 	bool toggled = (value ^ s->fcr) & FCR_ENABLE;
 	if (!(value & FCR_ENABLE))
 		value = 0;
-	/* Turned on, it begins with the byte that the receiver holds: Linux turns it on after the receiver's interrupt. */
+	/* Turned on, it begins with what the receiver holds: Linux turns it on after the receiver's interrupt. */
 	if ((toggled && !(value & FCR_ENABLE)) || (value & FCR_CLEAR_RX)) {
 		s->rx_count = 0;
 		s->lsr = 0;
@@ -432,7 +432,7 @@ static const struct state_desc serial_state = {
 	.name = "serial16550", .version = 1, .fields = serial_fields, .after_load = serial_after_load,
 };
 
-/* What a loaded state had still to send goes out when the machine runs, and it may listen to what the fresh port did not. */
+/* What a loaded state had still to send goes out when the machine runs, and it may listen where a fresh port does not. */
 static void serial_run_state(void *impl, bool running)
 {
 	struct serial16550 *s = impl;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A 16550A serial port (National Semiconductor's PC16550D data sheet). Bytes leave at once: no line speed is kept;
- * the speed that the guest sets only decides when the receiver's time-out interrupt comes. The line waits while the guest
- * does not listen (RTS is down, the receiver's interrupt is off, and it does not poll), so that nothing is lost when its
- * driver clears the FIFO at its start.
+ * the speed that the guest sets only decides when the receiver's time-out interrupt comes. The line waits while the
+ * guest does not listen (RTS is down, the receiver's interrupt is off, and it does not poll), so that nothing is lost
+ * when its driver clears the FIFO at its start.
  */
 #ifndef PANAL_DEVICES_LEGACY_SERIAL16550_H
 #define PANAL_DEVICES_LEGACY_SERIAL16550_H
