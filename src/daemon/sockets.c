@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,17 @@ enum { FIRST_PASSED_FD = 3, PASSED_MAX = 16, BACKLOG = 128, SERVED_TRIES = 25, S
 
 static const char *const names[] = {"libvirt-sock", "virtqemud-sock", "virtpanald-sock"};
 
-/* Whether somebody listens. A child of a daemon that was killed may do so for the moment until its exec. */
+/* A child of a daemon that was killed holds its sockets until its exec; who began to listen is gone. */
+static bool is_orphan(int fd)
+{
+	struct ucred who = { 0 };
+	socklen_t len = sizeof(who);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 0 && kill(who.pid, 0) < 0 &&
+	       errno == ESRCH;
+}
+
+/* Whether somebody listens; what a dead one left is removed. */
 static bool is_served(const struct sockaddr_un *sa)
 {
 	int ret = 0;
@@ -31,6 +42,8 @@ static bool is_served(const struct sockaddr_un *sa)
 		if (fd < 0)
 			return false;
 		ret = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 && errno != EAGAIN ? -errno : 0;
+		if (ret == 0 && is_orphan(fd))
+			ret = -ECONNREFUSED;
 		close(fd);
 		if (ret == 0)
 			poll(NULL, 0, SERVED_PAUSE_MS);

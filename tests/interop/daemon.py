@@ -468,6 +468,34 @@ def one_daemon():
         expect_equal(libvirt.open(p.uri()).getType(), "QEMU", "the first")
 
 
+HOLD = """import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+os.unlink(sys.argv[1])
+s.bind(sys.argv[1])
+s.listen(5)
+child = os.fork()
+if child:
+    print(child, flush=True)
+    os._exit(0)
+os.close(1)
+time.sleep(600)
+"""
+
+
+def orphaned_socket():
+    """A child of a daemon that was killed still holds its socket, and connections to it succeed: the next one takes its place."""
+    with Panald() as p:
+        p.kill()
+        held = subprocess.run([sys.executable, "-c", HOLD, p.socket()], stdout=subprocess.PIPE, timeout=60, check=True)
+        try:
+            raw(p).close()
+            expect(not p.answers(), "the orphan is taken for the daemon")
+            p.start()
+            expect_equal(libvirt.open(p.uri()).getType(), "QEMU", "the next daemon")
+        finally:
+            os.kill(int(held.stdout), signal.SIGKILL)
+
+
 def raw(p, data=b""):
     s = socket.socket(socket.AF_UNIX)
     s.connect(p.socket())
@@ -547,7 +575,7 @@ def steady_memory():
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (
     connect_and_look, life, names, events, console, bootloader, shutdown, reboot, broken_start, overlapping_calls, survivors,
-    killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, hostile_clients, many_clients, steady_memory)]
+    killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, orphaned_socket, hostile_clients, many_clients, steady_memory)]
 
 
 if __name__ == "__main__":

@@ -432,7 +432,7 @@ static const struct state_desc serial_state = {
 	.name = "serial16550", .version = 1, .fields = serial_fields, .after_load = serial_after_load,
 };
 
-/* What a loaded state had still to send goes out when the machine runs, and it may listen where a fresh port does not. */
+/* What a loaded state had still to send goes out when the machine runs; it may listen where a fresh port does not. */
 static void serial_run_state(void *impl, bool running)
 {
 	struct serial16550 *s = impl;
