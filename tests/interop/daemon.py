@@ -472,7 +472,7 @@ HOLD = """import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
 os.unlink(sys.argv[1])
 s.bind(sys.argv[1])
-s.listen(5)
+s.listen(128)
 child = os.fork()
 if child:
     print(child, flush=True)

@@ -262,7 +262,7 @@ def live_use():
         define(p, "busy")
         panal(p, "start", "busy")
         rows = [json.loads(line) for line in panal(p, "top", "--json", "-n", "2", "-i", "0.5").splitlines()]
-        expect(len(rows) == 2 and rows[1][0]["name"] == "busy" and rows[1][0]["cpu"] > 0.1, rows)
+        expect(len(rows) == 2 and rows[1][0]["name"] == "busy" and rows[1][0]["cpu"] > 0.1 / PATIENCE, rows)
         expect("busy" in panal(p, "top", "-n", "1", "-i", "0.2"), "the table")
 
 
