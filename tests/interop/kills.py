@@ -335,7 +335,8 @@ def do(operation, p, limit=OPERATION_S):
     threading.Thread(target=act, daemon=True).start()
     expect(done.wait(limit), f"{operation.name}: neither an answer nor an error")
     if operation.until and told[0] is True and not p.killed():
-        wait_for("end of the operation", lambda: p.killed() or operation.until(c, p), limit)
+        # Seldom: each question is a step of the daemon, too, and a kill at it shows nothing new.
+        wait_for("end of the operation", lambda: p.killed() or operation.until(c, p), limit, every=0.5)
     p.disarm()
     gone(c.close)
     if told[0] is not True and not p.killed():

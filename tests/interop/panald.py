@@ -30,12 +30,12 @@ def expect_equal(got, wanted, what=""):
         raise Failure(f"{what}: {got!r} instead of {wanted!r}")
 
 
-def wait_for(what, condition, timeout=WAIT_S):
+def wait_for(what, condition, timeout=WAIT_S, every=0.02):
     deadline = time.monotonic() + timeout * PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise Failure(f"no {what} after {timeout * PATIENCE:.0f} s")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def domain_xml(name, uuid=None, more="", devices="", memory=192, flavour="cloud-amd64", kernel=True, append=""):
