@@ -249,8 +249,7 @@ static void make_room(struct soft_cpu *c, struct xlate *x)
 }
 
 /* ---- the same code at several addresses ---- */
-/* The first of b's translations, whatever their addresses; NULL: none that holds. */
-static struct xblock *others(const struct xlate *x, const struct block *b)
+struct xblock *xlate_others(const struct xlate *x, const struct block *b)
 {
 	struct xblock *xb = b->x;
 	if (!xb || xb->epoch != x->epoch || xb->plain || xb->b != b)
@@ -261,7 +260,7 @@ static struct xblock *others(const struct xlate *x, const struct block *b)
 /* That of b's translations which is at its address is the first from now on; NULL: there is none. */
 static struct xblock *to_front(const struct xlate *x, struct block *b)
 {
-	struct xblock *first = others(x, b);
+	struct xblock *first = xlate_others(x, b);
 	for (struct xblock **at = &first; *at; at = &(*at)->other) {
 		struct xblock *xb = *at;
 		if (xb->rip != b->rip || !xb->code)
@@ -279,7 +278,7 @@ static struct xblock *elsewhere(const struct xlate *x, const struct block *b, bo
 {
 	struct xblock *last = NULL;
 	unsigned count = 0;
-	for (struct xblock *xb = others(x, b); xb; xb = xb->other)
+	for (struct xblock *xb = xlate_others(x, b); xb; xb = xb->other)
 		if (xmoved_serves(xb, b->rip)) {
 			last = xb;
 			count++;
@@ -303,7 +302,7 @@ static struct xblock *translate(struct soft_cpu *c, struct xlate *x, struct bloc
 		return NULL;
 	}
 	struct xblock *xb = make(c, x, &(struct xblock){ .b = b, .rip = b->rip, .host = b->host, .mode = b->mode,
-							 .gen = b->gen, .epoch = x->epoch, .other = others(x, b) }, old);
+							 .gen = b->gen, .epoch = x->epoch, .other = xlate_others(x, b) }, old);
 	if (!xb && flushes == x->stats.flushes)
 		b->heat = HEAT_NEVER;
 	return xb;

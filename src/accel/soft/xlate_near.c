@@ -89,6 +89,9 @@ void xnear_too_far(struct soft_cpu *c)
 	struct xblock *xb = c->x_far;
 	c->x_far = NULL;
 	xb->b->far |= UINT64_C(1) << (c->x_far_insn & 63);
+	/* Those at other addresses would have it so again. */
+	for (struct xblock *o = xlate_others(c->xlate, xb->b); o; o = o->other)
+		o->marks = 0;
 	if (!xb->code)
 		return;
 	xlink_cut(c->xlate, xb);

@@ -359,6 +359,10 @@ uint32_t xnear_refill(struct soft_cpu *c, uint64_t lin, uint32_t what);
 /* What xnear_refill noted, an access that missed too often: the next translation has it otherwise. */
 void xnear_too_far(struct soft_cpu *c);
 
+/* ---- xlate.c ---- */
+/* The first of b's translations, whatever their addresses (xblock.other leads on); NULL: none that holds. */
+struct xblock *xlate_others(const struct xlate *x, const struct block *b);
+
 /* ---- xlate_gen.c ---- */
 /* Where the TLB and the cell say that xb is where it was: fills in exec, page, addend, now and map_gen. */
 void xlate_mapping(struct soft_cpu *c, struct xlate *x, struct xblock *xb);
