@@ -2,6 +2,8 @@
 #include "block/block_priv.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "core/loop.h"
 #include <assert.h>
 #include <errno.h>
@@ -374,6 +376,22 @@ static int lock_image(const struct blk *b, struct err *e)
 	return err_errno(e, errno, "image %s cannot be locked", b->path);
 }
 
+/* A device that this host uses itself (mounted, swap, part of a RAID or an LVM group) lets nobody have it alone. */
+static void tell_of_use(const struct blk *b, const struct blk_open *o)
+{
+	int probe;
+
+	if (!b->is_device || o->file || o->read_only)
+		return;
+	probe = open(o->path, O_RDONLY | O_CLOEXEC | O_EXCL | O_NONBLOCK);
+	if (probe >= 0)
+		close(probe);
+	else if (errno == EBUSY)
+		log_line(LOG_WARNING,
+			 _("%s is in use by this host (mounted?): two systems that write to it destroy what is on it"),
+			 b->path);
+}
+
 static int open_file(struct blk *b, const struct blk_open *o, struct err *e)
 {
 	int flags = (o->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (o->direct ? O_DIRECT : 0);
@@ -386,7 +404,11 @@ static int open_file(struct blk *b, const struct blk_open *o, struct err *e)
 	if (o->file && o->direct && fcntl(b->fd, F_SETFL, O_DIRECT | O_NONBLOCK) < 0)
 		return open_errno(o, errno, e);
 	int rc = check_kind(b, e);
-	return rc ? rc : lock_image(b, e);
+	if (rc == 0)
+		rc = lock_image(b, e);
+	if (rc == 0)
+		tell_of_use(b, o);
+	return rc;
 }
 
 static int engine_open(struct blk *b, const char *name, struct err *e)

@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -493,6 +494,17 @@ static int confine(struct vmm *m, struct err *e)
 	return 0;
 }
 
+/* A machine with as many processors as the host leaves none for the host's own work, nor for its devices. */
+static void tell_of_processors(const struct vmm *m)
+{
+	cpu_set_t set;
+	int host = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
+
+	if (m->opt.cpus > 1 && host > 0 && m->opt.cpus >= (unsigned)host)
+		log_line(LOG_WARNING, _("--cpus %u: this host has %d; a busy guest leaves nothing for others"),
+			 m->opt.cpus, host);
+}
+
 static int build(struct vmm *m, struct err *e)
 {
 	int ret = loop_create(&m->loop, NULL, e);
@@ -513,6 +525,8 @@ static int build(struct vmm *m, struct err *e)
 		ret = open_control(m, e);
 	if (ret == 0 && m->opt.gdb && !m->opt.dry_run && gdb_create(&m->gdb, m->opt.gdb, m->vm, e) < 0)
 		ret = err_wrap(e, "--gdb");
+	if (ret == 0)
+		tell_of_processors(m);
 	if (ret == 0)
 		ret = confine(m, e);
 	if (ret == 0)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+import mirror
 from linux import BOOT_S, PROMPT, SHELL, check, ends_well, kernel
 from machine import BUILD, Machine, prepared, run_tests
 from pc import modules
@@ -207,8 +208,64 @@ def as_grub(make, firmware, saved):
     return test
 
 
+# A system that was started by hand until now: its kernel is one that no package brought.
+OLD = """menuentry Old {
+	linux /boot/vmlinuz-old console=ttyS0 panal.root=/dev/vda1
+	initrd /boot/initrd.img-old
+}
+"""
+PACKAGES = "linux-image-cloud-amd64 initramfs-tools grub2-common"
+
+
+def debian_disk(directory):
+    """The prepared Debian in a partition, with that kernel and GRUB's configuration for it, as debugfs writes them."""
+    part, disk = os.path.join(directory, "part"), os.path.join(directory, "disk.raw")
+    run("cp", "--sparse=always", prepared("debian.img"), part)
+    files = {"/etc/fstab": "/dev/vda1 / ext4 rw,discard 0 1\n", "/boot/grub/grub.cfg": OLD,
+             "/etc/default/grub": 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="console=ttyS0"\n'}
+    commands = ["mkdir /boot/grub", "rm /etc/fstab", f"write {kernel('cloud-amd64')} /boot/vmlinuz-old",
+                f"write {prepared('quick-cloud-amd64.img')} /boot/initrd.img-old"]
+    for n, (path, text) in enumerate(files.items()):
+        put(os.path.join(directory, str(n)), text)
+        commands.append(f"write {directory}/{n} {path}")
+    run("debugfs", "-w", "-f", "/dev/stdin", part, input="\n".join(commands).encode(), stderr=subprocess.DEVNULL)
+    with open(disk, "wb") as f:
+        f.truncate(FIRST * SECTOR + os.path.getsize(part))
+    run("sfdisk", "-q", disk, input=f"label: dos\nstart={FIRST}, type=83, bootable\n".encode())
+    place(disk, part, FIRST)
+    os.remove(part)
+    return disk
+
+
+def logged_in(m):
+    m.expect(r"root@debian:~# ", 900)
+    out, _ = m.run("cat /proc/cmdline; uname -r")
+    return out
+
+
+def apt_upgrade():
+    """Debian's own packages install a kernel in the guest: dpkg, the initial ramdisk, update-grub. It is what boots next."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as d, mirror.Mirror() as served:
+        disk = debian_disk(d)
+        with from_disk(disk, "--net", "user", "--cpus", "2") as m:
+            check("panal.root=" in logged_in(m), "not by the kernel that was there")
+            out, status = m.run("ls /boot/vmlinuz-6*; mkdir -p /etc/initramfs-tools/conf.d; echo MODULES=dep > /etc/initramfs-tools/conf.d/panal; "
+                                f"rm -rf /etc/apt/sources.list.d/*; echo 'deb http://10.0.2.2:{served.server_port}/debian bookworm main' > /etc/apt/sources.list; "
+                                "apt-get -q update", 600)
+            check(status == 0 and "vmlinuz-6." not in out.replace("'/boot/vmlinuz-6*'", ""), "apt-get update:\n" + out)
+            out, status = m.run(f"DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends {PACKAGES} </dev/null", 1800)
+            check(status == 0 and "Found initrd image: /boot/initrd.img-6." in out, "apt-get install:\n" + out[-1500:])
+            m.send("reboot\n")
+            after = logged_in(m)
+            check("BOOT_IMAGE=/boot/vmlinuz-6." in after and "root=UUID=" in after and "panal.root" not in after, "after the upgrade: " + after)
+            release = after.split()[-1]
+            check(f"vmlinuz-{release} " in after and release.endswith("cloud-amd64"), "another kernel runs than was named: " + after)
+            m.send("poweroff\n")
+            ends_well(m, 180)
+
+
 SHORT = [("upgrade", upgrade)]
-LONG = [("grub bios first", as_grub(mbr_disk, "bios", "first")), ("grub bios second", as_grub(mbr_disk, "bios", "others>second")),
+LONG = [("apt upgrade", apt_upgrade), ("grub bios first", as_grub(mbr_disk, "bios", "first")), ("grub bios second", as_grub(mbr_disk, "bios", "others>second")),
         ("grub bios nothing", as_grub(mbr_disk, "bios", "no such")), ("grub uefi second", as_grub(gpt_disk, "uefi", "Others>Second"))]
 
 if __name__ == "__main__":

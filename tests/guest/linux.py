@@ -308,6 +308,24 @@ def disk_qcow2():
             check(f.read() == bytes(64 << 20), "the backing file was written to")
 
 
+def mounted_is_told(device, folder):
+    """A device that the host has mounted is warned of, unless the guest only reads it."""
+    point = os.path.join(folder, "point")
+    os.mkdir(point)
+    subprocess.run(["mke2fs", "-q", "-F", device], check=True, stdout=subprocess.DEVNULL)
+    said = []
+    for mounted in (False, True):
+        if mounted and subprocess.run(["mount", device, point], stderr=subprocess.DEVNULL, check=False).returncode:
+            return  # not in this container
+        try:
+            for more in ("", ",readonly"):
+                said.append(subprocess.run([os.path.join(BUILD, "panal-vmm"), kernel("cloud-amd64"), "--disk", device + more, "--dry-run"],
+                                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stderr)
+        finally:
+            subprocess.run(["umount", point], stderr=subprocess.DEVNULL, check=False)
+    check(["in use by this host" in text for text in said] == [False, False, True, False], f"warnings: {said}")
+
+
 def block_device():
     """A block device of the host as disk: a file system made in the guest, the lock, its size, and discards, which the loop
     device turns into holes of its file."""
@@ -344,6 +362,7 @@ def block_device():
                 check(allocated(image) < 1 << 20, f"discards do not reach the file: {allocated(image)} of {full} bytes are left")
                 m.send("poweroff -f\n")
                 ends_well(m)
+            mounted_is_told(device, d)
         finally:
             subprocess.run(["losetup", "--detach", device], check=False)
 
