@@ -3,7 +3,9 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "core/loop.h"
+#include "core/pty.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,9 @@ struct chardev {
 	struct loop_fd *in_watch, *out_watch, *listen_watch, *kick_watch;
 	bool in_plain; /* input that epoll does not take (a file): it is always ready */
 	char *path;    /* of the listening socket, to be removed */
+	struct pty pty;
+	struct loop_fd *pty_watch;
+	bool on_pty; /* the peer is who has the pseudo-terminal open */
 	uint8_t pending[INPUT_CHUNK]; /* read, and not yet taken by the client from pending_at on */
 	size_t pending_at, pending_len;
 
@@ -35,6 +40,7 @@ struct chardev {
 	int out_fd;
 	bool out_may_block; /* out_fd is shared with other programs and could not be made non-blocking */
 	bool out_gone;      /* out_fd failed and is to be closed */
+	bool out_socket;
 	bool starved;       /* chardev_write took less than it was given */
 	struct buf queue;
 };
@@ -57,7 +63,7 @@ static ssize_t out_write(struct chardev *c, const uint8_t *data, size_t len)
 			len = BLOCKING_CHUNK;
 	}
 	do /* a peer that went must not kill the program */
-		n = c->listen_fd >= 0 ? send(c->out_fd, data, len, MSG_NOSIGNAL) : write(c->out_fd, data, len);
+		n = c->out_socket ? send(c->out_fd, data, len, MSG_NOSIGNAL) : write(c->out_fd, data, len);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
@@ -144,18 +150,61 @@ static void input_stop(struct chardev *c)
 	c->in_watch = NULL;
 }
 
-static void input_ended(struct chardev *c)
+static void peer_gone(struct chardev *c)
 {
 	input_stop(c);
 	fd_close(&c->in_fd);
-	if (c->listen_fd < 0)
-		return;
+	c->on_pty = false;
 	pthread_mutex_lock(&c->lock);
 	loop_fd_remove(c->out_watch);
 	c->out_watch = NULL;
 	out_lost(c);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* in is taken over. False: it is closed. */
+static bool peer_came(struct chardev *c, int in, bool socket)
+{
+	int out = fcntl(in, F_DUPFD_CLOEXEC, 3);
+
+	if (out < 0) {
+		close(in);
+		return false;
+	}
+	c->in_fd = in;
+	c->pending_at = c->pending_len = 0;
+	pthread_mutex_lock(&c->lock);
+	c->out_fd = out;
+	c->out_socket = socket;
+	pthread_mutex_unlock(&c->lock);
+	return true;
+}
+
+/* Whoever has the terminal open is the peer while no other is. */
+static void take_pty(struct chardev *c)
+{
+	int in = c->in_fd < 0 && pty_in_use(&c->pty) ? fcntl(c->pty.master_fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+	c->on_pty = in >= 0 && peer_came(c, in, false);
+	if (c->on_pty)
+		input_start(c);
+}
+
+static void input_ended(struct chardev *c)
+{
+	bool was_pty = c->on_pty;
+
+	if (c->listen_fd < 0) {
+		input_stop(c);
+		fd_close(&c->in_fd);
+		return;
+	}
+	peer_gone(c);
 	loop_fd_events(c->listen_watch, LOOP_READ);
+	if (was_pty || c->pty.master_fd < 0)
+		return;
+	pty_discard(&c->pty);
+	take_pty(c);
 }
 
 /* Hands on what was read; false when the client has no room for all of it. */
@@ -279,22 +328,25 @@ static int open_none(struct chardev *c, const char *path, struct err *e)
 static void accepted(void *opaque, int fd, unsigned events)
 {
 	struct chardev *c = opaque;
-	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), out;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (peer < 0)
 		return;
-	out = fcntl(peer, F_DUPFD_CLOEXEC, 3);
-	if (out < 0) {
-		close(peer);
+	if (c->on_pty)
+		peer_gone(c); /* until this one goes */
+	if (!peer_came(c, peer, true))
 		return;
-	}
 	loop_fd_events(c->listen_watch, 0); /* one at a time: the next waits */
-	c->in_fd = peer;
-	c->pending_at = c->pending_len = 0;
-	pthread_mutex_lock(&c->lock);
-	c->out_fd = out;
-	pthread_mutex_unlock(&c->lock);
 	input_start(c);
+}
+
+static void pty_ready(void *opaque, int fd, unsigned events)
+{
+	struct chardev *c = opaque;
+
+	pty_opened(&c->pty);
+	if (!c->on_pty)
+		take_pty(c);
 }
 
 /* A socket that nobody listens on is left over from a program that died. */
@@ -344,10 +396,30 @@ static int open_unix(struct chardev *c, const char *path, struct err *e)
 	return loop_fd_add(c->loop, c->listen_fd, LOOP_READ, accepted, c, &c->listen_watch, e);
 }
 
+/* A host without pseudo-terminals has the socket. */
+static int open_pty(struct chardev *c, const char *path, struct err *e)
+{
+	struct err why = { 0 };
+	char *link = NULL;
+	int ret = open_unix(c, path, e);
+
+	if (ret < 0)
+		return ret;
+	if (asprintf(&link, "%s.tty", path) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (pty_open(&c->pty, link, &why) < 0)
+		log_line(LOG_WARNING, "%s; the socket %s is there", why.text, path);
+	else
+		ret = loop_fd_add(c->loop, c->pty.opened_fd, LOOP_READ, pty_ready, c, &c->pty_watch, e);
+	free(link);
+	return ret;
+}
+
 static const struct kind {
 	const char *name; /* with a colon: a path follows */
 	int (*open)(struct chardev *c, const char *path, struct err *e);
-} kinds[] = {{"stdio", open_stdio}, {"none", open_none}, {"file:", open_file}, {"unix:", open_unix}};
+} kinds[] = {{"stdio", open_stdio}, {"none", open_none}, {"file:", open_file}, {"unix:", open_unix},
+	      {"pty:", open_pty}};
 
 static const struct kind *find_kind(const char *spec, const char **path)
 {
@@ -371,12 +443,13 @@ int chardev_open(struct chardev **out, const char *spec, struct loop *loop, stru
 	int ret;
 
 	if (!k)
-		return err_set(e, -EINVAL, "\"%.60s\" is none of stdio, file:PATH, unix:PATH, none", spec);
+		return err_set(e, -EINVAL, "\"%.60s\" is none of stdio, file:PATH, unix:PATH, pty:PATH, none", spec);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
 	c->loop = loop;
 	c->in_fd = c->out_fd = c->listen_fd = -1;
+	c->pty = PTY_NONE;
 	pthread_mutex_init(&c->lock, NULL);
 	buf_init(&c->queue, CHARDEV_QUEUE_MAX);
 	ret = c->kick_fd = fd_event(e);
@@ -401,7 +474,9 @@ void chardev_close(struct chardev *c)
 	loop_fd_remove(c->in_watch);
 	loop_fd_remove(c->out_watch);
 	loop_fd_remove(c->listen_watch);
+	loop_fd_remove(c->pty_watch);
 	loop_fd_remove(c->kick_watch);
+	pty_close(&c->pty);
 	fd_close(&c->in_fd);
 	fd_close(&c->out_fd);
 	fd_close(&c->listen_fd);

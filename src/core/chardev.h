@@ -25,7 +25,8 @@ struct chardev_client {
 enum { CHARDEV_QUEUE_MAX = 64 << 10 }; /* bytes that may wait for the outside; a write beyond is short */
 
 /* spec: "stdio" (descriptors 0 and 1), "file:PATH" (written, created or emptied), "unix:PATH" (listens; one peer at a
- * time; without a peer bytes vanish), "none". The program ignores SIGPIPE. */
+ * time; without a peer bytes vanish), "pty:PATH" (the same, and a pseudo-terminal that PATH.tty leads to: who opens
+ * that is the peer while nobody is at the socket), "none". The program ignores SIGPIPE. */
 int chardev_open(struct chardev **out, const char *spec, struct loop *loop, struct err *e) ATTR_MUST_USE;
 /* Loop thread, no writer left. Writes what waits as far as that goes without blocking. NULL is allowed. */
 void chardev_close(struct chardev *c);

@@ -40,8 +40,8 @@ static void writable(void *opaque)
 
 static void test_specs(void **state)
 {
-	static const char *const bad[] = {"",     "stdi", "stdiox", "file:", "unix:", "none:", "file:/nonexistent/x",
-					  "tcp:1"};
+	static const char *const bad[] = {"",     "stdi", "stdiox", "file:", "unix:", "pty:", "none:",
+					  "file:/nonexistent/x", "tcp:1"};
 	struct chardev *c;
 	struct loop *l;
 	struct err e;
@@ -156,10 +156,75 @@ static void test_unix(void **state)
 	loop_destroy(l);
 }
 
+/* The terminal is a peer while it is open; the socket's peer goes before it. */
+static void test_pty(void **state)
+{
+	struct client cl = { .room = 200 };
+	const struct chardev_client client = { .receive = receive, .writable = writable, .opaque = &cl };
+	char path[64], link[72], spec[80], back[32] = { 0 };
+	struct chardev *c;
+	struct loop *l;
+	int tty, fd;
+
+	snprintf(path, sizeof(path), "/tmp/panal-pty-%d", getpid());
+	snprintf(link, sizeof(link), "%s.tty", path);
+	snprintf(spec, sizeof(spec), "pty:%s", path);
+	assert_int_equal(loop_create(&l, NULL, NULL), 0);
+	assert_int_equal(chardev_open(&c, spec, l, NULL), 0);
+	chardev_set_client(c, &client);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"lost", 4), 4);
+	tty = open(link, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (tty < 0) {
+		chardev_close(c);
+		loop_destroy(l);
+		skip(); /* a host without pseudo-terminals */
+	}
+	assert_int_equal(write(tty, "a\r\n\x04\xff", 5), 5);
+	rounds(l);
+	assert_int_equal(cl.len, 5);
+	assert_memory_equal(cl.got, "a\r\n\x04\xff", 5); /* raw */
+	assert_int_equal(chardev_write(c, (const uint8_t *)"b\n\x03", 3), 3);
+	assert_int_equal(read(tty, back, sizeof(back)), 3);
+	assert_memory_equal(back, "b\n\x03", 3);
+	check_output(l, c, &cl, tty);
+
+	fd = connect_to(path);
+	rounds(l);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"socket", 6), 6);
+	rounds(l);
+	assert_int_equal(read(fd, back, sizeof(back)), 6);
+	assert_int_equal(read(tty, back, sizeof(back)), -1);
+	assert_int_equal(write(tty, "unheard", 7), 7);
+	assert_int_equal(write(fd, "heard", 5), 5);
+	rounds(l);
+	assert_int_equal(cl.len, 10);
+	close(fd);
+	rounds(l);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"tty", 3), 3);
+	assert_int_equal(read(tty, back, sizeof(back)), 3);
+	assert_int_equal(cl.len, 10);
+
+	close(tty);
+	rounds(l);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"lost", 4), 4);
+	tty = open(link, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	rounds(l);
+	assert_int_equal(read(tty, back, sizeof(back)), -1);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"new", 3), 3);
+	assert_int_equal(read(tty, back, sizeof(back)), 3);
+	chardev_close(c);
+	assert_true(read(tty, back, sizeof(back)) <= 0);
+	close(tty);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(readlink(link, back, sizeof(back)), -1);
+	loop_destroy(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_specs), cmocka_unit_test(test_file), cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_pty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
