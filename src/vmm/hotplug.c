@@ -9,7 +9,6 @@
 #include "vmm/nics.h"
 #include "vmm/usb.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -139,6 +138,9 @@ int hotplug_remove(struct hotplug *h, const char *id, bool force, struct err *e)
 			return err_set(e, -ENOTSUP, "'%s' cannot be unplugged: it is in no slot of a root port", id);
 	for (unsigned n = 0; media_nic_at(h->media, n, &nic); n++)
 		if (!strcmp(nic.id, id))
+			return err_set(e, -ENOTSUP, "'%s' cannot be unplugged: it is in no slot of a root port", id);
+	for (unsigned n = 0; n < COUNT_OF(h->fixed); n++)
+		if (h->fixed[n][0] && !strcmp(h->fixed[n], id))
 			return err_set(e, -ENOTSUP, "'%s' cannot be unplugged: it is in no slot of a root port", id);
 	return err_set(e, -ENODEV, "Device '%.60s' not found", id);
 }
@@ -328,12 +330,8 @@ static int choose_id(struct coming *c, const struct driver *d, struct err *e)
 	}
 	if (!id)
 		return 0;
-	for (const char *at = id; *at; at++)
-		if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
-			return err_set(e, -EINVAL, "'%.40s' is no name for a device", id);
-	if (!*id || strlen(id) >= sizeof(c->id))
-		return err_set(e, -EINVAL, "a device's name has 1 to %d characters", CONTROL_ID_MAX - 1);
-	strcpy(c->id, id);
+	if (device_name(c->id, id, e) < 0)
+		return -EINVAL;
 	for (unsigned n = 0; media_disk_at(c->h->media, n, &disk); n++)
 		if (!strcmp(disk.id, id))
 			return err_set(e, -EEXIST, "Duplicate device ID '%s'", id);
@@ -408,20 +406,43 @@ bool hotplug_device_at(const struct hotplug *h, unsigned n, struct control_devic
 
 /* ---- life ---- */
 
+/* Without a name of its own a device is called as those that come are. */
+static void call_it(char out[CONTROL_ID_MAX], const char *id, const char *kind, unsigned n)
+{
+	if (*id)
+		snprintf(out, CONTROL_ID_MAX, "%s", id);
+	else
+		snprintf(out, CONTROL_ID_MAX, "%s%u", kind, n);
+}
+
+static void take_seat(struct hotplug *h, const struct board_seat *s, const char *id, const char *kind, unsigned n)
+{
+	struct hotplug_item *it = s->dev ? free_item(h) : NULL;
+
+	if (!it)
+		return;
+	call_it(it->id, id, kind, n);
+	it->dev = s->dev;
+	it->port = s->port;
+}
+
 /* Devices that were there from the start, in places that can be emptied. */
 static void take_seats(struct hotplug *h, const struct board_config *cfg)
 {
 	for (unsigned n = 0; n < BOARD_DISK_MAX + BOARD_NET_MAX; n++) {
 		bool disk = n < BOARD_DISK_MAX;
 		const struct board_seat *s = disk ? &cfg->disk_place[n] : &cfg->net_place[n - BOARD_DISK_MAX];
-		struct hotplug_item *it = s->dev ? free_item(h) : NULL;
 
-		if (!it)
-			continue;
-		strcpy(it->id, disk ? h->media->disk[n].id : h->media->nic[n - BOARD_DISK_MAX].id);
-		it->dev = s->dev;
-		it->port = s->port;
+		take_seat(h, s, disk ? h->media->disk[n].id : h->media->nic[n - BOARD_DISK_MAX].id, "", n);
 	}
+	take_seat(h, &cfg->rng_place, h->names->rng, "rng", 0);
+	if (cfg->rng && !cfg->rng_place.dev)
+		call_it(h->fixed[0], h->names->rng, "rng", 0);
+	take_seat(h, &cfg->balloon_place, h->names->balloon, "balloon", 0);
+	if (cfg->balloon && !cfg->balloon_place.dev)
+		call_it(h->fixed[1], h->names->balloon, "balloon", 0);
+	for (unsigned n = 0; n < cfg->usb_count; n++)
+		take_seat(h, &cfg->usb_place[n], h->names->usb[n], "usb", n);
 }
 
 int hotplug_start(struct hotplug *h, const struct board_config *cfg, struct err *e)

@@ -10,10 +10,11 @@
 #include "control/control.h"
 #include "net/net.h"
 #include "vmm/media.h"
+#include "vmm/names.h"
 
 #include <stdatomic.h>
 
-enum { HOTPLUG_MAX = BOARD_DISK_MAX + BOARD_NET_MAX + BOARD_USB_MAX, HOTPLUG_ASK_AGAIN_SECONDS = 10 };
+enum { HOTPLUG_MAX = BOARD_DISK_MAX + BOARD_NET_MAX + BOARD_USB_MAX + 2, HOTPLUG_ASK_AGAIN_SECONDS = 10 };
 
 struct hotplug {
 	struct vm *vm;
@@ -22,6 +23,7 @@ struct hotplug {
 	struct control **control;
 	struct net_helper helper;
 	bool firmware; /* something runs option ROMs */
+	const struct device_names *names; /* of devices that are there from the start */
 	struct hotplug_item {
 		char id[CONTROL_ID_MAX]; /* empty: nothing */
 		struct dev *dev;
@@ -29,6 +31,7 @@ struct hotplug {
 		uint8_t *rom;     /* its option ROM */
 		int64_t asked_ns; /* when the guest was asked to give it up; 0: it was not */
 	} item[HOTPLUG_MAX];
+	char fixed[2][CONTROL_ID_MAX]; /* random numbers and balloon that cannot be unplugged; empty: none such */
 	int event_fd; /* the guest said something */
 	struct loop_fd *watch;
 	_Atomic unsigned ejected, refused; /* a bit a port, from bit 1 on; set by vCPUs */

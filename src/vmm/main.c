@@ -433,9 +433,10 @@ static int open_control(struct vmm *m, struct err *e)
 	notice_init(&m->clock_notice, m->vm->timers, tell_clock, m);
 	notice_init(&m->balloon_notice, m->vm->timers, tell_balloon, m);
 	media_drives(&m->media, &m->board_config, &m->control, m->vm);
-	m->hotplug = (struct hotplug){ .vm = m->vm, .board = m->board, .media = &m->media, .control = &m->control,
+	m->opt.names.usb = m->opt.usb.id;
+	m->hotplug = (struct hotplug){ .names = &m->opt.names, .vm = m->vm, .board = m->board, .media = &m->media,
 				       .helper = { .dir = m->helper_dir, .sandbox = !m->opt.no_sandbox },
-				       .firmware = m->opt.board_pc };
+				       .control = &m->control, .firmware = m->opt.board_pc };
 	if (m->boot_disk) /* the machine reads it again at each reset */
 		m->board_config.disk_place[0] = (struct board_seat){ 0 };
 	if (hotplug_start(&m->hotplug, &m->board_config, e) < 0)
@@ -452,7 +453,9 @@ static const char *control_path(const char *spec)
 /* The path of a chardev that listens on a unix socket; NULL for others. */
 static const char *socket_path(const char *spec)
 {
-	return spec && !strncmp(spec, "unix:", 5) ? spec + 5 : NULL;
+	if (spec && !strncmp(spec, "unix:", 5))
+		return spec + 5;
+	return spec && !strncmp(spec, "pty:", 4) ? spec + 4 : NULL;
 }
 
 /* The sockets that this process made and removes at its end. */

@@ -404,6 +404,19 @@ static int add_channel(struct options *o, const char *value, struct err *e)
 	return channel_add(&o->channels, value, e);
 }
 
+/* "--rng", or "--rng=NAME". */
+static int set_rng(struct options *o, const char *name, struct err *e)
+{
+	o->rng = true;
+	return name ? device_name(o->names.rng, name, e) : 0;
+}
+
+static int set_balloon(struct options *o, const char *name, struct err *e)
+{
+	o->balloon = true;
+	return name ? device_name(o->names.balloon, name, e) : 0;
+}
+
 static int add_usb(struct options *o, const char *value, struct err *e)
 {
 	return usb_add(&o->usb, value, e);
@@ -411,7 +424,7 @@ static int add_usb(struct options *o, const char *value, struct err *e)
 
 /* An option stores a string at `text`, sets the flag at `flag`, or calls set. */
 struct option {
-	const char *name, *value; /* value: what to write after it; NULL: a switch */
+	const char *name, *value; /* value: what to write after it; NULL: a switch, whose set may take a value */
 	size_t text, flag;
 	int (*set)(struct options *o, const char *value, struct err *e);
 	const char *help;
@@ -462,7 +475,7 @@ static const struct option table[] = {
 	{ "--watchdog", "reset|poweroff|pause|inject-nmi|none[,slot=N]", .set = set_watchdog,
 	  .help = N_("watchdog timer of a pc (i6300esb), and what happens when it runs out") },
 	{ "--input", "keyboard|mouse|tablet", .set = add_input, .help = N_("virtio input device; may be repeated") },
-	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N]", .set = add_usb,
+	{ "--usb", "keyboard|mouse|tablet|hub|controller[,port=N[.N]][,slot=N][,id=NAME]", .set = add_usb,
 	  .help = N_("USB device at a USB 3 controller (xHCI), or the controller alone; may be repeated") },
 	{ "--virtio", "pci|mmio", .set = set_transport, .help = N_("how virtio devices are attached (pci)") },
 	{ "--root-ports", "N", .set = set_root_ports,
@@ -471,17 +484,17 @@ static const struct option table[] = {
 	  .help = N_("a chain of PCI bridges behind the last root port (0)") },
 	{ "--pci-slots", "N|portN|bridgeN.SLOT,...", .set = set_slots,
 	  .help = N_("PCI slots of disks, cards, console, channels, rng, balloon, vsock, input, in order (from 1)") },
-	{ "--serial", "stdio|file:PATH|unix:PATH|none", .set = add_serial,
+	{ "--serial", "stdio|file:PATH|unix:PATH|pty:PATH|none", .set = add_serial,
 	  .help = N_("serial port; may be repeated, up to four (one, on stdio)") },
 	{ "--parallel", "file:PATH|unix:PATH|none", TEXT(parallel),
 	  .help = N_("a pc's parallel port, and where what it prints goes") },
 	{ "--channel", "name=NAME,socket=PATH", .set = add_channel,
 	  .help = N_("a virtio-serial port and the unix socket that it leads to; may be repeated") },
-	{ "--console", "stdio|file:PATH|unix:PATH|none", TEXT(console), .help = N_("virtio console") },
+	{ "--console", "stdio|file:PATH|unix:PATH|pty:PATH|none", TEXT(console), .help = N_("virtio console") },
 	{ "--vsock-cid", "N", .set = set_vsock_cid, .help = N_("the guest's vsock address (3)") },
 	{ "--vsock", "PATH", TEXT(vsock), .help = N_("vsock device; PATH is the host's unix socket") },
-	{ "--rng", NULL, FLAG(rng), .help = N_("virtio random number source") },
-	{ "--balloon", NULL, FLAG(balloon), .help = N_("virtio memory balloon") },
+	{ "--rng", NULL, .set = set_rng, .help = N_("virtio random number source") },
+	{ "--balloon", NULL, .set = set_balloon, .help = N_("virtio memory balloon") },
 	{ "--hugepages", NULL, FLAG(hugepages), .help = N_("back memory with huge pages where the host gives them") },
 	{ "--control", "SOCKET|fd:N", TEXT(control), .help = N_("control socket, JSON with QMP framing") },
 	{ "--gdb", "PORT|tcp:127.0.0.1:PORT|unix:PATH", TEXT(gdb),
@@ -557,8 +570,10 @@ static int parse_one(struct options *o, int argc, char **argv, int *n, struct er
 	opt = find(arg, eq ? (size_t)(eq - arg) : strlen(arg));
 	if (!opt)
 		return err_set(e, -EINVAL, "unknown option %s; --help lists them", arg);
-	if (!opt->value && eq)
+	if (!opt->value && !opt->set && eq)
 		return err_set(e, -EINVAL, "%s takes no value", opt->name);
+	if (!opt->value && eq)
+		value = eq + 1;
 	if (opt->value) {
 		if (!eq && *n + 1 >= argc)
 			return err_set(e, -EINVAL, "%s needs a value: %s", opt->name, opt->value);

@@ -9,6 +9,7 @@
 #include "arch/x86/numa.h"
 #include "cpu/fit.h"
 #include "vmm/channel.h"
+#include "vmm/names.h"
 #include "vmm/usb.h"
 
 struct options {
@@ -43,6 +44,7 @@ struct options {
 	enum board_video video;
 	unsigned virtio_input; /* board_config's */
 	struct usb_options usb;
+	struct device_names names; /* its usb is those of the above, once they are set */
 	uint8_t video_slot; /* 0: the board's choice */
 	uint64_t boot_menu_ms; /* 0: no menu */
 	uint8_t uuid[16];      /* all zeros: none */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/usb.h"
 
+#include "vmm/names.h"
+
 #include "base/opt.h"
 
 #include <errno.h>
@@ -13,6 +15,7 @@ static const struct opt_desc keys[] = {
 	{ .key = "device", .kind = OPT_STRING, .positional = true },
 	{ .key = "port", .kind = OPT_STRING },
 	{ .key = "slot", .kind = OPT_NUMBER },
+	{ .key = "id", .kind = OPT_STRING },
 	{ 0 },
 };
 static const char *const names[BOARD_USB_KINDS] = {
@@ -51,7 +54,7 @@ static int set_controller(struct usb_options *o, uint64_t slot, struct err *e)
 	return 0;
 }
 
-static int add_device(struct usb_options *o, const char *name, const char *port, struct err *e)
+static int add_device(struct usb_options *o, const char *name, const char *port, const char *id, struct err *e)
 {
 	struct board_usb *u = &o->dev[o->count];
 	unsigned kind = 0;
@@ -63,6 +66,8 @@ static int add_device(struct usb_options *o, const char *name, const char *port,
 			       name);
 	if (o->count == BOARD_USB_MAX)
 		return err_set(e, -E2BIG, "at most %d are possible", BOARD_USB_MAX);
+	if (id && device_name(o->id[o->count], id, e) < 0)
+		return -EINVAL;
 	u->kind = (enum board_usb_kind)kind;
 	o->count++;
 	return port ? usb_parse_port(port, &u->port, e) : 0;
@@ -81,7 +86,7 @@ int usb_add(struct usb_options *o, const char *text, struct err *e)
 	if (!strcmp(name, "controller"))
 		ret = set_controller(o, opts_number(&k, "slot", 0), e);
 	else
-		ret = add_device(o, name, opts_string(&k, "port", NULL), e);
+		ret = add_device(o, name, opts_string(&k, "port", NULL), opts_string(&k, "id", NULL), e);
 	opts_free(&k);
 	return ret;
 }

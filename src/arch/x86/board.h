@@ -80,7 +80,7 @@ struct board_config {
 	struct board_seat {
 		struct dev *dev; /* NULL: it stays for ever */
 		unsigned port;   /* its root port, from 1 on; 0: it is on USB */
-	} disk_place[BOARD_DISK_MAX], net_place[BOARD_NET_MAX];
+	} disk_place[BOARD_DISK_MAX], net_place[BOARD_NET_MAX], rng_place, balloon_place, usb_place[BOARD_USB_MAX];
 	unsigned disk_boot[BOARD_DISK_MAX]; /* place in the firmware's boot order from 1 on; 0: none */
 	char disk_serial[BOARD_DISK_MAX][BOARD_SERIAL + 1]; /* what the guest reads; empty: the image's. Not USB */
 	/* Its number on the controller and 1: SATA port, SCSI target, twice the IDE channel plus the drive. 0: any. */

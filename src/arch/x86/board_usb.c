@@ -72,6 +72,16 @@ static int add_one(struct board *b, struct xhci *x, const struct board_usb *u, s
 	return usb_hid_create(b->vm, &hid, e);
 }
 
+/* A hub stays: others may be plugged into it. */
+static int add_from_start(struct board *b, struct xhci *x, struct board_config *cfg, unsigned n, struct err *e)
+{
+	int ret = add_one(b, x, &cfg->usb_dev[n], e);
+
+	if (ret == 0 && cfg->usb_dev[n].kind != BOARD_USB_HUB)
+		cfg->usb_place[n].dev = board_last_dev(b);
+	return ret;
+}
+
 static int add_disk(struct board *b, struct xhci *x, struct board_config *cfg, unsigned n, struct err *e)
 {
 	struct usb_storage_config c = { .blk = cfg->disk[n] };
@@ -93,7 +103,7 @@ static int add_some(struct board *b, struct xhci *x, struct board_config *cfg, b
 
 	for (unsigned n = 0; ret == 0 && n < cfg->usb_count; n++)
 		if (placed == (cfg->usb_dev[n].port || cfg->usb_dev[n].kind == BOARD_USB_HUB))
-			ret = add_one(b, x, &cfg->usb_dev[n], e);
+			ret = add_from_start(b, x, cfg, n, e);
 	for (unsigned n = 0; ret == 0 && n < cfg->disk_count; n++)
 		if (cfg->disk_bus[n] == BOARD_USB && placed == (cfg->disk_port[n] != 0))
 			ret = add_disk(b, x, cfg, n, e);

@@ -175,20 +175,28 @@ static int add_channels(struct board_virtio *bv, struct board_config *cfg, struc
 	return ret;
 }
 
-static int add_balloon(struct board_virtio *bv, struct err *e)
+static int add_balloon(struct board_virtio *bv, struct board_config *cfg, struct err *e)
 {
 	struct virtio_balloon_config c = { 0 };
 	int ret = next_place(bv, &c.place, e);
 
-	return ret < 0 ? ret : virtio_balloon_create(bv->vm, &c, &bv->balloon, e);
+	if (ret == 0)
+		ret = virtio_balloon_create(bv->vm, &c, &bv->balloon, e);
+	if (ret == 0)
+		take_seat(bv, &cfg->balloon_place);
+	return ret;
 }
 
-static int add_rng(struct board_virtio *bv, struct err *e)
+static int add_rng(struct board_virtio *bv, struct board_config *cfg, struct err *e)
 {
 	struct virtio_rng_config c = { 0 };
 	int ret = next_place(bv, &c.place, e);
 
-	return ret < 0 ? ret : virtio_rng_create(bv->vm, &c, e);
+	if (ret == 0)
+		ret = virtio_rng_create(bv->vm, &c, e);
+	if (ret == 0)
+		take_seat(bv, &cfg->rng_place);
+	return ret;
 }
 
 static int add_vsock(struct board_virtio *bv, const struct board_config *cfg, struct err *e)
@@ -227,9 +235,9 @@ int board_virtio_add(struct board_virtio *bv, struct board_config *cfg, struct e
 	if (ret == 0 && cfg->channel_count)
 		ret = add_channels(bv, cfg, e);
 	if (ret == 0 && cfg->rng)
-		ret = add_rng(bv, e);
+		ret = add_rng(bv, cfg, e);
 	if (ret == 0 && cfg->balloon)
-		ret = add_balloon(bv, e);
+		ret = add_balloon(bv, cfg, e);
 	if (ret == 0 && cfg->vsock_path)
 		ret = add_vsock(bv, cfg, e);
 	for (unsigned kind = 0; ret == 0 && kind < VIRTIO_INPUT_KINDS; kind++)

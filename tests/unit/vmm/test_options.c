@@ -146,7 +146,8 @@ static void test_refused(void **state)
 
 	assert_true(parse(&r, "--nothing", NULL) < 0);
 	assert_true(parse(&r, "--memory", NULL) < 0);
-	assert_true(parse(&r, "--rng=on", NULL) < 0);
+	assert_true(parse(&r, "--rng=a b", NULL) < 0);
+	assert_true(parse(&r, "--hugepages=on", NULL) < 0);
 	assert_true(parse(&r, "second-kernel", NULL) < 0);
 	assert_true(parse(&r, "--unpack", "me") < 0);
 	assert_true(parse(&r, "--virtio", "isa") < 0);
