@@ -7,6 +7,8 @@
 """
 
 import os
+import re
+import select
 import signal
 import socket
 import struct
@@ -155,6 +157,51 @@ def console():
         third.send("poweroff -f\n")
         wait_for("end of the guest", lambda: not c.listAllDomains(), 30)
         wait_for("end of the console", lambda: third.ended, 10)
+
+
+class Terminal:
+    def __init__(self, path):
+        self.fd, self.text = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK), ""
+
+    def expect(self, wanted):
+        def there():
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.text += os.read(self.fd, 65536).decode(errors="replace")
+            return wanted in self.text
+        wait_for(f"{wanted} on the terminal ({self.text[-200:]})", there)
+
+
+def terminal():
+    """The console is a terminal of the host, too, as scripts expect; who comes through the daemon has it meanwhile."""
+    Loop.start(libvirt)
+    with Panald() as p:
+        c = libvirt.open(p.uri())
+        d = c.createXML(domain_xml("tty"), libvirt.VIR_DOMAIN_START_PAUSED)
+        path = p.virsh("ttyconsole", "tty").strip()
+        expect(re.fullmatch(r"/dev/pts/[0-9]+", path), path)
+        expect_equal(d.XMLDesc().count(f"<source path='{path}'/>"), 2, "serial port and console")
+        expect(path not in d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), "in the definition")
+        t = Terminal(path)
+        d.resume()
+        t.expect("/ # ")
+        os.write(t.fd, b"echo $((6*7))x\n")
+        t.expect("\n42x")
+        p.restart()
+        expect_equal(p.virsh("ttyconsole", "tty").strip(), path, "after a restart of the daemon")
+        c = libvirt.open(p.uri())
+        console = Console(libvirt, c, c.lookupByName("tty"))
+        console.send("echo $((7*7))y\n")
+        console.expect(r"\n49y")
+        console.close()
+        time.sleep(0.5)
+        os.write(t.fd, b"seq 1 5000; echo done-$((1+1))\n")
+        t.expect("\n5000\r\ndone-2")
+        expect("49y" not in t.text and "\n4999\r\n" in t.text, t.text[-300:])
+        os.close(t.fd)
+        t = Terminal(path)
+        os.write(t.fd, b"poweroff -f\n")
+        wait_for("end of the guest", lambda: not c.listAllDomains(), 30)
+        os.close(t.fd)
 
 
 def bootloader():
@@ -576,8 +623,9 @@ def steady_memory():
 
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (
-    connect_and_look, life, names, events, console, bootloader, shutdown, reboot, broken_start, overlapping_calls, survivors,
-    killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, orphaned_socket, hostile_clients, many_clients, steady_memory)]
+    connect_and_look, life, names, events, console, terminal, bootloader, shutdown, reboot, broken_start, overlapping_calls, survivors,
+    killed_anywhere, autostart, readers, unprivileged, own_instance, activation, one_daemon, orphaned_socket, hostile_clients, many_clients,
+    steady_memory)]
 
 
 if __name__ == "__main__":

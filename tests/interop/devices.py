@@ -191,7 +191,9 @@ def messages():
         disk = drive(p, "vda", "virtio", "").replace("type='raw'", "type='raw' copy_on_read='on'")
         c.defineXML(domain_xml("quiet"))
         expect_equal(c.lookupByName("quiet").messages(), ["machine q35: a kernel is booted without firmware and chipset"], "a small machine")
-        d = c.defineXML(domain_xml("asks", devices=disk))
+        channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+        d = c.defineXML(domain_xml("asks", devices=disk + channel))
+        expect(not any("channel" in m for m in d.messages()), d.messages())
         expect(any("copy_on_read" in m for m in d.messages()), d.messages())
         d = c.defineXML(domain_xml("wants", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
         expect(any("tpm" in m for m in d.messages()), d.messages())
@@ -208,14 +210,19 @@ def messages():
 def optional():
     """A CD that is not there and that need not be."""
     with Panald() as p:
+        Loop.start(libvirt)
         xml = domain_xml("cd", kernel=False, devices="<disk type='file' device='cdrom'><source file='/nowhere/a.iso' startupPolicy='{}'/>"
                                                      "<target dev='sda' bus='sata'/></disk>")
         c = libvirt.open(p.uri())
         d = c.defineXML(xml.format("mandatory"))
         expect("/nowhere/a.iso" in p.virsh("start", "cd", status=1), "the missing file is named")
         d = c.defineXML(xml.format("optional").replace("<name>", f"<uuid>{d.UUIDString()}</uuid><name>"))
+        told = []
+        c.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, lambda *a: told.append(a[2:6]), None)
         d.create()
         expect(d.isActive(), "it does not run")
+        wait_for("the event", lambda: told == [("/nowhere/a.iso", None, "sata0-0-0", libvirt.VIR_DOMAIN_EVENT_DISK_CHANGE_MISSING_ON_START)], 10)
+        expect("/nowhere" not in d.XMLDesc() and "/nowhere" in d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), d.XMLDesc())
 
 
 TESTS = [(f.__name__.replace("_", " "), f) for f in (drives, clock, cable, watchdog, panics, nmi, sleep, hibernation, messages, optional)]

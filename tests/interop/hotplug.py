@@ -220,7 +220,28 @@ def usb():
         expect_equal((g.live("disk"), len(g.live("input"))), ([], 0), "devices")
 
 
-TESTS = [("disks", disks), ("defined", defined), ("cards", cards), ("many", many), ("usb", usb)] + ([("taps", taps)] if NAMESPACE else [])
+def from_start():
+    """What was there when the machine started goes, too; on machine pc, whose devices are on bus 0, it is said that it cannot."""
+    rng = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+    tablet, balloon = "<input type='tablet' bus='usb'><alias name='ua-pen'/></input>", "<memballoon model='virtio'/>"
+    with Panald() as p:
+        g = Plug(p, devices=rng + tablet)
+        for xml, alias in ((rng, "rng0"), (tablet, "ua-pen"), (balloon, "balloon0")):
+            g.domain.detachDevice(xml)
+            g.happened("removed", alias)
+            expect_equal(g.live(xml[1:].split()[0] + "[@model='virtio']"), [], "left")
+        g.domain.attachDevice(rng)
+        g.happened("added", "rng0")
+        g.domain.destroy()
+        c = libvirt.open(p.uri())
+        d = c.defineXML("<domain type='kvm'><name>flat</name><memory unit='MiB'>64</memory><os><type machine='pc'>hvm</type></os>"
+                        f"<devices>{rng}</devices></domain>")
+        d.create()
+        refused("in no slot of a root port", d.detachDevice, rng)
+        refused("in no slot of a root port", d.detachDevice, balloon)
+
+
+TESTS = [("from the start", from_start), ("disks", disks), ("defined", defined), ("cards", cards), ("many", many), ("usb", usb)] + ([("taps", taps)] if NAMESPACE else [])
 
 if __name__ == "__main__":
     sys.exit(run_tests([(n, f) for n, f in TESTS if not sys.argv[1:] or any(w in n for w in sys.argv[1:])]))

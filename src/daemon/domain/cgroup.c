@@ -247,6 +247,11 @@ static unsigned parts_of(const struct domdef *def)
 	       (def->numatune.nodeset ? CGROUP_NODES : 0);
 }
 
+bool domain_cgroup_possible(const struct domain *d)
+{
+	return d->all->cgroups_dir[0];
+}
+
 bool domain_cgroup_has(const struct domain *d, enum cgroup_part part)
 {
 	char dir[PATH_MAX];

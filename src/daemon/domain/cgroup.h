@@ -22,6 +22,8 @@ void domain_cgroup_join(struct domain *d);
 void domain_cgroup_threads(struct domain *d);
 /* The process has ended. */
 void domain_cgroup_leave(struct domain *d);
+/* Whether there are cgroups for machines. */
+bool domain_cgroup_possible(const struct domain *d);
 /* Whether the machine that runs is held to parts of its document. */
 bool domain_cgroup_has(const struct domain *d, enum cgroup_part part);
 /* Has the running machine held to its document as it is now. */

@@ -142,6 +142,8 @@ struct domain_watcher {
 	void (*agent)(void *opaque, const struct domain *d, bool connected);
 	/* The tray of a CD-ROM drive moved. */
 	void (*tray)(void *opaque, const struct domain *d, const char *alias, bool open);
+	/* A drive's medium is another one, or none. The reason is libvirt's number. */
+	void (*medium)(void *opaque, const struct domain *d, const char *old, const char *alias, int reason);
 	/* The guest went to sleep, or woke. */
 	void (*sleep)(void *opaque, const struct domain *d, enum domain_sleep how);
 	/* The guest's watchdog timer ran out; what the engine did then is libvirt's number of an action. */

@@ -35,6 +35,11 @@ void definitions_autostart(struct domains *ds);
 
 /* note.c: what is noted of a running machine, for the next daemon */
 enum note_phase { NOTE_STARTING, NOTE_RUNNING };
+/* The terminals that the running machine's process has made become part of its document. -ENOMEM. */
+int domain_name_terminals(struct domain *d) ATTR_MUST_USE;
+/* A machine that starts: drives whose medium may be missing, and is, are empty. */
+void domain_drop_missing(struct domain *d);
+
 int note_write(const struct domain *d, enum note_phase phase, struct err *e) ATTR_MUST_USE;
 /* Removes the run directory with all that is in it. */
 void note_remove(struct domains *ds, const char *uuid);

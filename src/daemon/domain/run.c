@@ -223,6 +223,8 @@ static void on_ready(void *opaque)
 
 	if (d->destroying)
 		return;
+	if (domain_name_terminals(d) < 0)
+		log_line(LOG_WARNING, "%s: its terminals are not named: no memory", domain_name(d));
 	/* First the note, then the guest: a guest that has run is never taken for one that was not started. */
 	if (note_write(d, NOTE_RUNNING, &e) < 0 ||
 	    (!d->start_paused && machine_execute(d->machine, "cont", NULL, continued, d, &e) < 0)) {
@@ -273,8 +275,8 @@ static int make_place(struct domain *d, struct place *p, char dir[PATH_MAX], str
 	socket_path(d, "vsock", p->vsock);
 	if (!serial[0] || !console[0] || !p->vsock[0])
 		return err_set(e, -ENAMETOOLONG, "the path of %s is too long for sockets", dir);
-	snprintf(p->serial, sizeof(p->serial), "unix:%s", serial);
-	snprintf(p->console, sizeof(p->console), "unix:%s", console);
+	snprintf(p->serial, sizeof(p->serial), "pty:%s", serial);
+	snprintf(p->console, sizeof(p->console), "pty:%s", console);
 	snprintf(p->control, sizeof(p->control), "fd:%d", MACHINE_CONTROL_FD);
 	p->place = (struct domdef_place){ .control = p->control, .serial = p->serial, .console = p->console,
 		.vsock = p->vsock, .paused = true };
@@ -315,6 +317,7 @@ static int launch(struct domain *d, struct err *e)
 	p.place.tap = tap_text;
 	p.place.volume = volume_path;
 	p.place.opaque = &sources;
+	p.place.limits = domain_cgroup_possible(d);
 	if (ret == 0)
 		ret = domdef_vmm_args(&args, d->def, &p.place, e);
 	if (ret == 0)
@@ -414,6 +417,7 @@ int domain_start_as(struct domain *d, const struct domdef *def, bool paused, dom
 	d->start_paused = paused;
 	ret = make_live(d, def, &e);
 	if (ret == 0) {
+		domain_drop_missing(d);
 		domain_set_state(d, DOMAIN_PAUSED, PAUSED_STARTING);
 		ret = launch(d, &e);
 	}

@@ -291,7 +291,37 @@ static int get_errors(struct call *c)
 	return CALL_DONE;
 }
 
+/* ---- jobs, which there are none of ---- */
+
+static int job_info(struct call *c)
+{
+	const struct domdef_disk *k;
+
+	if (!find_disk(c, c->object, call_s(c, 1), &k))
+		return CALL_FAILED;
+	xdr_i32(&c->out, 0); /* found */
+	xdr_i32(&c->out, 0);
+	for (unsigned n = 0; n < 3; n++) /* bandwidth, how far, to where */
+		xdr_u64(&c->out, 0);
+	return CALL_DONE;
+}
+
+static int no_job(struct call *c)
+{
+	const struct domdef_disk *k;
+
+	if (!find_disk(c, c->object, call_s(c, 1), &k))
+		return CALL_FAILED;
+	return fault_set(&c->fault, FAULT_INVALID_ARG, FROM_HYPERVISOR, "disk %s does not have an active block job",
+			 k->target ? k->target : "");
+}
+
+enum { JOB_INFO_BYTES = 1, JOB_ABORT_ASYNC = 1, JOB_ABORT_PIVOT = 2, JOB_SPEED_BYTES = 1 };
+
 const struct handler remote_domain_block[] = {
+	{"DOMAIN_GET_BLOCK_JOB_INFO", job_info, remote_find_domain, JOB_INFO_BYTES},
+	{"DOMAIN_BLOCK_JOB_ABORT", no_job, remote_find_running, JOB_ABORT_ASYNC | JOB_ABORT_PIVOT},
+	{"DOMAIN_BLOCK_JOB_SET_SPEED", no_job, remote_find_running, JOB_SPEED_BYTES},
 	{"DOMAIN_GET_BLOCK_INFO", info, remote_find_domain},
 	{"DOMAIN_BLOCK_STATS", stats, remote_find_domain},
 	{"DOMAIN_BLOCK_STATS_FLAGS", stats_flags, remote_find_domain, BLOCK_STATS_STRINGS},

@@ -2,6 +2,7 @@
 /* Finding domains, and what can be read of them. */
 #include "daemon/remote/remote_priv.h"
 
+#include "daemon/domain/cgroup.h"
 #include "daemon/host.h"
 
 #include <stdlib.h>
@@ -263,6 +264,17 @@ static int no_snapshot(struct call *c)
 	return fault_set(&c->fault, FAULT_NO_SNAPSHOT, FROM_SNAPSHOT, "the domain has no such snapshot");
 }
 
+/* Of a snapshot, a checkpoint that is handed over: there is none that it could be. */
+static int no_checkpoint(struct call *c)
+{
+	return fault_set(&c->fault, FAULT_NO_CHECKPOINT, FROM_CHECKPOINT, "the domain has no such checkpoint");
+}
+
+static int no_backup(struct call *c)
+{
+	return fault_set(&c->fault, FAULT_NO_BACKUP, FROM_DOMAIN, "no domain backup job present");
+}
+
 static const char *any_tap(void *opaque, const struct domdef_interface *i)
 {
 	return "tap";
@@ -278,7 +290,8 @@ enum { MESSAGES_DEPRECATION = 1, MESSAGES_TAINTING = 2 };
 /* What the machine has not although its document names it, or why it cannot start. */
 static int get_messages(struct call *c)
 {
-	const struct domdef_place place = { .tap = any_tap, .volume = any_volume, .vsock = "vsock", .nvram = "nvram" };
+	const struct domdef_place place = { .tap = any_tap, .volume = any_volume, .vsock = "vsock", .nvram = "nvram",
+					     .channel = "channel", .limits = domain_cgroup_possible(c->object) };
 	struct domain *d = c->object;
 	struct domdef_args args;
 	struct err e = { 0 };
@@ -408,6 +421,21 @@ const struct handler remote_domain_info[] = {
 	{"DOMAIN_LIST_ALL_CHECKPOINTS", no_snapshots, remote_find_domain, HANDLER_ANY_FLAGS},
 	{"DOMAIN_SNAPSHOT_LOOKUP_BY_NAME", no_snapshot, remote_find_domain, HANDLER_ANY_FLAGS},
 	{"DOMAIN_SNAPSHOT_CURRENT", no_snapshot, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_GET_XML_DESC", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_GET_PARENT", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_NUM_CHILDREN", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_LIST_CHILDREN_NAMES", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_LIST_ALL_CHILDREN", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_IS_CURRENT", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_HAS_METADATA", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_SNAPSHOT_DELETE", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_REVERT_TO_SNAPSHOT", no_snapshot, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CHECKPOINT_LOOKUP_BY_NAME", no_checkpoint, remote_find_domain, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CHECKPOINT_GET_XML_DESC", no_checkpoint, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CHECKPOINT_GET_PARENT", no_checkpoint, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CHECKPOINT_LIST_ALL_CHILDREN", no_checkpoint, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_CHECKPOINT_DELETE", no_checkpoint, NULL, HANDLER_ANY_FLAGS},
+	{"DOMAIN_BACKUP_GET_XML_DESC", no_backup, remote_find_domain},
 	{"DOMAIN_GET_MESSAGES", get_messages, remote_find_domain, MESSAGES_DEPRECATION | MESSAGES_TAINTING},
 	{"DOMAIN_GET_SECURITY_LABEL", get_security_label, remote_find_domain},
 	{"DOMAIN_GET_CONTROL_INFO", get_control_info, remote_find_running},

@@ -11,8 +11,8 @@ static const int event_count[WATCH_KINDS] = {
 };
 
 enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_RTC = 2, EVENT_ID_WATCHDOG = 3, EVENT_ID_IO_ERROR = 4,
-       EVENT_ID_IO_ERROR_REASON = 6, EVENT_ID_TRAY = 10, EVENT_ID_BALLOON = 13, EVENT_ID_TUNABLE = 17,
-       EVENT_ID_THRESHOLD = 24,
+       EVENT_ID_IO_ERROR_REASON = 6, EVENT_ID_MEDIUM = 9, EVENT_ID_TRAY = 10, EVENT_ID_BALLOON = 13,
+       EVENT_ID_TUNABLE = 17, EVENT_ID_THRESHOLD = 24,
        EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_PMSUSPEND_DISK = 14, EVENT_ID_REMOVED = 15,
        EVENT_ID_AGENT = 18, EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
 
@@ -157,6 +157,22 @@ static void tray(void *opaque, const struct domain *d, const char *alias, bool o
 	xdr_string(&o, alias);
 	xdr_i32(&o, open ? 0 : 1);
 	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_TRAY, "DOMAIN_EVENT_CALLBACK_TRAY_CHANGE", domain_uuid(d),
+		   &o);
+	xdr_out_free(&o);
+}
+
+static void medium(void *opaque, const struct domain *d, const char *old, const char *alias, int reason)
+{
+	const struct daemon *daemon = opaque;
+	struct xdr_out o;
+
+	xdr_out_init(&o);
+	remote_put_domain(&o, d);
+	xdr_optional_string(&o, old);
+	xdr_optional_string(&o, NULL);
+	xdr_string(&o, alias);
+	xdr_i32(&o, reason);
+	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_MEDIUM, "DOMAIN_EVENT_CALLBACK_DISK_CHANGE", domain_uuid(d),
 		   &o);
 	xdr_out_free(&o);
 }
@@ -313,6 +329,7 @@ struct domain_watcher remote_watcher(struct daemon *daemon)
 	return (struct domain_watcher){.lifecycle = lifecycle,
 				       .reboot = reboot,
 				       .tray = tray,
+				       .medium = medium,
 				       .agent = agent,
 				       .watchdog = watchdog,
 				       .sleep = sleeps,

@@ -410,6 +410,8 @@ static int get_job_stats(struct call *c)
 	return CALL_DONE;
 }
 
+enum { ABORT_POSTCOPY = 1 };
+
 static int abort_job(struct call *c)
 {
 	return fault_set(&c->fault, FAULT_OPERATION_INVALID, FROM_HYPERVISOR, "no job is active on the domain");
@@ -420,6 +422,7 @@ const struct handler remote_stats[] = {
 	{"DOMAIN_MEMORY_STATS", get_memory_stats, remote_find_domain},
 	{"DOMAIN_GET_JOB_STATS", get_job_stats, remote_find_running, JOB_STATS_COMPLETED | JOB_STATS_KEEP_COMPLETED},
 	{"DOMAIN_ABORT_JOB", abort_job, remote_find_domain},
+	{"DOMAIN_ABORT_JOB_FLAGS", abort_job, remote_find_domain, ABORT_POSTCOPY},
 	{"CONNECT_GET_ALL_DOMAIN_STATS", get_all, NULL, STATS_LIST | STATS_NOWAIT | STATS_BACKING | STATS_ENFORCE},
 };
 const unsigned remote_stats_count = COUNT_OF(remote_stats);

@@ -534,7 +534,7 @@ bool domdef_nic_id(const struct domdef_interface *i, char out[DOMDEF_ID_MAX]);
 /* What the daemon prepared for this start. Strings are borrowed. */
 struct domdef_place {
 	const char *control;                     /* socket of the control protocol */
-	const char *serial, *console;            /* chardev texts ("unix:PATH") for a serial and console of type pty;
+	const char *serial, *console;            /* chardev texts ("pty:PATH") for a serial and console of type pty;
 						  * NULL: none is connected */
 	const char *nvram;                       /* file for UEFI's variables where the document names none */
 	const char *vsock;                       /* unix socket of the vsock's host side */
@@ -543,6 +543,8 @@ struct domdef_place {
 	void *opaque;
 	const char *file;   /* what a disk's path is instead; NULL: its own */
 	const char *helper; /* where a user network's helper is that runs already; NULL: nowhere */
+	const char *channel; /* what channels whose document names no socket will have; NULL: nothing */
+	bool limits;         /* the daemon holds the machine to the document's limits */
 	bool paused;
 };
 

@@ -469,6 +469,14 @@ bool domdef_board_device(const struct domdef *d, const struct domdef_kind *k, co
 	return !strcmp(k->name, "rng") || !strcmp(k->name, "vsock");
 }
 
+/* What the board has on bus 0 alone. */
+static bool on_bus_0(const struct domdef_kind *k, const struct domdev *dev)
+{
+	const struct domdef_controller *c = (const struct domdef_controller *)dev;
+
+	return !strcmp(k->name, "watchdog") || (!strcmp(k->name, "controller") && c->type == DOM_CONTROLLER_USB);
+}
+
 static int place_pci(void *opaque, const struct domdef_kind *k, struct domdev *dev)
 {
 	struct places *p = opaque;
@@ -481,7 +489,7 @@ static int place_pci(void *opaque, const struct domdef_kind *k, struct domdev *d
 	if (place_fixed(p, k, dev))
 		return 0;
 	/* Behind a root port it can be unplugged; when these are all taken, the board's devices still have a place. */
-	if (p->machine->pci == DOMDEF_PCI_EXPRESS && !(board && ports_taken_all(p)))
+	if (p->machine->pci == DOMDEF_PCI_EXPRESS && !on_bus_0(k, dev) && !(board && ports_taken_all(p)))
 		return place_express(p, dev);
 	return place_flat(p, dev);
 }

@@ -292,7 +292,7 @@ static int copy_source(struct domdef_chr *to, const struct domdef_chr *from)
 	if (ret == 0)
 		ret = xstr_set(&to->append, from->append);
 	if (ret == 0)
-		ret = xstr_set(&to->tty, from->tty);
+		ret = xstr_set(&to->tty, from->type == DOM_CHR_PTY ? from->path : from->tty);
 	return ret;
 }
 

@@ -133,7 +133,7 @@ static void memory(const struct saying *s, const struct domdef *d)
 		  { same(d->backing.allocation, "immediate"), "<allocation mode='immediate'>" },
 		  { d->backing.discard, "<discard>" });
 	SAY_WORDS(s, "numatune", NULL,
-		  { d->numatune.nodeset || d->numatune.node.n, "where on the host memory lies is the host's choice" });
+		  { d->numatune.node.n, "<memnode> (where on the host a cell's memory lies is the host's choice)" });
 }
 
 static void features(const struct saying *s, const struct domdef *d)

@@ -54,6 +54,7 @@ struct making {
 	unsigned where_count;
 	uint32_t reserved; /* slots that other devices were given, a bit each */
 	uint32_t units[DOM_BUS_XEN + 1]; /* numbers of drives that are given, by bus */
+	bool coming; /* one device, which comes while the machine runs */
 };
 
 static bool same(const char *a, const char *b)
@@ -455,7 +456,7 @@ static void make_slots(struct making *m)
 		}
 		for (unsigned s = DOMDEF_SLOT_FIRST; !slot; s++)
 			if (!(used & 1u << s))
-				slot = s, moved = true, used |= 1u << s;
+				slot = s, moved |= m->where[n]->type == DOM_ADDRESS_PCI, used |= 1u << s;
 		len += (unsigned)snprintf(text + len, sizeof(text) - len, "%s%u", n ? "," : "", slot);
 	}
 	if (len)
@@ -490,6 +491,15 @@ bool domdef_nic_id(const struct domdef_interface *i, char out[DOMDEF_ID_MAX])
 	snprintf(out, DOMDEF_ID_MAX, "net-%02x%02x%02x%02x%02x%02x", b[0] & 0xff, b[1] & 0xff, b[2] & 0xff, b[3] & 0xff,
 		 b[4] & 0xff, b[5] & 0xff);
 	return true;
+}
+
+/* A running machine's device is known by its alias where the engine has no other name for it. */
+static const char *alias_part(const struct domdev *dev, const char *before, char out[DOMDEF_ID_MAX + 8])
+{
+	bool has = dev->alias && strlen(dev->alias) < DOMDEF_ID_MAX;
+
+	snprintf(out, DOMDEF_ID_MAX + 8, "%s%s", has ? before : "", has ? dev->alias : "");
+	return out;
 }
 
 /* ",id=NAME" or nothing. */
@@ -905,6 +915,9 @@ static void make_channels(struct making *m, bool console)
 	for (unsigned n = 0; n < d->channels.n; n++) {
 		const struct domdef_chr *c = d->channels.v[n];
 
+		if (!c->path && m->place->channel && c->type == DOM_CHR_UNIX && same(c->target_type, "virtio") &&
+		    c->target_name)
+			continue;
 		if (!domdef_channel_possible(c)) {
 			note(m, "channel %s: virtio channels on listening unix sockets are possible; it is left out",
 			     c->target_name ? c->target_name : "without a name");
@@ -962,8 +975,9 @@ static void make_chrs(struct making *m)
 static void make_usb(struct making *m, const char *what, const struct domdev *dev)
 {
 	const char *port = usb_port(dev);
+	char part[DOMDEF_ID_MAX + 8];
 
-	arg(m, "--usb=%s%s%s", what, *port ? ",port=" : "", port);
+	arg(m, "--usb=%s%s%s%s", what, *port ? ",port=" : "", port, m->coming ? "" : alias_part(dev, ",id=", part));
 }
 
 static unsigned depth_of(const struct domdev *dev)
@@ -1072,17 +1086,18 @@ static void make_watchdog(struct making *m, const struct domdef_watchdog *w, uns
 static void make_small(struct making *m)
 {
 	const struct domdef *d = m->d;
+	char part[DOMDEF_ID_MAX + 8];
 
 	for (unsigned n = 0; n < d->rngs.n; n++) {
 		if (n || !same(d->rngs.v[n]->model, "virtio") || !same(d->rngs.v[n]->backend_model, "random"))
 			return refuse(m, "one rng of model 'virtio' with backend 'random' is possible, no other");
-		arg(m, "--rng");
+		arg(m, "--rng%s", alias_part(&d->rngs.v[n]->dev, "=", part));
 		at_place(m, &d->rngs.v[n]->dev);
 		if (d->rngs.v[n]->rate_bytes.set)
 			note(m, "rng: its <rate> has no effect");
 	}
 	if (d->memballoons.n && same(d->memballoons.v[0]->model, "virtio")) {
-		arg(m, "--balloon");
+		arg(m, "--balloon%s", alias_part(&d->memballoons.v[0]->dev, "=", part));
 		at_place(m, &d->memballoons.v[0]->dev);
 	} else if (d->memballoons.n && !same(d->memballoons.v[0]->model, "none")) {
 		refuse(m, "memballoon model '%s' is not possible; virtio and none are", d->memballoons.v[0]->model);
@@ -1148,17 +1163,23 @@ static void judge(struct making *m)
 	}
 }
 
-/* The document's limits are kept for who reads them; nothing holds the machine to them. */
+/* Limits are the daemon's to hold the machine to, by cgroups, where there are some. */
 static void make_tuning(struct making *m)
 {
 	const struct domdef *d = m->d;
 
+	if (d->blkio.device.n)
+		note(m, "blkiotune: weights and limits of single devices have no effect");
+	if (m->place->limits)
+		return;
 	if (d->cputune.shares.set || d->cputune.quota || d->cputune.global_quota || d->cputune.emulator_quota)
-		note(m, "cputune: shares and quotas have no effect; pinning has");
+		note(m, "cputune: there are no cgroups here: shares and quotas have no effect; pinning has");
 	if (d->hard_limit.set || d->soft_limit.set || d->swap_hard_limit.set)
-		note(m, "memtune: the limits have no effect");
-	if (d->blkio.weight.set || d->blkio.device.n)
-		note(m, "blkiotune: the weights and limits have no effect");
+		note(m, "memtune: there are no cgroups here: the limits have no effect");
+	if (d->numatune.nodeset)
+		note(m, "numatune: there are no cgroups here: where on the host memory lies is the host's choice");
+	if (d->blkio.weight.set)
+		note(m, "blkiotune: there are no cgroups here: the weight has no effect");
 }
 
 static void add_note(void *opaque, const char *text)
@@ -1316,7 +1337,7 @@ int domdef_vmm_device(char **option, unsigned *port, const struct domdef *d, con
 {
 	struct domdef_args out = { .argv = calloc(ARGS_MAX, sizeof(char *)),
 				   .note = calloc(NOTES_MAX, sizeof(char *)) };
-	struct making m = { .out = &out, .d = d, .place = place, .e = e };
+	struct making m = { .out = &out, .d = d, .place = place, .e = e, .coming = true };
 
 	*port = port_of(d, &dev->address);
 	if (!out.argv || !out.note)

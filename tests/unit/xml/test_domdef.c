@@ -162,9 +162,10 @@ static void places_follow_the_board(void **state)
 
 	assert_int_equal(a->bus.v, 1); /* each device is behind a root port of its own */
 	assert_int_equal(a->slot.v, 0);
-	assert_int_equal(d->memballoons.v[0]->dev.address.bus.v, 3);
+	assert_int_equal(d->memballoons.v[0]->dev.address.bus.v, 2);
 	assert_int_equal(d->memory.v, 1 << 20);
-	assert_int_equal(d->controllers.v[0]->dev.address.bus.v, 2);
+	assert_int_equal(d->controllers.v[0]->dev.address.bus.v, 0); /* but those that the board has on bus 0 */
+	assert_int_equal(d->controllers.v[0]->dev.address.slot.v, 3);
 	assert_int_equal(domdef_ports(d), 8);
 	has(text, "<target chassis='1' port='0xe0'/>");
 	has(text, "slot='0x1c' function='0x0' multifunction='on'/>");
@@ -693,8 +694,8 @@ static void usb_is_plugged_in(void **state)
 			      &args);
 
 	has(all, "--disk=/a,format=raw,bus=usb,id=sda ");
-	has(all, "--usb=controller --usb=hub,port=2 --usb=hub,port=2.3 --input=keyboard --usb=keyboard,port=2.3.1 "
-		 "--usb=tablet --video=virtio ");
+	has(all, "--usb=controller,slot=3 --usb=hub,port=2 --usb=hub,port=2.3 --input=keyboard "
+		 "--usb=keyboard,port=2.3.1 --usb=tablet --video=virtio ");
 	domdef_args_free(&args);
 	free(all);
 }
