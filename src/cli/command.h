@@ -28,6 +28,7 @@ int power_main(int argc, char **argv); /* start, stop, restart, pause, resume */
 int console_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
 int shell_main(int argc, char **argv);
+int cp_main(int argc, char **argv);
 int delete_main(int argc, char **argv); /* delete, undelete */
 int clone_main(int argc, char **argv);
 int top_main(int argc, char **argv);

@@ -23,6 +23,8 @@ const struct command panal_commands[] = {
 	  "--memory= --cpus= --disk= --user= --port= --network= --no-wait --json --connect=", WORDS_LIST, "debian" },
 	{ "shell", N_("log in to a launched machine, or run a command there"), shell_main,
 	  "--connect=", WORDS_MACHINES, NULL },
+	{ "cp", N_("copy files to a launched machine, or from it"), cp_main,
+	  "--connect=", WORDS_FILES, NULL },
 	{ "ls", N_("list the machines and where they are reached"), ls_main,
 	  "--json --quiet --connect=", WORDS_NONE, NULL },
 	{ "start", N_("start machines"), power_main,

@@ -47,6 +47,13 @@ def from_nothing():
         expect("already" in panal("launch", "debian", "web1", status=1), "the same name twice")
         panal("shell", "web1", "echo kept >kept; sync")
         expect("runs" in panal("clone", "web1", "web2", status=1), "a clone of what runs")
+        with open(os.path.join(data, "here"), "w", encoding="ascii") as f:
+            f.write("from here")
+        panal("cp", os.path.join(data, "here"), "web1:there")
+        panal("shell", "web1", "cat there /etc/hostname >both")
+        panal("cp", "web1:both", os.path.join(data, "back"))
+        with open(os.path.join(data, "back"), encoding="ascii") as f:
+            expect_equal(f.read(), "from hereweb1\n", "what came back")
         out = panal("stop", "web1")
         expect("the guest has switched off" in out, out)
 

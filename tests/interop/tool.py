@@ -26,8 +26,8 @@ with socket.socket() as free:  # a port that nobody has now
 FORWARD = (f"<interface type='user'><portForward proto='tcp'><range start='{PORT}' to='22'/></portForward></interface>")
 
 
-def panal(p, *args, status=0, text=None, language="en", timeout=90):
-    environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL="C.UTF-8", LANGUAGE=language)
+def panal(p, *args, status=0, text=None, language="en", timeout=90, more=()):
+    environment = dict(os.environ, PANAL_URI=p.uri("virtpanald-sock"), LC_ALL="C.UTF-8", LANGUAGE=language, **dict(more))
     try:
         done = subprocess.run([os.path.join(BUILD, "panal"), *args], capture_output=True, text=True, timeout=timeout * PATIENCE,
                               input=text, stdin=subprocess.DEVNULL if text is None else None, env=environment)
@@ -191,6 +191,30 @@ def processors():
         expect("Westmere" in out and "sse4_2" in flags and "aes" not in flags and "avx" not in flags, out[-900:])
 
 
+def copies():
+    """panal cp names files as scp wants them; scp is another program here, which says what it was told."""
+    with Panald() as p:
+        define(p, "web1", devices=FORWARD)
+        panal(p, "start", "web1")
+        data, stub = p.path("data"), p.path("bin")
+        os.makedirs(data + "/machines/web1")
+        os.makedirs(stub)
+        with open(data + "/machines/web1/user", "w", encoding="ascii") as f:
+            f.write("ana")
+        with open(stub + "/scp", "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+        os.chmod(stub + "/scp", 0o755)
+        more = {"PANAL_DATA": data, "PATH": f"{stub}:{os.environ['PATH']}"}
+        said = panal(p, "cp", "a:b/../x", "./c:d", "web1:/tmp/y", status=1, more=more)
+        expect("another machine" in said, said)
+        said = panal(p, "cp", "plain", "./c:d", "/e:f", "web1:there", more=more).splitlines()
+        expect_equal(said[-5:], ["--", "plain", "././c:d", "/e:f", "ana@localhost:there"], said)
+        expect_equal(said[said.index("-P") + 1], str(PORT), "port")
+        expect("none of the files" in panal(p, "cp", "a", "b", status=1, more=more), "no machine")
+        expect("no machine nix" in panal(p, "cp", "a", "nix:b", status=1, more=more), "an unknown machine")
+        expect("usage: panal cp" in panal(p, "cp", "web1:b", status=2, more=more), "one file")
+
+
 def plain_virsh():
     """As people call it: without LIBVIRT_AUTOSTART=0, the library says in its call that it would have started a daemon."""
     environment = {k: v for k, v in os.environ.items() if k != "LIBVIRT_AUTOSTART"}
@@ -299,7 +323,7 @@ def own_instance():
         expect_equal((done.returncode, done.stdout), (0, "[]\n"), done.stderr)
 
 
-TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, plain_virsh, life, once, console, live_use, refusals, own_instance)]
+TESTS = [(f.__name__.replace("_", " "), f) for f in (list_machines, spanish, completion, processors, copies, plain_virsh, life, once, console, live_use, refusals, own_instance)]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]
