@@ -4,7 +4,7 @@
 
     tests/guest/installer.py              one installation: BIOS, a disk on SATA
     tests/guest/installer.py --all        every firmware with every kind of disk; from a CD, and as a kernel given to the firmware
-    tests/guest/installer.py NAME...      those whose name contains one of these
+    tests/guest/installer.py NAME...      those that are named so, or else whose name contains one of these
     --use                                 only the system that an earlier run installed (with the same PANAL_KEEP)
 
 Kernel and initial ramdisk are those of the package debian-installer-12-netboot-amd64, with a preseed file joined to them;
@@ -223,4 +223,5 @@ ALL += [(f"{firmware} {bus} kernel", installation(firmware, bus, "kernel")) for 
 if __name__ == "__main__":
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
     tests = ALL if names or "--all" in sys.argv else ALL[:1]
-    sys.exit(run_tests([t for t in tests if not names or any(n in t[0] for n in names)]))
+    exact = {t[0] for t in ALL}
+    sys.exit(run_tests([t for t in tests if not names or any(n == t[0] or n not in exact and n in t[0] for n in names)]))

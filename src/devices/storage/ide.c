@@ -238,7 +238,10 @@ static int channel_init(struct ide *h, unsigned n, const struct ide_config *cfg)
 	return 0;
 }
 
-/* A channel without drives leaves its ports alone: drivers then read ones. */
+/*
+ * Also those of a channel without drives: a host pulls bit 7 of the data down (ATA/ATAPI-6, DD7), so that nobody is not
+ * taken for somebody busy. EDK II waits half a minute for each drive that is.
+ */
 static int attach_ports(struct ide *h, unsigned n, struct err *e)
 {
 	struct ide_channel *c = &h->channel[n];
@@ -246,8 +249,6 @@ static int attach_ports(struct ide *h, unsigned n, struct err *e)
 			    .opaque = c, .lock = &h->lock };
 	int ret;
 
-	if (!c->present[0] && !c->present[1])
-		return 0;
 	ret = region_attach(h->vm->regions, &r, &h->region[n][0], e);
 	r.addr = control_block[n];
 	r.size = 1;

@@ -52,7 +52,7 @@ static void config(struct fix *f, unsigned off, uint32_t v)
 	rig_out(&f->r, 0xcfc, 4, v);
 }
 
-static int up(void **state)
+static int up_with(void **state, bool cd)
 {
 	static struct fix f;
 	struct pci_host_config hc = { .fixed_slots = 25 };
@@ -66,9 +66,11 @@ static int up(void **state)
 	struct ide_config ic = { .bus = f.bus, .slot = 31, .function = 1,
 				 .irq = { rig_wire(&f.irq[0]), rig_wire(&f.irq[1]) } };
 
-	ic.drive[0][0].present = ic.drive[1][1].present = ic.drive[1][1].cdrom = true;
+	ic.drive[0][0].present = true;
+	ic.drive[1][1].present = ic.drive[1][1].cdrom = cd;
 	ic.drive[0][0].blk = image(&f, f.disk, DISK_SIZE, false);
-	ic.drive[1][1].blk = image(&f, f.cd, CD_SIZE, true);
+	if (cd)
+		ic.drive[1][1].blk = image(&f, f.cd, CD_SIZE, true);
 	assert_int_equal(ide_create(f.r.vm, &ic, NULL), 0);
 	struct dev *d = dev_find(f.r.vm, "ide0");
 
@@ -79,13 +81,24 @@ static int up(void **state)
 	return 0;
 }
 
+static int up(void **state)
+{
+	return up_with(state, true);
+}
+
+static int up_without_cd(void **state)
+{
+	return up_with(state, false);
+}
+
 static int down(void **state)
 {
 	struct fix *f = *state;
 
 	rig_down(&f->r);
 	unlink(f->disk);
-	unlink(f->cd);
+	if (f->cd[0])
+		unlink(f->cd);
 	return 0;
 }
 
@@ -351,6 +364,30 @@ static void its_state_survives(void **state)
 	assert_int_equal(b[0], 6);
 }
 
+/* What firmware does to find drives: nobody must look busy, nor like a disk. */
+static void a_channel_without_drives_is_not_busy(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned device = 0; device <= SLAVE; device += SLAVE) {
+		command(f, CD, (uint8_t)device, 0, 1, 0x90);
+		assert_int_equal(in(f, CD + 7), 0);
+		assert_int_equal(in(f, CD + CONTROL), 0);
+		assert_int_equal(in(f, CD + 2), 0);
+		assert_int_equal(in(f, CD + 3), 0);
+		assert_int_equal(rig_in(&f->r, CD, 2), 0);
+	}
+	out(f, CD + CONTROL, 4);
+	assert_int_equal(in(f, CD + 7), 0);
+	out(f, CD + CONTROL, 0);
+	assert_int_equal(in(f, CD + 7), 0);
+	out(f, CD, 0x55);
+	assert_false(f->irq[1].level);
+	rig_state_round_trip(&f->r, "ide0");
+	command(f, DISK, 0, 5, 1, 0x20);
+	assert_int_equal(status(f, DISK), 0x58);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
 int main(void)
 {
@@ -358,6 +395,7 @@ int main(void)
 		TEST(resets_show_who_is_there), TEST(identify_tells_the_size), TEST(pio_reads_and_writes),
 		TEST(the_bus_master_moves_data), TEST(packets_reach_the_drive), TEST(a_reset_ends_what_is_under_way),
 		TEST(its_state_survives),
+		cmocka_unit_test_setup_teardown(a_channel_without_drives_is_not_busy, up_without_cd, down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
