@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 
-from panald import Failure, Panald, domain_xml, expect, run_tests
+from panald import PATIENCE, Failure, Panald, domain_xml, expect, run_tests
 
 PROGRAMS = ("Xvfb", "dbus-run-session", "virt-manager", "virt-viewer", "import", "convert", "tesseract")
-PATIENCE_S = 90
+READ_S = 90 * PATIENCE
 SHOTS = sys.argv[2] if len(sys.argv) > 2 and sys.argv[1] == "--shots" else None
 
 
@@ -45,16 +45,16 @@ class Screen:
         shot = os.path.join(SHOTS or self.p.dir, name + ".png")
         large = self.p.path("large.png")
         for command in (["import", "-window", "root", shot], ["convert", shot, "-resize", "300%", large]):
-            subprocess.run(command, env=self.environment, check=True, timeout=60, capture_output=True)
+            subprocess.run(command, env=self.environment, check=True, timeout=60 * PATIENCE, capture_output=True)
         text = ""
         for more in ([], ["-negate"]):  # dark windows, too
-            subprocess.run(["convert", large, *more, large], check=True, timeout=60)
-            text += subprocess.run(["tesseract", large, "-", "--psm", "11"], capture_output=True, text=True, timeout=120,
+            subprocess.run(["convert", large, *more, large], check=True, timeout=60 * PATIENCE)
+            text += subprocess.run(["tesseract", large, "-", "--psm", "11"], capture_output=True, text=True, timeout=120 * PATIENCE,
                                    check=True).stdout
         return text
 
     def expect(self, name, *words):
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + READ_S
         while True:
             text = self.text(name)
             if all(word in text for word in words):
@@ -70,9 +70,9 @@ class Screen:
     def __exit__(self, *_):
         if self.client:
             os.killpg(self.client.pid, 15)
-            self.client.wait(20)
+            self.client.wait(20 * PATIENCE)
         self.server.terminate()
-        self.server.wait(20)
+        self.server.wait(20 * PATIENCE)
 
 
 def machines(p):

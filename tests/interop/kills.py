@@ -3,7 +3,7 @@
 """panald killed at every step of what it does: the next daemon finds the state before or the one after, and nothing else.
 
     tests/interop/kills.py                     a sample: some steps of some operations
-    tests/interop/kills.py --all [NAME...]     every step of each operation (whose name contains one of these)
+    tests/interop/kills.py --all [NAME...]     every step of each operation (whose name is, or contains, one of these)
     tests/interop/kills.py --again [NAME...]   besides, the daemon that clears up after some of the kills is killed at each
                                                step of its own start
 
@@ -709,8 +709,9 @@ SAMPLED_FOR_USERS = ("start", "undefine")
 
 def tests_of(arguments):
     tests = []
+    whole = {o.name for o in OPERATIONS}
     for o in OPERATIONS:
-        if arguments.names and not any(n in o.name for n in arguments.names):
+        if arguments.names and not any(n == o.name or (n in o.name and n not in whole) for n in arguments.names):
             continue
         if not (arguments.names or arguments.all or arguments.again or o.name in SAMPLED):
             continue
