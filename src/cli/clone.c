@@ -85,7 +85,9 @@ static int clone(struct conn *c, const struct machine *m, const char *name, stru
 	struct launch l = { .name = name, .dir = home_path("machines/%s", name) };
 	char *user = launch_user(m->name, e);
 	struct stage s;
-	int ret = user ? home_check_name(name, e) : -ENOENT;
+	int ret = user ? home_check_name(name, e) :
+			 err_set(e, -ENOENT,
+				 _("panal launch did not make %s; virt-clone copies machines of other kinds"), m->name);
 
 	if (ret == 0 && m->id >= 0)
 		ret = err_set(e, -EINVAL, _("%s runs; a disk in use cannot be copied: panal stop %s first"), m->name,

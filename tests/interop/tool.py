@@ -67,7 +67,7 @@ def spanish():
         expect("NOMBRE" in out and "apagada" in out, out)
         expect("no existe la máquina dos" in panal(p, "start", "dos", language="es", status=1), "an error")
         said = panal(p, "clone", "una", "una", language="es", status=1) + panal(p, "stop", "una", language="es", status=1)
-        expect("already" not in said and "is off" not in said, said)
+        expect("already" not in said and "is off" not in said and "virt-clone" in said, said)
         define(p, "dos", devices="<disk type='file' device='disk'><source file='/nowhere/d.raw'/><target dev='vda'/></disk>")
         said = panal(p, "start", "dos", language="es", status=1)  # the engine's word, by the daemon
         expect("no existe" in said and "No such file" not in said and "does not exist" not in said, said)
