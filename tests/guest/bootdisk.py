@@ -210,11 +210,11 @@ def as_grub(make, firmware, saved):
 
 # A system that was started by hand until now: its kernel is one that no package brought.
 OLD = """menuentry Old {
-	linux /boot/vmlinuz-old console=ttyS0 panal.root=/dev/vda1
-	initrd /boot/initrd.img-old
+	linux /boot/old-kernel console=ttyS0 panal.root=/dev/vda1
+	initrd /boot/old-ramdisk
 }
 """
-PACKAGES = "linux-image-cloud-amd64 initramfs-tools grub2-common"
+TOOLS, KERNEL = "initramfs-tools grub2-common", "linux-image-cloud-amd64"
 
 
 def debian_disk(directory):
@@ -223,8 +223,8 @@ def debian_disk(directory):
     run("cp", "--sparse=always", prepared("debian.img"), part)
     files = {"/etc/fstab": "/dev/vda1 / ext4 rw,discard 0 1\n", "/boot/grub/grub.cfg": OLD,
              "/etc/default/grub": 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="console=ttyS0"\n'}
-    commands = ["mkdir /boot/grub", "rm /etc/fstab", f"write {kernel('cloud-amd64')} /boot/vmlinuz-old",
-                f"write {prepared('quick-cloud-amd64.img')} /boot/initrd.img-old"]
+    commands = ["mkdir /boot/grub", "rm /etc/fstab", f"write {kernel('cloud-amd64')} /boot/old-kernel",
+                f"write {prepared('quick-cloud-amd64.img')} /boot/old-ramdisk"]
     for n, (path, text) in enumerate(files.items()):
         put(os.path.join(directory, str(n)), text)
         commands.append(f"write {directory}/{n} {path}")
@@ -253,9 +253,13 @@ def apt_upgrade():
                                 f"rm -rf /etc/apt/sources.list.d/*; echo 'deb http://10.0.2.2:{served.server_port}/debian bookworm main' > /etc/apt/sources.list; "
                                 "apt-get -q update", 600)
             check(status == 0 and "vmlinuz-6." not in out.replace("'/boot/vmlinuz-6*'", ""), "apt-get update:\n" + out)
-            out, status = m.run(f"DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends {PACKAGES} </dev/null", 1800)
+            install = "DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends"
+            out, status = m.run(f"{install} {TOOLS} </dev/null", 900)
+            check(status == 0, "apt-get install:\n" + out[-1500:])
+            out, status = m.run(f"{install} {KERNEL} </dev/null", 1800)
             check(status == 0 and "Found initrd image: /boot/initrd.img-6." in out, "apt-get install:\n" + out[-1500:])
             m.send("reboot\n")
+            m.expect(r"reboot: Restarting system", 300)
             after = logged_in(m)
             check("BOOT_IMAGE=/boot/vmlinuz-6." in after and "root=UUID=" in after and "panal.root" not in after, "after the upgrade: " + after)
             release = after.split()[-1]
