@@ -233,6 +233,10 @@ def objects(p):
         c.close()
 
 
+UNKNOWN = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL,
+           libvirt.VIR_ERR_NO_SECRET)
+
+
 def held(p):
     """Images that machines have open."""
     found = set()
@@ -249,8 +253,20 @@ def held(p):
     return sorted(found)
 
 
+def steady_objects(p):
+    """An object that goes between the list and a question about it makes the question come to nothing: again."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            return objects(p)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in UNKNOWN or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def snapshot(p):
-    return {"objects": objects(p), "files": files(p), "processes": descendants(p), "held": held(p), "host": network_of_host(p)}
+    return {"objects": steady_objects(p), "files": files(p), "processes": descendants(p), "held": held(p), "host": network_of_host(p)}
 
 
 def differences(a, b, path=""):
