@@ -239,6 +239,7 @@ def from_start():
         d.create()
         refused("in no slot of a root port", d.detachDevice, rng)
         refused("in no slot of a root port", d.detachDevice, balloon)
+        d.destroy()
 
 
 TESTS = [("from the start", from_start), ("disks", disks), ("defined", defined), ("cards", cards), ("many", many), ("usb", usb)] + ([("taps", taps)] if NAMESPACE else [])
