@@ -210,6 +210,10 @@ def network_of_host(p):
             "addresses": sorted(re.findall(r"inet6? \S+", output("ip", "-o", "-4", "address")))}
 
 
+# A terminal's number is the first that is free on the whole host, for whoever asks.
+VARIES = re.compile(r" (port)?id='[0-9a-f-]+'|/dev/pts/\d+")
+
+
 def objects(p):
     c = libvirt.open(p.uri())
     try:
@@ -223,7 +227,7 @@ def objects(p):
         return {
             "domains": {d.name(): (d.UUIDString(), d.state()[0], d.isPersistent(), d.isPersistent() and d.autostart(),
                                    d.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE),
-                                   re.sub(r" (port)?id='[0-9a-f-]+'", "", d.XMLDesc())) for d in c.listAllDomains()},
+                                   re.sub(VARIES, "", d.XMLDesc())) for d in c.listAllDomains()},
             "networks": {n.name(): (n.isActive(), n.isPersistent(), n.isPersistent() and n.autostart(),
                                     n.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)) for n in c.listAllNetworks()},
             "pools": pools,
