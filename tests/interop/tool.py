@@ -294,7 +294,9 @@ def live_use():
         before = processor_seconds(p)
         rows = [json.loads(line) for line in panal(p, "top", "--json", "-n", "2", "-i", "1").splitlines()]
         used = processor_seconds(p) - before
-        expect(len(rows) == 2 and rows[1][0]["name"] == "busy" and 0 < rows[1][0]["cpu"] <= used + 0.1, (rows, used))
+        # A quiet host's guest has started in the first second, and does nothing in the next.
+        each = [row[0]["cpu"] for row in rows]
+        expect(len(rows) == 2 and rows[1][0]["name"] == "busy" and 0 < max(each) <= used + 0.1, (rows, used))
         expect("busy" in panal(p, "top", "-n", "1", "-i", "0.2"), "the table")
 
 
