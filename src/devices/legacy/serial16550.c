@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { DEFAULT_PORT = 0x3f8, FIFO = 16, CLOCK_HZ = 1843200 };
-enum { POLLED = 16 }; /* looks at the line status, and at nothing else, that only a waiting reader takes */
+enum { POLLED = 16 }; /* looks at the line status without a write in between, which only a waiting reader takes */
 enum { R_DATA, R_IER, R_IIR, R_LCR, R_MCR, R_LSR, R_MSR, R_SCR };
 enum { IER_RX = 1, IER_TX = 2, IER_LINE = 4, IER_MODEM = 8 };
 enum { IIR_NONE = 1, IIR_MODEM = 0, IIR_TX = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TIMEOUT = 12, IIR_FIFO = 0xc0 };
@@ -34,7 +34,7 @@ struct serial16550 {
 	bool rx_timed_out;  /* bytes below the trigger level have lain long enough */
 	bool probing;       /* all interrupts were just enabled: drivers look whether they hold */
 	bool polls;         /* the guest reads without interrupts: found out anew after a load */
-	uint8_t looks;      /* at the line status in a row */
+	uint8_t looks;      /* at the line status since the last write */
 	uint8_t rx[FIFO], tx[FIFO];
 	uint8_t rx_count, tx_count; /* the first byte is at index 0 */
 };
@@ -206,19 +206,12 @@ static void fcr_write(struct serial16550 *s, uint8_t value)
 		tell_room(s);
 }
 
-/* A program that reads without interrupts looks at the line status again and again. */
+/* A program that reads without interrupts looks at the line status again and again; EDK II also asks for the modem's
+ * status and control in between. */
 static void looked(struct serial16550 *s)
 {
 	if (!s->polls && !s->rx_count && !s->tx_count)
 		s->polls = ++s->looks == POLLED;
-}
-
-static void touched(struct serial16550 *s, unsigned reg)
-{
-	if (reg != R_LSR)
-		s->looks = 0;
-	if (reg != R_IER)
-		s->probing = false;
 }
 
 static uint8_t lsr_read(struct serial16550 *s)
@@ -243,7 +236,8 @@ static uint8_t register_read(struct serial16550 *s, unsigned reg)
 {
 	bool dlab = s->lcr & LCR_DLAB;
 	uint8_t v;
-	touched(s, reg);
+	if (reg != R_IER)
+		s->probing = false;
 	switch (reg) {
 	case R_DATA: return dlab ? s->divisor & 0xff : rx_get(s);
 	case R_IER: return dlab ? s->divisor >> 8 : s->ier;
@@ -271,7 +265,9 @@ static void ier_write(struct serial16550 *s, uint8_t value)
 static void register_write(struct serial16550 *s, unsigned reg, uint8_t value)
 {
 	bool dlab = s->lcr & LCR_DLAB;
-	touched(s, reg);
+	s->looks = 0;
+	if (reg != R_IER)
+		s->probing = false;
 	switch (reg) {
 	case R_DATA:
 		if (dlab)

@@ -159,6 +159,18 @@ static void fifo_turned_on_late(void **state)
 	assert_int_equal(in(f, 0), 'b');
 }
 
+/* EDK II's driver: it asks for the modem's state and its own control bits, and looks whether there is a byte. */
+static void a_reader_that_asks_for_the_modem_too(void **state)
+{
+	struct fix *f = *state;
+	out(f, 4, 1);
+	for (unsigned n = 0; n < 15; n++)
+		in(f, 6), in(f, 4), in(f, 5);
+	assert_int_equal(serial16550_room(f->s), 0);
+	in(f, 6), in(f, 4), in(f, 5);
+	assert_int_not_equal(serial16550_room(f->s), 0);
+}
+
 /* A guest that writes looks at the line status before each byte; one that waits for input does nothing else. */
 static void a_reader_without_interrupts(void **state)
 {
@@ -250,7 +262,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, down)
 	const struct CMUnitTest tests[] = {
 		T(probe_as_a_16550a), T(transmit_and_its_interrupt), T(back_pressure_outwards), T(receive_without_fifo),
-		T(nothing_before_the_guest_listens), T(fifo_turned_on_late),
+		T(nothing_before_the_guest_listens), T(fifo_turned_on_late), T(a_reader_that_asks_for_the_modem_too),
 		T(a_reader_without_interrupts),
 		T(receive_trigger_and_timeout), T(loopback), T(overrun_and_break), T(saved_state),
 	};
