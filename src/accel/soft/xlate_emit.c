@@ -98,17 +98,21 @@ void x_imm(struct xtext *t, unsigned reg, uint64_t v)
 	}
 }
 
-void x_imm_rip(struct xtext *t, unsigned reg, uint64_t v)
+/* A copy finds 8 bytes there, or nothing that it could set right. */
+static void imm_marked(struct xtext *t, unsigned reg, uint64_t v, enum xmark kind)
 {
 	x_imm(t, reg, v);
-	x_mark(t, t->p - 8, v > UINT32_MAX && (uint64_t)(int32_t)v != v ? XMARK_RIP : XMARK_LOST);
+	x_mark(t, t->p - 8, v > UINT32_MAX && (uint64_t)(int32_t)v != v ? kind : XMARK_LOST);
+}
+
+void x_imm_rip(struct xtext *t, unsigned reg, uint64_t v)
+{
+	imm_marked(t, reg, v, XMARK_RIP);
 }
 
 void x_imm_block(struct xtext *t, unsigned reg, const struct xblock *xb)
 {
-	uint64_t v = (uint64_t)(uintptr_t)xb;
-	x_imm(t, reg, v);
-	x_mark(t, t->p - 8, v > UINT32_MAX && (uint64_t)(int32_t)v != v ? XMARK_BLOCK : XMARK_LOST);
+	imm_marked(t, reg, (uint64_t)(uintptr_t)xb, XMARK_BLOCK);
 }
 
 void x_lea_cut(struct xtext *t, bool wide, unsigned reg, unsigned base, int32_t disp)

@@ -45,13 +45,19 @@ static void lea(struct xgen *g, unsigned to, unsigned base, unsigned index, unsi
 		x_lea_cut(g->t, g->wide, to, base, disp);
 }
 
+/* p's own address, or that of its page. */
+static void known_imm(struct xgen *g, unsigned to, const struct xplace *p, uint64_t lin)
+{
+	if (p->moves)
+		x_imm_rip(g->t, to, lin);
+	else
+		x_imm(g->t, to, lin);
+}
+
 void xmem_lea(struct xgen *g, const struct xplace *p, unsigned to)
 {
 	if (p->known) {
-		if (p->moves)
-			x_imm_rip(g->t, to, p->lin);
-		else
-			x_imm(g->t, to, p->lin);
+		known_imm(g, to, p, p->lin);
 		return;
 	}
 	unsigned base = readable(g, p->base, HOST_R14);
@@ -123,10 +129,7 @@ static struct xaddr at_known(struct xgen *g, unsigned n, const struct xplace *p,
 		if (p->moves)
 			x_mark(t, t->p, XMARK_LOST);
 	} else {
-		if (p->moves)
-			x_imm_rip(t, HOST_R14, page);
-		else
-			x_imm(t, HOST_R14, page);
+		known_imm(g, HOST_R14, p, page);
 		known_entry(g, 0x3b, HOST_R14, slot, write, p->moves);
 	}
 	miss(g, n, p, size, write, retry, 5);

@@ -81,7 +81,6 @@ bool xmoved_serves(const struct xblock *old, uint64_t rip)
 }
 
 struct copy {
-	struct soft_cpu *c;
 	struct xlate *x;
 	const struct xblock *old, *xb;
 	uint8_t *hot, *cold; /* of the new one, writable */
@@ -146,7 +145,7 @@ static void copy_exit(const struct copy *k, unsigned n)
 void xmoved_copy(struct soft_cpu *c, struct xlate *x, const struct xblock *old, struct xblock *xb, struct xtext *t, struct xtext *cold)
 {
 	ptrdiff_t rx = x->mem.rx - x->mem.rw;
-	struct copy k = { c, x, old, xb, t->p, cold->p, x->exit_count };
+	struct copy k = { x, old, xb, t->p, cold->p, x->exit_count };
 	struct xblock made = *old;
 	made.b = xb->b;
 	made.rip = xb->rip;
@@ -178,7 +177,7 @@ bool xmoved_here(struct soft_cpu *c, struct xlate *x, struct xblock *xb, uint64_
 	xb->rip = rip;
 	if (!xlink_cell(x, xb))
 		return false;
-	struct copy k = { c, x, &was, xb, x->mem.rw + (was.code - x->mem.rx), x->mem.rw + (was.cold - x->mem.rx), was.exit };
+	struct copy k = { x, &was, xb, x->mem.rw + (was.code - x->mem.rx), x->mem.rw + (was.cold - x->mem.rx), was.exit };
 	for (unsigned n = 0; n < xb->exits; n++) {
 		xlink_undo(x, xb->exit + n);
 		x->exit[xb->exit + n].target += rip - was.rip;

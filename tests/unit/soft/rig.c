@@ -121,6 +121,15 @@ void rig_put(struct rig *r, uint64_t gpa, const void *bytes, unsigned len)
 		abort();
 }
 
+void rig_gate(struct rig *r, uint64_t idt, uint64_t handlers, unsigned vector)
+{
+	const uint64_t at = handlers + vector * 16;
+	const uint8_t halt = 0xf4;
+	const uint64_t low = (at & 0xffff) | 0x08 << 16 | UINT64_C(0x8e01) << 32 | at >> 16 << 48;
+	rig_put(r, idt + vector * 16, &low, 8);
+	rig_put(r, at, &halt, 1);
+}
+
 uint64_t rig_get(struct rig *r, uint64_t gpa, unsigned len)
 {
 	uint64_t v = 0;

@@ -39,6 +39,8 @@ void rig_state(struct rig *r, enum rig_mode mode);
 /* To CPL 3, flat. */
 void rig_user(struct rig *r);
 void rig_put(struct rig *r, uint64_t gpa, const void *bytes, unsigned len);
+/* The 64-bit gate of a vector, on the first stack of the TSS: its handler, 16 bytes for each at handlers, halts. */
+void rig_gate(struct rig *r, uint64_t idt, uint64_t handlers, unsigned vector);
 uint64_t rig_get(struct rig *r, uint64_t gpa, unsigned len);
 uint64_t *rig_pte(struct rig *r, uint64_t lin); /* the 64-bit entry */
 /* Steps at most n instructions without delivery of exceptions. */

@@ -78,15 +78,6 @@ static const struct code {
 				    0x8e, 0xd8, 0x8b, 0x07) },
 };
 
-static void gate(struct rig *r, unsigned vector)
-{
-	const uint64_t at = HANDLERS + vector * 16;
-	const uint8_t halt = 0xf4;
-	const uint64_t low = (at & 0xffff) | 0x08 << 16 | UINT64_C(0x8e01) << 32 | at >> 16 << 48;
-	rig_put(r, IDT + vector * 16, &low, 8);
-	rig_put(r, at, &halt, 1);
-}
-
 /* The whole gigabyte of that entry leads to the upper half of RAM, 2 MiB after 2 MiB. */
 static void map_other(struct rig *r, uint64_t pdpt, unsigned entry, uint64_t tables)
 {
@@ -108,7 +99,7 @@ static void prepare(struct rig *r, const char *options)
 	rig_init_options(r, RIG_64, options);
 	memset(gmem_at(r->vm.mem, MAPPED, RIG_RAM - MAPPED), 0xee, RIG_RAM - MAPPED);
 	for (unsigned vector = 0; vector < 32; vector++)
-		gate(r, vector);
+		rig_gate(r, IDT, HANDLERS, vector);
 	rig_put(r, GDT, gdt, sizeof(gdt));
 	rig_put(r, TSS + 36, &ist, 8);
 	/* The last page of 32-bit addresses is there; and so is what a sum that does not wrap would lead to. */

@@ -29,22 +29,13 @@ struct fixture {
 	uint8_t want[CANARY];
 };
 
-static void gate(struct rig *r, unsigned vector)
-{
-	const uint64_t at = HANDLERS + vector * 16;
-	const uint8_t halt = 0xf4;
-	const uint64_t low = (at & 0xffff) | 0x08 << 16 | UINT64_C(0x8e01) << 32 | at >> 16 << 48;
-	rig_put(r, IDT + vector * 16, &low, 8);
-	rig_put(r, at, &halt, 1);
-}
-
 /* Each exception has a stack of its own and a handler that halts: RIP tells the vector. */
 static void handlers(struct rig *r)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 	const uint64_t ist = IST;
 	for (unsigned vector = 0; vector < 32; vector++)
-		gate(r, vector);
+		rig_gate(r, IDT, HANDLERS, vector);
 	rig_put(r, GDT, gdt, sizeof(gdt));
 	rig_put(r, TSS + 36, &ist, 8);
 }

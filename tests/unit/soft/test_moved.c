@@ -116,15 +116,6 @@ static void map(struct run *r, uint64_t lin, uint64_t frame)
 	rig_put(&r->rig, table + (lin >> 12 & 511) * 8, &entry, 8);
 }
 
-static void gate(struct rig *r, unsigned vector)
-{
-	const uint64_t at = HANDLERS + vector * 16;
-	const uint8_t halt = 0xf4;
-	const uint64_t low = (at & 0xffff) | 0x08 << 16 | UINT64_C(0x8e01) << 32 | at >> 16 << 48;
-	rig_put(r, IDT + vector * 16, &low, 8);
-	rig_put(r, at, &halt, 1);
-}
-
 static void prepare(struct run *r, const char *options)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff,
@@ -133,7 +124,7 @@ static void prepare(struct run *r, const char *options)
 	rig_init_options(&r->rig, RIG_64, options);
 	r->next = TABLES;
 	for (unsigned vector = 0; vector < 32; vector++)
-		gate(&r->rig, vector);
+		rig_gate(&r->rig, IDT, HANDLERS, vector);
 	rig_put(&r->rig, GDT, gdt, sizeof(gdt));
 	rig_put(&r->rig, TSS + 36, &ist, 8);
 	rig_put(&r->rig, FRAMES, moved_code, (unsigned)(moved_end - moved_code));
