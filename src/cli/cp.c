@@ -5,7 +5,6 @@
 #include "cli/way.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,23 +73,13 @@ static int run_scp(const struct way *w, char **files, unsigned count)
 
 int cp_main(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"connect", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	const char *uri = NULL;
+	const char *uri = way_uri(argc, argv, "c:h");
 	struct err e = { 0 };
 	unsigned count;
 	struct way w;
 	char *name;
 	int ret;
 
-	for (int o; (o = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
-		if (o != 'c')
-			optind = argc;
-		uri = o == 'c' ? optarg : uri;
-	}
 	count = (unsigned)(argc - optind);
 	if (count < 2 || count > FILES_MAX) {
 		fputs(_("usage: panal cp [-c URI] FILE... NAME:PATH, or NAME:PATH... FILE\n"), stdout);

@@ -87,15 +87,7 @@ char *launch_document(const struct launch *l)
 
 int launch_define(struct conn *c, const char *xml, struct err *e)
 {
-	struct xdr_out args;
-	int ret;
-
-	xdr_out_init(&args);
-	xdr_string(&args, xml);
-	xdr_u32(&args, 0);
-	ret = conn_call(c, "DOMAIN_DEFINE_XML_FLAGS", &args, NULL, e);
-	xdr_out_free(&args);
-	return ret;
+	return document_call(c, "DOMAIN_DEFINE_XML_FLAGS", xml, e);
 }
 
 /* ---- seed ---- */

@@ -59,19 +59,6 @@ static char *document_once(const char *xml, const struct machine *m, const char 
 	return text;
 }
 
-static int create(struct conn *c, const char *text, struct err *e)
-{
-	struct xdr_out args;
-	int ret;
-
-	xdr_out_init(&args);
-	xdr_string(&args, text);
-	xdr_u32(&args, 0);
-	ret = conn_call(c, "DOMAIN_CREATE_XML", &args, NULL, e);
-	xdr_out_free(&args);
-	return ret;
-}
-
 int once_start(struct conn *c, const struct machine *m, const char *append, struct err *e)
 {
 	char *xml, *text;
@@ -84,7 +71,7 @@ int once_start(struct conn *c, const struct machine *m, const char *append, stru
 	if (!xml)
 		return e->code;
 	text = document_once(xml, m, append, e);
-	ret = text ? create(c, text, e) : e->code;
+	ret = text ? document_call(c, "DOMAIN_CREATE_XML", text, e) : e->code;
 	free(text);
 	free(xml);
 	return ret;

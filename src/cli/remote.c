@@ -84,6 +84,19 @@ int machine_state(struct conn *c, const struct machine *m, struct err *e)
 	return ret;
 }
 
+int document_call(struct conn *c, const char *proc, const char *xml, struct err *e)
+{
+	struct xdr_out args;
+	int ret;
+
+	xdr_out_init(&args);
+	xdr_string(&args, xml);
+	xdr_u32(&args, 0);
+	ret = conn_call(c, proc, &args, NULL, e);
+	xdr_out_free(&args);
+	return ret;
+}
+
 char *machine_xml(struct conn *c, const struct machine *m, uint32_t flags, struct err *e)
 {
 	struct xdr_out args;

@@ -44,6 +44,8 @@ int machine_state(struct conn *c, const struct machine *m, struct err *e);
 void machine_args(struct xdr_out *o, const struct machine *m);
 /* A call whose arguments are the machine and, with flags >= 0, a word of flags; the answer is not looked at. */
 int machine_call(struct conn *c, const struct machine *m, const char *proc, int64_t flags, struct err *e) ATTR_MUST_USE;
+/* A call whose arguments are a document and no flags; the answer is not looked at. */
+int document_call(struct conn *c, const char *proc, const char *xml, struct err *e) ATTR_MUST_USE;
 /* The machine's document, to be freed; NULL with e set. */
 enum { XML_INACTIVE = 2, XML_SECURE = 1 };
 char *machine_xml(struct conn *c, const struct machine *m, uint32_t flags, struct err *e);

@@ -5,7 +5,6 @@
 #include "cli/way.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,21 +29,11 @@ static int run_ssh(const struct way *w, char **command)
 
 int shell_main(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"connect", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	const char *uri = NULL;
+	const char *uri = way_uri(argc, argv, "+c:h");
 	struct err e = { 0 };
 	struct way w;
 	int ret;
 
-	for (int o; (o = getopt_long(argc, argv, "+c:h", longs, NULL)) != -1;) {
-		if (o != 'c')
-			optind = argc;
-		uri = o == 'c' ? optarg : uri;
-	}
 	if (optind >= argc) {
 		fputs(_("usage: panal shell [-c URI] NAME [COMMAND...]\n"), stdout);
 		return argc > 1 && !strcmp(argv[1], "--help") ? 0 : 2;

@@ -6,6 +6,7 @@
 #include "cli/say.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,23 @@ static int ask(struct way *w, struct conn *c, const char *name, struct err *e)
 		ret = err_set(e, -ENOENT, _("no way into %s is known yet; panal console %s shows what it does"), name,
 			      name);
 	return ret;
+}
+
+const char *way_uri(int argc, char **argv, const char *letters)
+{
+	static const struct option longs[] = {
+		{"connect", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *uri = NULL;
+
+	for (int o; (o = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+		if (o != 'c')
+			optind = argc;
+		uri = o == 'c' ? optarg : uri;
+	}
+	return uri;
 }
 
 int way_find(struct way *w, const char *uri, const char *name, struct err *e)

@@ -15,6 +15,10 @@ struct way {
 
 enum { WAY_ARGS = 10 };
 
+/* What --connect says, the one option of those who go this way; NULL: nothing. letters: getopt's. Any other option, or
+ * a wish for help, leaves optind at argc, which is a usage that is wrong. */
+const char *way_uri(int argc, char **argv, const char *letters);
+
 /* Asks the daemon at the URI (NULL: the default). Free with way_free, also after a failure. The error says what to
  * do. */
 int way_find(struct way *w, const char *uri, const char *name, struct err *e) ATTR_MUST_USE;

@@ -158,9 +158,9 @@ def completion():
 
 
 def at_console(p, name, line):
-    """What panal console shows from the machine's prompt on, where the line is typed, to the machine's end."""
+    """What panal console shows from the machine's prompt on, where the line is typed, to the machine's end; what it says itself."""
     command = [os.path.join(BUILD, "panal"), "console", name, "-c", p.uri("virtpanald-sock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as shown:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
         out = b""
         while b"/ #" not in out:
             more = shown.stdout.read1(4096)
@@ -168,9 +168,9 @@ def at_console(p, name, line):
             out += more
         shown.stdin.write(line.encode() + b"; poweroff -f\n")
         shown.stdin.close()
-        out = shown.stdout.read().decode()
+        out, said = shown.stdout.read().decode(), shown.stderr.read().decode()
     wait_for("the end", lambda: "shut off" in p.virsh("domstate", name))
-    return out
+    return out, said
 
 
 def processors():
@@ -186,7 +186,7 @@ def processors():
         expect("no processor model" in panal(p, "cpu", "show", "Nix", status=1), "an unknown model")
         define(p, "old", more="<cpu mode='custom' match='exact'><model>Westmere</model><feature policy='disable' name='aes'/></cpu>")
         panal(p, "start", "old")
-        out = at_console(p, "old", "cat /proc/cpuinfo")
+        out, _ = at_console(p, "old", "cat /proc/cpuinfo")
         flags = re.search("flags.*: (.*)", out)[1].split()
         expect("Westmere" in out and "sse4_2" in flags and "aes" not in flags and "avx" not in flags, out[-900:])
 
@@ -253,10 +253,10 @@ def once():
         expect("just=" not in p.virsh("dumpxml", "--inactive", "one"), "the definition has the words")
         p.restart()
         expect("just=" not in p.virsh("dumpxml", "--inactive", "one"), "after a daemon's restart the definition has the words")
-        expect("always=1 just=<this> & 'once'" in at_console(p, "one", "cat /proc/cmdline"), "the guest has not got the words")
+        expect("always=1 just=<this> & 'once'" in at_console(p, "one", "cat /proc/cmdline")[0], "the guest has not got the words")
         expect_equal(p.virsh("dumpxml", "one"), before, "the definition")
         panal(p, "restart", "one")
-        expect("just=" not in at_console(p, "one", "cat /proc/cmdline"), "the next run has them")
+        expect("just=" not in at_console(p, "one", "cat /proc/cmdline")[0], "the next run has them")
         define(p, "own", kernel=False)
         expect("<bootloader/>" in panal(p, "start", "--append", "x", "own", status=1), "a machine with a loader of its own")
         expect("usage: panal stop" in panal(p, "stop", "--append", "x", "one", status=2), "an option of others")
@@ -266,18 +266,8 @@ def console():
     with Panald() as p:
         define(p, "talks")
         panal(p, "start", "talks")
-        command = [os.path.join(BUILD, "panal"), "console", "talks", "-c", p.uri("virtpanald-sock")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
-            out = b""
-            while b"/ #" not in out:
-                more = shown.stdout.read1(4096)
-                expect(more, out[-500:])
-                out += more
-            shown.stdin.write(b"echo a''b; poweroff -f\n")
-            shown.stdin.close()
-            out += shown.stdout.read()
-            expect(b"Connected to talks" in shown.stderr.read() and b"\nab" in out, out[-500:])
-        wait_for("the end", lambda: "shut off" in p.virsh("domstate", "talks"))
+        out, said = at_console(p, "talks", "echo a''b")
+        expect("Connected to talks" in said and "\nab" in out, out[-500:])
         expect("not running" in panal(p, "console", "talks", status=1), "a console of what is off")
 
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -59,27 +60,32 @@ static void print(struct fix *f, const char *text, uint8_t more)
 	}
 }
 
+/* The outside is closed; that is all that came there. */
+static void wrote(struct fix *f, const char *want)
+{
+	char got[16] = "";
+	chardev_close(f->out);
+	f->out = NULL;
+	int fd = open(f->path, O_RDONLY);
+	assert_int_equal(read(fd, got, sizeof(got)), strlen(want));
+	close(fd);
+	assert_string_equal(got, want);
+}
+
 static void prints_to_a_file(void **state)
 {
 	struct fix *f = *state;
-	char got[16] = "";
 	print(f, "abc", 0);
 	assert_int_equal(f->irq.rises, 0);
 	print(f, "de", 0x10);
 	assert_int_equal(f->irq.rises, 2);
 	rig_out(&f->r, 0x37a, 1, 0x09); /* INIT is low: the printer does not listen */
-	chardev_close(f->out);
-	f->out = NULL;
-	int fd = open(f->path, O_RDONLY);
-	assert_int_equal(read(fd, got, sizeof(got)), 5);
-	close(fd);
-	assert_string_equal(got, "abcde");
+	wrote(f, "abcde");
 }
 
 static void the_log_port_writes_what_it_gets(void **state)
 {
 	struct fix *f = *state;
-	char got[16] = "";
 	struct err e;
 	assert_int_equal(rig_in(&f->r, 0x402, 1), 0xff); /* absent: no code is there */
 	assert_int_equal(debug_port_create(f->r.vm, (struct debug_port_config){.port = 0x402}, NULL), 0);
@@ -91,12 +97,7 @@ static void the_log_port_writes_what_it_gets(void **state)
 	for (const char *t = "log\n"; *t; t++)
 		rig_out(&f->r, 0x402, 1, (uint8_t)*t);
 	rig_out(&f->r, 0x402, 4, 0x41424344); /* a byte wide: the rest of it is the next ports' */
-	chardev_close(f->out);
-	f->out = NULL;
-	int fd = open(f->path, O_RDONLY);
-	assert_int_equal(read(fd, got, sizeof(got)), 5);
-	close(fd);
-	assert_string_equal(got, "log\nD");
+	wrote(f, "log\nD");
 }
 
 static void registers(void **state)
