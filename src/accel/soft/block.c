@@ -3,6 +3,7 @@
  * The cache of decoded blocks, one per vCPU. A block is keyed by the host address of its first byte (its physical
  * place) and the mode; a second, direct-mapped table finds it by RIP. When the arena is full all is dropped.
  */
+#include "accel/soft/ahead.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/pages.h"
@@ -31,6 +32,7 @@ struct block_cache {
 	struct block *block; /* BLOCK_MAX */
 	struct insn *insn;   /* INSN_MAX */
 	unsigned block_count, insn_count;
+	struct ahead_table block_ahead, insn_ahead;
 	uint64_t flushes;
 	/* for what is not cached: code that crosses pages or is not in RAM */
 	struct block scratch;
@@ -57,6 +59,8 @@ int block_cache_create(struct block_cache **out, struct err *e)
 		block_cache_destroy(bc);
 		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
 	}
+	bc->block_ahead = ahead_table_of(bc->block, BLOCK_MAX * sizeof(*bc->block));
+	bc->insn_ahead = ahead_table_of(bc->insn, INSN_MAX * sizeof(*bc->insn));
 	*out = bc;
 	return 0;
 }
@@ -272,6 +276,8 @@ static struct block *block_new(struct soft_cpu *c)
 	if (bc->block_count == BLOCK_MAX || bc->insn_count + BLOCK_INSNS > INSN_MAX)
 		cache_flush(c);
 	struct block *b = &bc->block[bc->block_count++];
+	ahead_reach(c->sv->ahead, &bc->block_ahead, bc->block_count * sizeof(*b));
+	ahead_reach(c->sv->ahead, &bc->insn_ahead, bc->insn_count * sizeof(*bc->insn));
 	memset(b, 0, sizeof(*b));
 	return b;
 }

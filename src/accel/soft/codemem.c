@@ -64,16 +64,6 @@ int codemem_create_for_perf(struct codemem *m, size_t size, struct err *e)
 	return 0;
 }
 
-#ifndef MADV_POPULATE_READ
-enum { MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23 };
-#endif
-
-void codemem_take(const struct codemem *m, size_t from, size_t size)
-{
-	if (madvise(m->rw + from, size, MADV_POPULATE_WRITE) == 0)
-		madvise((void *)(uintptr_t)(m->rx + from), size, MADV_POPULATE_READ);
-}
-
 void codemem_destroy(struct codemem *m)
 {
 	if (m->rw)

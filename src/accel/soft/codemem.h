@@ -21,9 +21,6 @@ int codemem_create(struct codemem *m, size_t size, struct err *e) ATTR_MUST_USE;
 /* The same as shared anonymous memory, whose mappings perf takes for generated code and looks up in its map file; with
  * executable anonymous memory, which stricter hosts than most forbid. */
 int codemem_create_for_perf(struct codemem *m, size_t size, struct err *e) ATTR_MUST_USE;
-/* The pages of [from, from + size) are there before they are touched, where the host can do that (Linux 5.14); from: a multiple
- * of 4096. */
-void codemem_take(const struct codemem *m, size_t from, size_t size);
 void codemem_destroy(struct codemem *m); /* also of one that is all zero */
 
 #endif

@@ -106,6 +106,8 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 	if (!r || (r->rom && kind == TLB_WRITE))
 		return (struct place){ .gpa = w.gpa };
 	uint8_t *host = r->host + (w.gpa - r->gpa);
+	if (kind == TLB_WRITE && unlikely(!ahead_begun(&r->area, w.gpa - r->gpa)))
+		ahead_begin(c->sv->ahead, &r->area, w.gpa - r->gpa);
 	if (kind != TLB_WRITE || page_take_writer(c->sv, r, w.gpa - r->gpa, lin))
 		tlb_fill(c, lin, kind, who, &w, host);
 	return (struct place){ host, w.gpa, r };

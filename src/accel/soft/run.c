@@ -3,6 +3,7 @@
  * accel_soft: the life of the machine's and the vCPUs' soft part, and the loop that runs guest code until something
  * happens. Order of events: SDM 3A table 6-2.
  */
+#include "accel/soft/ahead.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/pages.h"
@@ -442,9 +443,12 @@ int soft_vm_create(struct soft_vm **out, struct vm *vm, bool foreign, struct err
 		r = predecode_create(&sv->predecoder[2], &sv->decoder[2], e);
 	if (r == 0)
 		r = predecode_create(&sv->predecoder[3], &sv->decoder[3], e);
+	if (r == 0 && !foreign)
+		r = ahead_create(&sv->ahead, e);
 	if (r == 0)
 		r = thunk_cache_create(&sv->thunk_shared, e);
 	if (r < 0) {
+		ahead_destroy(sv->ahead);
 		predecoders_destroy(sv);
 		free(sv->row);
 		free(sv);
@@ -463,8 +467,11 @@ void soft_vm_destroy(struct soft_vm *sv)
 {
 	if (!sv)
 		return;
-	for (unsigned n = 0; n < sv->ram_count; n++)
+	ahead_destroy(sv->ahead);
+	for (unsigned n = 0; n < sv->ram_count; n++) {
 		munmap(sv->ram[n].pages, (sv->ram[n].size >> 12) * sizeof(struct code_page));
+		ahead_area_destroy(&sv->ram[n].area);
+	}
 	pthread_mutex_destroy(&sv->bus_lock);
 	thunk_cache_destroy(sv->thunk_shared);
 	xlate_sight_destroy(sv->sight);
@@ -481,8 +488,11 @@ int soft_vm_sync_ram(struct soft_vm *sv, struct err *e)
 		void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (pages == MAP_FAILED)
 			return err_errno(e, errno, "cannot map %zu bytes for the code pages of %s", size, b->name);
-		sv->ram[n] = (struct soft_ram){ b->gpa, b->size, b->host, b->page_flags, pages, b->rom };
+		sv->ram[n] = (struct soft_ram){ b->gpa, b->size, b->host, b->page_flags, pages, b->rom, { 0 } };
 		sv->ram_count = n + 1;
+		int r = sv->ahead && !b->rom ? ahead_area_create(&sv->ram[n].area, b->host, b->size, e) : 0;
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -575,6 +585,7 @@ void soft_vcpu_destroy(struct soft_vcpu *p)
 {
 	if (!p)
 		return;
+	ahead_settle(p->c.sv->ahead);
 	xlate_destroy(p->c.xlate);
 	thunk_vcpu_destroy(&p->c);
 	block_cache_destroy(p->blocks);

@@ -11,6 +11,7 @@
 #ifndef PANAL_ACCEL_SOFT_SOFT_H
 #define PANAL_ACCEL_SOFT_SOFT_H
 
+#include "accel/soft/ahead.h"
 #include "accel/soft/cpu.h"
 #include "accel/soft/soft_options.h"
 #include "accel/soft/user.h"
@@ -35,6 +36,7 @@ struct soft_ram {
 	_Atomic uint8_t *flags;  /* GMEM_FLAG_* */
 	struct code_page *pages; /* mmap'ed, zero-filled on first touch */
 	bool rom;                /* stores go to the region map */
+	struct ahead_area area;  /* without stretches: a ROM, or nothing is kept */
 };
 
 enum { SOFT_DECODERS = 4 }; /* real/V86 16, protected 16, 32, 64 */
@@ -58,6 +60,7 @@ struct soft_vm {
 	struct thunk_cache *thunk_shared;
 	struct soft_options options;
 	struct xlate_sight *sight; /* names of translated blocks, or NULL */
+	struct ahead *ahead;       /* NULL where nothing is kept */
 	bool foreign;              /* single steps on a state of another accelerator: nothing is cached */
 };
 

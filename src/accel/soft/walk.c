@@ -257,6 +257,8 @@ bool mmu_refill(struct soft_cpu *c, uint64_t lin, bool write)
 	if (unlikely(write && w.gpa - GMEM_SHADOW < GMEM_SHADOW_SIZE))
 		return false; /* reads may find something else there */
 	struct soft_ram *r = ram_seen(c->sv, &w.gpa, write);
+	if (write && r && !ahead_begun(&r->area, w.gpa - r->gpa))
+		return false; /* place_get begins it: that calls what may use vector registers */
 	if (!r || (write && (r->rom || !page_take_writer(c->sv, r, w.gpa - r->gpa, lin))))
 		return false;
 	c->tlb.misses++;

@@ -37,7 +37,7 @@ static void divide(struct xlate *x, size_t cache)
 	room = cache < room ? cache : room;
 	size_t hot = base + room / 5 * 3;
 	x->hot_space = (struct xspace){ .base = base, .used = base, .limit = hot, .taken = base };
-	x->cold_space = (struct xspace){ .base = hot, .used = hot, .limit = base + room, .peak = hot, .taken = hot };
+	x->cold_space = (struct xspace){ .base = hot, .used = hot, .limit = base + room, .taken = hot };
 }
 
 /* Do shifts by a constant and multiplications leave flags that depend on those before? */
@@ -84,6 +84,10 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 		xlate_destroy(x);
 		return r;
 	}
+	x->ahead = c->sv->ahead;
+	x->block_ahead = ahead_table_of(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
+	x->exit_ahead = ahead_table_of(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
+	x->mark_ahead = ahead_table_of(x->mark, XLATE_MARK_MAX * sizeof(*x->mark));
 	x->hot = x->hot_least = o->hot;
 	x->each_block = o->each_block;
 	x->sight = sight;
@@ -134,7 +138,7 @@ const struct xlate_stats *xlate_stats(const struct xlate *x)
 
 uint64_t xlate_code_bytes(const struct xlate *x)
 {
-	return x->hot_space.peak + x->cold_space.peak - x->cold_space.base;
+	return x->hot_space.taken + x->cold_space.taken - x->cold_space.base;
 }
 
 /* ---- finding ---- */
@@ -152,22 +156,23 @@ static bool full(const struct xlate *x)
 }
 
 /* Pages of code memory are taken many at once, in both mappings: a fault for each page in each costs more than what is in it. */
-static void take_pages(struct xlate *x, struct xspace *s, size_t max)
+static void take_pages(struct xlate *x, struct xspace *s)
 {
+	const size_t step = x->busy ? XLATE_TAKE_BUSY : XLATE_TAKE;
 	size_t from = s->taken & ~(size_t)4095, size = s->limit - from;
-	if (s->used + max <= s->taken || from >= s->limit)
+	if (s->used + step <= s->taken || from >= s->limit)
 		return;
-	size_t step = x->busy ? XLATE_TAKE_BUSY : XLATE_TAKE;
 	size = round_up(size < step ? size : step, 4096);
 	size = size < x->mem.size - from ? size : x->mem.size - from;
-	codemem_take(&x->mem, from, size);
+	ahead_take(x->ahead, x->mem.rw + from, size, true);
+	ahead_take(x->ahead, x->mem.rx + from, size, false);
 	s->taken = from + size;
 }
 
 static struct xtext text(struct xlate *x, struct xspace *s, size_t max)
 {
 	uint8_t *at = x->mem.rw + s->used;
-	take_pages(x, s, max);
+	take_pages(x, s);
 	return (struct xtext){ at, at + max, x->mem.rx - x->mem.rw, false, x->cpu, at, NULL };
 }
 
@@ -178,8 +183,6 @@ static void keep(struct xlate *x, struct xspace *s, const struct xtext *t, const
 	if (x->sight)
 		xlate_sight_add(x->sight, x, at, (size_t)(x_rx(t) - at), xb->rip);
 	s->used = round_up((size_t)(t->p - x->mem.rw), align);
-	if (s->peak < s->used)
-		s->peak = s->used;
 }
 
 /* The tables that every memory access and every indirect jump look into, and the loop's: 14 MiB, which a small guest is not to pay for. */
@@ -189,6 +192,14 @@ static void use_huge(struct soft_cpu *c, struct xlate *x)
 	pages_use_huge(soft_vcpu_of(c), sizeof(struct soft_vcpu));
 	block_cache_use_huge(soft_vcpu_of(c)->blocks);
 	pages_use_huge(x->hash, XHASH_SIZE * sizeof(*x->hash));
+}
+
+/* There is room behind what the tables hold. */
+static void reach(struct xlate *x)
+{
+	ahead_reach(x->ahead, &x->block_ahead, x->block_count * sizeof(*x->block));
+	ahead_reach(x->ahead, &x->exit_ahead, x->exit_count * sizeof(*x->exit));
+	ahead_reach(x->ahead, &x->mark_ahead, x->mark_count * sizeof(*x->mark));
 }
 
 static bool generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold)
@@ -225,6 +236,7 @@ static struct xblock *make(struct soft_cpu *c, struct xlate *x, const struct xbl
 		return NULL;
 	}
 	x->block_count++;
+	reach(x);
 	if (!x->busy && x->block_count == XLATE_BUSY)
 		use_huge(c, x);
 	keep(x, &x->hot_space, &t, xb, 16);

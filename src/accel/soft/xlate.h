@@ -31,7 +31,7 @@ struct xlate_stats {
 	uint64_t helps; /* instructions of translated blocks that the interpreter's handler did */
 };
 const struct xlate_stats *xlate_stats(const struct xlate *x);
-/* Bytes of code memory that were ever written: what the host has spent on it. */
+/* Bytes of code memory that were ever asked of the host. */
 uint64_t xlate_code_bytes(const struct xlate *x);
 
 /* After SOFT_ATT_CODE: what was made of pages that were written since goes. Clears the bit. */

@@ -3,6 +3,7 @@
 #ifndef PANAL_ACCEL_SOFT_XLATE_PRIV_H
 #define PANAL_ACCEL_SOFT_XLATE_PRIV_H
 
+#include "accel/soft/ahead.h"
 #include "accel/soft/codemem.h"
 #include "accel/soft/xlate.h"
 
@@ -99,8 +100,10 @@ struct xlate {
 	struct codemem mem;
 	/* Code memory: slots and stubs, then what is executed often, then what is behind blocks, so that the former is dense. */
 	struct xspace {
-		size_t base, used, limit, peak, taken; /* offsets; peak: of used; taken: what was asked of the host up to there */
+		size_t base, used, limit, taken; /* offsets; taken: what was asked of the host up to there */
 	} hot_space, cold_space;
+	struct ahead *ahead; /* the machine's */
+	struct ahead_table block_ahead, exit_ahead, mark_ahead;
 	bool each_block;    /* nothing is chained */
 	uint32_t cpu;       /* struct xtext's */
 	struct xlate_sight *sight;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A machine of the soft accelerator without a board, for tests: 4 MiB of RAM, page tables that map the first 2 MiB one
+ * A machine of the soft accelerator without a board, for tests: 8 MiB of RAM, page tables that map the first 2 MiB one
  * to one (4 KiB pages, user and writable), one or more vCPUs, no interrupt controller.
  */
 #ifndef PANAL_TESTS_SOFT_RIG_H
@@ -17,7 +17,7 @@ enum {
 	RIG_CODE = 0x10000, RIG_DATA = 0x20000, RIG_STACK = 0x30000,
 	RIG_PML4 = 0x100000, RIG_PDPT = 0x101000, RIG_PD = 0x102000, RIG_PT = 0x103000, /* 64-bit */
 	RIG_PD32 = 0x104000, RIG_PT32 = 0x105000,                                        /* 32-bit */
-	RIG_RAM = 4 << 20, RIG_VCPUS = 2,
+	RIG_RAM = 8 << 20, RIG_VCPUS = 2,
 };
 enum rig_mode { RIG_64, RIG_32, RIG_REAL };
 

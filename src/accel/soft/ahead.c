@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "accel/soft/ahead.h"
+
+#include "accel/soft/pages.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_READ
+enum { MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23 };
+#endif
+
+enum { WISHES = 32 };
+
+struct ahead {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t work_came, idle;
+	bool stop, busy;
+	unsigned first, count; /* of wish, a ring */
+	struct wish {
+		void *at;
+		size_t size;
+		int advice;
+	} wish[WISHES];
+};
+
+static void *work(void *opaque)
+{
+	struct ahead *a = opaque;
+	pthread_mutex_lock(&a->lock);
+	for (;;) {
+		while (!a->count && !a->stop)
+			pthread_cond_wait(&a->work_came, &a->lock);
+		if (a->stop)
+			break;
+		struct wish w = a->wish[a->first];
+		a->first = (a->first + 1) % WISHES;
+		a->count--;
+		a->busy = true;
+		pthread_mutex_unlock(&a->lock);
+		madvise(w.at, w.size, w.advice); /* refused: pages come when they are touched */
+		pthread_mutex_lock(&a->lock);
+		a->busy = false;
+		pthread_cond_broadcast(&a->idle);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+static int start(struct ahead *a)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int r = pthread_create(&a->thread, NULL, work, a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+int ahead_create(struct ahead **out, struct err *e)
+{
+	struct ahead *a = calloc(1, sizeof(*a));
+	if (!a)
+		return err_set(e, -ENOMEM, "no memory for the thread that takes pages ahead");
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->work_came, NULL);
+	pthread_cond_init(&a->idle, NULL);
+	int r = start(a);
+	if (r) {
+		free(a);
+		return err_errno(e, r, "cannot start the thread that takes pages ahead");
+	}
+	pthread_setname_np(a->thread, "panal-ahead");
+	*out = a;
+	return 0;
+}
+
+void ahead_destroy(struct ahead *a)
+{
+	if (!a)
+		return;
+	pthread_mutex_lock(&a->lock);
+	a->stop = true;
+	pthread_cond_signal(&a->work_came);
+	pthread_mutex_unlock(&a->lock);
+	pthread_join(a->thread, NULL);
+	pthread_cond_destroy(&a->work_came);
+	pthread_cond_destroy(&a->idle);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}
+
+void ahead_take(struct ahead *a, const void *at, size_t size, bool write)
+{
+	if (!a || !size)
+		return;
+	pthread_mutex_lock(&a->lock);
+	if (a->count < WISHES) {
+		a->wish[(a->first + a->count++) % WISHES] =
+			(struct wish){ (void *)(uintptr_t)at, size, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ };
+		pthread_cond_signal(&a->work_came);
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+void ahead_settle(struct ahead *a)
+{
+	if (!a)
+		return;
+	pthread_mutex_lock(&a->lock);
+	a->count = 0;
+	while (a->busy)
+		pthread_cond_wait(&a->idle, &a->lock);
+	pthread_mutex_unlock(&a->lock);
+}
+
+struct ahead_table ahead_table_of(void *at, size_t size)
+{
+	return (struct ahead_table){ at, size, size < PAGES_HUGE ? size : PAGES_HUGE };
+}
+
+void ahead_grow(struct ahead *a, struct ahead_table *t)
+{
+	size_t left = t->size - t->taken, step = left < PAGES_HUGE ? left : PAGES_HUGE;
+	ahead_take(a, t->at + t->taken, step, true);
+	t->taken += step;
+}
+
+/* ---- guest memory ---- */
+int ahead_area_create(struct ahead_area *m, void *at, size_t size, struct err *e)
+{
+	_Atomic uint8_t *stretch = calloc((size >> AHEAD_STRETCH_SHIFT) + 1, 1);
+	if (!stretch)
+		return err_set(e, -ENOMEM, "no memory for what is known of the guest's");
+	*m = (struct ahead_area){ at, size, stretch };
+	return 0;
+}
+
+void ahead_area_destroy(struct ahead_area *m)
+{
+	free((void *)m->stretch);
+	m->stretch = NULL;
+}
+
+void ahead_begin(struct ahead *a, struct ahead_area *m, uint64_t off)
+{
+	size_t n = off >> AHEAD_STRETCH_SHIFT, next = (n + 1) << AHEAD_STRETCH_SHIFT;
+	bool follows = n && atomic_load(&m->stretch[n - 1]) & AHEAD_BEGUN;
+	atomic_fetch_or(&m->stretch[n], AHEAD_BEGUN);
+	if (!follows || next >= m->size || atomic_fetch_or(&m->stretch[n + 1], AHEAD_ASKED))
+		return;
+	ahead_take(a, m->at + next, m->size - next < AHEAD_STRETCH ? m->size - next : AHEAD_STRETCH, true);
+}
