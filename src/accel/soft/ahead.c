@@ -2,6 +2,7 @@
 #include "accel/soft/ahead.h"
 
 #include "accel/soft/pages.h"
+#include "base/bytes.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +12,9 @@
 
 #ifndef MADV_POPULATE_READ
 enum { MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23 };
+#endif
+#ifndef MADV_COLLAPSE
+enum { MADV_COLLAPSE = 25 };
 #endif
 
 enum { WISHES = 32 };
@@ -24,9 +28,23 @@ struct ahead {
 	struct wish {
 		void *at;
 		size_t size;
-		int advice;
+		enum ahead_how how;
 	} wish[WISHES];
 };
+
+/* In this order; one that is refused leaves the pages to come when they are touched. */
+static const int advice[][3] = {
+	[AHEAD_WRITE] = { MADV_POPULATE_WRITE },
+	[AHEAD_READ] = { MADV_POPULATE_READ },
+	[AHEAD_HUGE] = { MADV_HUGEPAGE, MADV_POPULATE_WRITE, MADV_COLLAPSE },
+};
+
+static void take(const struct wish *w)
+{
+	const int *a = advice[w->how];
+	for (unsigned n = 0; n < COUNT_OF(advice[0]) && a[n]; n++)
+		madvise(w->at, w->size, a[n]);
+}
 
 static void *work(void *opaque)
 {
@@ -42,7 +60,7 @@ static void *work(void *opaque)
 		a->count--;
 		a->busy = true;
 		pthread_mutex_unlock(&a->lock);
-		madvise(w.at, w.size, w.advice); /* refused: pages come when they are touched */
+		take(&w);
 		pthread_mutex_lock(&a->lock);
 		a->busy = false;
 		pthread_cond_broadcast(&a->idle);
@@ -94,14 +112,13 @@ void ahead_destroy(struct ahead *a)
 	free(a);
 }
 
-void ahead_take(struct ahead *a, const void *at, size_t size, bool write)
+void ahead_take(struct ahead *a, const void *at, size_t size, enum ahead_how how)
 {
 	if (!a || !size)
 		return;
 	pthread_mutex_lock(&a->lock);
 	if (a->count < WISHES) {
-		a->wish[(a->first + a->count++) % WISHES] =
-			(struct wish){ (void *)(uintptr_t)at, size, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ };
+		a->wish[(a->first + a->count++) % WISHES] = (struct wish){ (void *)(uintptr_t)at, size, how };
 		pthread_cond_signal(&a->work_came);
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -126,7 +143,7 @@ struct ahead_table ahead_table_of(void *at, size_t size)
 void ahead_grow(struct ahead *a, struct ahead_table *t)
 {
 	size_t left = t->size - t->taken, step = left < PAGES_HUGE ? left : PAGES_HUGE;
-	ahead_take(a, t->at + t->taken, step, true);
+	ahead_take(a, t->at + t->taken, step, AHEAD_WRITE);
 	t->taken += step;
 }
 
@@ -153,5 +170,5 @@ void ahead_begin(struct ahead *a, struct ahead_area *m, uint64_t off)
 	atomic_fetch_or(&m->stretch[n], AHEAD_BEGUN);
 	if (!follows || next >= m->size || atomic_fetch_or(&m->stretch[n + 1], AHEAD_ASKED))
 		return;
-	ahead_take(a, m->at + next, m->size - next < AHEAD_STRETCH ? m->size - next : AHEAD_STRETCH, true);
+	ahead_take(a, m->at + next, m->size - next < AHEAD_STRETCH ? m->size - next : AHEAD_STRETCH, AHEAD_WRITE);
 }

@@ -20,9 +20,13 @@ int ahead_create(struct ahead **out, struct err *e) ATTR_MUST_USE;
 /* Nobody calls ahead_take any more. */
 void ahead_destroy(struct ahead *a);
 
-/* The pages of [at, at + size), whose start is a page's, are wanted: written, or read where another mapping has written them. It does
- * not wait, promises nothing, and changes no byte. */
-void ahead_take(struct ahead *a, const void *at, size_t size, bool write);
+/* The pages of [at, at + size), whose start is a page's, are wanted. It does not wait, promises nothing, and changes no byte. */
+enum ahead_how {
+	AHEAD_WRITE, /* to be written */
+	AHEAD_READ,  /* to be read, where another mapping has written them */
+	AHEAD_HUGE,  /* to be written, and as huge pages; what is there already is copied into them, where the kernel can (6.1) */
+};
+void ahead_take(struct ahead *a, const void *at, size_t size, enum ahead_how how);
 /* What was asked for before is not touched any more: it may be unmapped. Waits for what is under way. */
 void ahead_settle(struct ahead *a);
 

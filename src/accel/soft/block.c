@@ -76,9 +76,9 @@ void block_cache_destroy(struct block_cache *bc)
 	munmap(bc, sizeof(*bc));
 }
 
-void block_cache_use_huge(struct block_cache *bc)
+void block_cache_use_huge(struct block_cache *bc, struct ahead *a)
 {
-	pages_use_huge(bc, sizeof(*bc));
+	ahead_take(a, bc, sizeof(*bc), AHEAD_HUGE);
 }
 
 uint64_t block_flushes(const struct soft_cpu *c)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "accel/soft/codemem.h"
 
+#include "accel/soft/pages.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +19,18 @@ static int open_memfd(void)
 	return fd;
 }
 
+/* From the start of a huge page on, so that the kernel can make huge pages of it. */
+static void *map(int fd, size_t size, int prot)
+{
+	void *at = pages_map(size, size);
+	if (!at)
+		return MAP_FAILED;
+	void *p = mmap(at, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED)
+		munmap(at, size);
+	return p;
+}
+
 int codemem_create(struct codemem *m, size_t size, struct err *e)
 {
 	void *rw = MAP_FAILED, *rx = MAP_FAILED;
@@ -30,9 +44,9 @@ int codemem_create(struct codemem *m, size_t size, struct err *e)
 	if (ftruncate(fd, size) < 0)
 		r = err_errno(e, errno, "memory for generated code (%zu bytes)", size);
 	if (!r)
-		rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		rw = map(fd, size, PROT_READ | PROT_WRITE);
 	if (!r && rw != MAP_FAILED)
-		rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		rx = map(fd, size, PROT_READ | PROT_EXEC);
 	if (!r && rx == MAP_FAILED)
 		r = err_errno(e, errno, "mapping memory for generated code (is executable memory forbidden here?)");
 	close(fd);

@@ -40,13 +40,3 @@ void *pages_map_low(size_t size, size_t small)
 	void *p = map(size, small, MAP_32BIT);
 	return p ? p : pages_map(size, small);
 }
-
-#ifndef MADV_COLLAPSE
-enum { MADV_COLLAPSE = 25 };
-#endif
-
-void pages_use_huge(void *at, size_t size)
-{
-	if (madvise(at, size, MADV_HUGEPAGE) == 0)
-		madvise(at, size, MADV_COLLAPSE);
-}

@@ -15,8 +15,4 @@ void *pages_map(size_t size, size_t small);
 /* The same below 2 GiB, where code names addresses absolutely; elsewhere when there is no room. */
 void *pages_map_low(size_t size, size_t small);
 
-/* The same for what is there already: it is copied into huge pages, which takes some milliseconds. Where the kernel cannot
- * (before 6.1) or does not want to, nothing changes. */
-void pages_use_huge(void *at, size_t size);
-
 #endif

@@ -149,8 +149,8 @@ struct block {
 } __attribute__((aligned(64)));
 int block_cache_create(struct block_cache **out, struct err *e) ATTR_MUST_USE;
 void block_cache_destroy(struct block_cache *bc);
-/* pages_use_huge for its tables. */
-void block_cache_use_huge(struct block_cache *bc);
+/* Its tables are to have huge pages. */
+void block_cache_use_huge(struct block_cache *bc, struct ahead *a);
 /* The block at s.rip in the present mode; decodes it when need be; faults as the fetch would. */
 struct block *block_find(struct soft_cpu *c);
 /* One instruction at s.rip, decoded now and not kept. */

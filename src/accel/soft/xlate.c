@@ -19,7 +19,7 @@ enum {
 	XLATE_HOT_MOST = 256,
 	XLATE_MOVED = 8,  /* what was hot elsewhere is sooner hot here, and costs less */
 	XLATE_OTHERS = 3, /* translations of one decoded block at several addresses; then the one not used longest moves */
-	XLATE_TAKE = 64 << 10, XLATE_TAKE_BUSY = 256 << 10, /* bytes of code memory at once */
+	XLATE_TAKE = 64 << 10, /* bytes of code memory at once, before a guest is busy */
 };
 
 /* ---- life ---- */
@@ -155,18 +155,18 @@ static bool full(const struct xlate *x)
 	       x->cold_space.limit - x->cold_space.used < XLATE_COLD_BYTES;
 }
 
-/* Pages of code memory are taken many at once, in both mappings: a fault for each page in each costs more than what is in it. */
+/* There are pages behind what is used, in both mappings. Many at once: a fault for each in each costs more than what is in it. A busy
+ * guest's are huge ones, and so become its first ones. */
 static void take_pages(struct xlate *x, struct xspace *s)
 {
-	const size_t step = x->busy ? XLATE_TAKE_BUSY : XLATE_TAKE;
-	size_t from = s->taken & ~(size_t)4095, size = s->limit - from;
-	if (s->used + step <= s->taken || from >= s->limit)
+	const size_t step = x->busy ? PAGES_HUGE : XLATE_TAKE;
+	if (s->used + step / 2 <= s->taken || s->taken >= s->limit)
 		return;
-	size = round_up(size < step ? size : step, 4096);
-	size = size < x->mem.size - from ? size : x->mem.size - from;
-	ahead_take(x->ahead, x->mem.rw + from, size, true);
-	ahead_take(x->ahead, x->mem.rx + from, size, false);
-	s->taken = from + size;
+	size_t from = round_down(s->taken, step), limit = round_up(s->limit, 4096);
+	size_t end = from + step < limit ? from + step : limit;
+	ahead_take(x->ahead, x->mem.rw + from, end - from, x->busy ? AHEAD_HUGE : AHEAD_WRITE);
+	ahead_take(x->ahead, x->mem.rx + from, end - from, AHEAD_READ);
+	s->taken = end;
 }
 
 static struct xtext text(struct xlate *x, struct xspace *s, size_t max)
@@ -189,9 +189,9 @@ static void keep(struct xlate *x, struct xspace *s, const struct xtext *t, const
 static void use_huge(struct soft_cpu *c, struct xlate *x)
 {
 	x->busy = true;
-	pages_use_huge(soft_vcpu_of(c), sizeof(struct soft_vcpu));
-	block_cache_use_huge(soft_vcpu_of(c)->blocks);
-	pages_use_huge(x->hash, XHASH_SIZE * sizeof(*x->hash));
+	ahead_take(x->ahead, soft_vcpu_of(c), sizeof(struct soft_vcpu), AHEAD_HUGE);
+	block_cache_use_huge(soft_vcpu_of(c)->blocks, x->ahead);
+	ahead_take(x->ahead, x->hash, XHASH_SIZE * sizeof(*x->hash), AHEAD_HUGE);
 }
 
 /* There is room behind what the tables hold. */

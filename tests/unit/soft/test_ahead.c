@@ -64,15 +64,35 @@ static void test_take(void **state)
 	struct ahead *a = start();
 	uint8_t *p = pages_map(8 * MIB, 8 * MIB);
 	memset(p + 2 * MIB, 0x5a, 100);
-	ahead_take(a, p + 2 * MIB, MIB, true);
+	ahead_take(a, p + 2 * MIB, MIB, AHEAD_WRITE);
 	assert_true(comes(p + 2 * MIB, MIB));
 	assert_int_equal(resident(p, 2 * MIB), 0);
 	assert_int_equal(resident(p + 3 * MIB, 5 * MIB), 0);
 	assert_int_equal(p[2 * MIB + 99], 0x5a);
 	assert_int_equal(p[2 * MIB + 100], 0);
-	ahead_take(NULL, p, MIB, true);
+	ahead_take(NULL, p, MIB, AHEAD_WRITE);
 	ahead_destroy(a);
 	munmap(p, 8 * MIB);
+}
+
+/* A table that is used here and there becomes whole, and keeps what it holds while it is used. */
+static void test_take_huge(void **state)
+{
+	struct ahead *a = start();
+	uint8_t *p = pages_map(4 * MIB, 4 * MIB);
+	for (unsigned n = 0; n < 2 * MIB; n += 7 * PAGE)
+		p[n] = (uint8_t)(n >> 12) | 1;
+	ahead_take(a, p, 4 * MIB, AHEAD_HUGE);
+	for (unsigned n = 0; n < 100000; n++)
+		p[3 * MIB]++;
+	assert_true(comes(p, 4 * MIB));
+	ahead_settle(a);
+	assert_int_equal(p[3 * MIB], 100000 & 0xff);
+	for (unsigned n = 0; n < 2 * MIB; n += 7 * PAGE)
+		assert_int_equal(p[n], (uint8_t)(n >> 12) | 1);
+	assert_int_equal(p[PAGE], 0);
+	ahead_destroy(a);
+	munmap(p, 4 * MIB);
 }
 
 /* A second mapping of the same memory, which may only be read, sees what the first one has. */
@@ -83,8 +103,8 @@ static void test_take_both(void **state)
 	uint8_t *rx = mremap(rw, 0, MIB, MREMAP_MAYMOVE);
 	mprotect(rx, MIB, PROT_READ);
 	rw[5 * PAGE] = 7;
-	ahead_take(a, rw, MIB, true);
-	ahead_take(a, rx, MIB, false);
+	ahead_take(a, rw, MIB, AHEAD_WRITE);
+	ahead_take(a, rx, MIB, AHEAD_READ);
 	assert_true(comes(rw, MIB));
 	assert_int_equal(rx[5 * PAGE], 7);
 	ahead_destroy(a);
@@ -98,12 +118,12 @@ static void test_settle(void **state)
 	struct ahead *a = start();
 	uint8_t *p = pages_map(64 * MIB, 64 * MIB);
 	for (unsigned n = 0; n < 64; n++)
-		ahead_take(a, p + n * MIB, MIB, true);
+		ahead_take(a, p + n * MIB, MIB, AHEAD_WRITE);
 	ahead_settle(a);
 	unsigned there = resident(p, 64 * MIB);
 	nanosleep(&(struct timespec){ .tv_nsec = 30 * MILLISECOND }, NULL);
 	assert_int_equal(resident(p, 64 * MIB), there);
-	ahead_take(a, p, MIB, true);
+	ahead_take(a, p, MIB, AHEAD_WRITE);
 	assert_true(comes(p, MIB));
 	ahead_destroy(a);
 	munmap(p, 64 * MIB);
@@ -196,9 +216,9 @@ static void test_guest_translated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take), cmocka_unit_test(test_take_both), cmocka_unit_test(test_settle),
-		cmocka_unit_test(test_table), cmocka_unit_test(test_area), cmocka_unit_test(test_guest_interpreted),
-		cmocka_unit_test(test_guest_translated),
+		cmocka_unit_test(test_take), cmocka_unit_test(test_take_huge), cmocka_unit_test(test_take_both),
+		cmocka_unit_test(test_settle), cmocka_unit_test(test_table), cmocka_unit_test(test_area),
+		cmocka_unit_test(test_guest_interpreted), cmocka_unit_test(test_guest_translated),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
