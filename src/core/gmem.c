@@ -20,7 +20,7 @@ struct gmem {
 	struct gmem_card_watch card_watch[GMEM_CARD_WATCHES];
 	unsigned card_watches;
 	_Atomic uint8_t shadow[GMEM_SHADOW_PARTS];
-	_Atomic bool logging;
+	_Atomic bool logging, discarded;
 };
 
 int gmem_create(struct gmem **out, struct err *e)
@@ -402,12 +402,18 @@ int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
 	if (!b || gpa % GMEM_PAGE || len % GMEM_PAGE || !range_inside(gpa - b->gpa, len, b->size))
 		return -EFAULT;
 	uint64_t off = gpa - b->gpa;
+	atomic_store(&gm->discarded, true);
 	int ret = b->fd < 0 ? madvise(b->host + off, len, MADV_DONTNEED) :
 			      fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
 	if (ret < 0)
 		return -errno;
 	gmem_written(gm, gpa, len);
 	return 0;
+}
+
+bool gmem_discarded(const struct gmem *gm)
+{
+	return atomic_load_explicit(&gm->discarded, memory_order_relaxed);
 }
 
 static void mark_all(struct gmem *gm, bool clean)

@@ -113,6 +113,8 @@ uint64_t gmem_resident(const struct gmem *gm, bool anonymous);
 
 /* Gives the pages back to the host (balloon, free page reporting); they read as zeros afterwards. */
 int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len) ATTR_MUST_USE;
+/* Were any given back so far? Any thread. */
+bool gmem_discarded(const struct gmem *gm);
 
 /* Dirty log, for saving and migration. After gmem_dirty_start every page counts as clean. gmem_dirty_take calls fn
  * for each page written since the last take and marks it clean again. vCPU stores are merged in by the

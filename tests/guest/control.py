@@ -118,6 +118,11 @@ def tiers():
                 expect(now["soft-instructions-" + name] > first["soft-instructions-" + name] > 0, (name, first, now))
             more = {n: now["soft-instructions-" + n] - first["soft-instructions-" + n] for n in ("interpreted", "translated")}
             expect(more["translated"] > more["interpreted"], f"a loop was interpreted: {more}")
+            for name in ("soft-tlb-misses", "soft-tlb-flushes", "soft-translated-entries"):
+                expect(now[name] > first[name] > 0, (name, first, now))
+            expect(now["soft-translation-flushes"] == first["soft-translation-flushes"] == 0, "a small guest's code did not fit")
+            cpu = numbers(q, "vcpu")
+            expect(cpu["exits"] > 0 and cpu["instructions"] > first["soft-instructions-translated"], cpu)
             expect(0 < now["soft-code-memory"] <= 40 << 20 and now["soft-translated-blocks"] > 0, now)
             with open(f"/proc/{m.process.pid}/maps", encoding="utf-8") as f:
                 both = [line for line in f if line.split()[1][1:3] == "wx"]

@@ -60,7 +60,7 @@ static void usage(void)
 	     "it)\n"
 	     "  --self         the processor against itself: tests this program\n"
 	     "  --translate    the soft CPU translates: with --rounds as in a machine, else every block at first sight\n"
-	     "  --interrupts N with --rounds: an interrupt after every N blocks, which must not show\n"
+	     "  --interrupts N with --rounds: interrupts, 1 to N blocks apart as the seed says, which must not show\n"
 	     "  --faults       with --rounds: a page of the data is absent at its first access, which must not show\n"
 	     "  --show N       cases printed in full per instruction (default 1)\n"
 	     "  --no-known     known differences fail too\n"

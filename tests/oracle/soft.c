@@ -403,6 +403,15 @@ static enum vcpu_exit run_with_fault(struct ora_soft *s, struct x86_state *x, un
 	return out;
 }
 
+/* Where the first interrupt comes in this round, and how far apart the others are. */
+static void place_interrupts(struct ora_soft *s, uint64_t random)
+{
+	struct soft_vm *sv = s->vm->accel_data;
+	const unsigned every = 1 + (unsigned)(random % s->config.interrupts);
+	sv->options.inject_every = every;
+	((struct soft_vcpu *)s->v->accel_data)->blocks_seen = (unsigned)(random >> 32) % every;
+}
+
 /* What is translated and decoded stays from round to round, as in a loop of the guest. */
 static void run_rounds(struct ora_soft *s, const struct ora_case *c, struct ora_result *r)
 {
@@ -411,6 +420,8 @@ static void run_rounds(struct ora_soft *s, const struct ora_case *c, struct ora_
 	for (unsigned n = 0; n < s->config.rounds; n++) {
 		put_case(s, c, &x);
 		x.idtr = s->base.idtr;
+		if (s->config.interrupts)
+			place_interrupts(s, ora_mix(c->seed, DATA_PAGES + n));
 		if (s->config.faults)
 			out = run_with_fault(s, &x, (unsigned)(ora_mix(c->seed, n) % DATA_PAGES));
 		else

@@ -22,8 +22,10 @@ enum { WISHES = 32 };
 struct ahead {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t work_came, idle;
-	bool stop, busy;
+	pthread_cond_t work_came, work_ended;
+	enum { THREAD_NONE, THREAD_RUNS, THREAD_REFUSED } state;
+	bool stop;
+	uint64_t begun, ended; /* wishes */
 	unsigned first, count; /* of wish, a ring */
 	struct wish {
 		void *at;
@@ -49,6 +51,7 @@ static void take(const struct wish *w)
 static void *work(void *opaque)
 {
 	struct ahead *a = opaque;
+	pthread_setname_np(pthread_self(), "panal-ahead"); /* from outside it would open a file, which the sandbox forbids */
 	pthread_mutex_lock(&a->lock);
 	for (;;) {
 		while (!a->count && !a->stop)
@@ -58,41 +61,38 @@ static void *work(void *opaque)
 		struct wish w = a->wish[a->first];
 		a->first = (a->first + 1) % WISHES;
 		a->count--;
-		a->busy = true;
+		a->begun++;
 		pthread_mutex_unlock(&a->lock);
 		take(&w);
 		pthread_mutex_lock(&a->lock);
-		a->busy = false;
-		pthread_cond_broadcast(&a->idle);
+		a->ended++;
+		pthread_cond_broadcast(&a->work_ended);
 	}
 	pthread_mutex_unlock(&a->lock);
 	return NULL;
 }
 
-static int start(struct ahead *a)
+/* With the lock held. */
+static bool started(struct ahead *a)
 {
 	sigset_t all, old;
+	if (a->state != THREAD_NONE)
+		return a->state == THREAD_RUNS;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int r = pthread_create(&a->thread, NULL, work, a);
+	a->state = pthread_create(&a->thread, NULL, work, a) ? THREAD_REFUSED : THREAD_RUNS;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
+	return a->state == THREAD_RUNS;
 }
 
 int ahead_create(struct ahead **out, struct err *e)
 {
 	struct ahead *a = calloc(1, sizeof(*a));
 	if (!a)
-		return err_set(e, -ENOMEM, "no memory for the thread that takes pages ahead");
+		return err_set(e, -ENOMEM, "no memory for what is to be taken ahead");
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->work_came, NULL);
-	pthread_cond_init(&a->idle, NULL);
-	int r = start(a);
-	if (r) {
-		free(a);
-		return err_errno(e, r, "cannot start the thread that takes pages ahead");
-	}
-	pthread_setname_np(a->thread, "panal-ahead");
+	pthread_cond_init(&a->work_ended, NULL);
 	*out = a;
 	return 0;
 }
@@ -105,9 +105,10 @@ void ahead_destroy(struct ahead *a)
 	a->stop = true;
 	pthread_cond_signal(&a->work_came);
 	pthread_mutex_unlock(&a->lock);
-	pthread_join(a->thread, NULL);
+	if (a->state == THREAD_RUNS)
+		pthread_join(a->thread, NULL);
 	pthread_cond_destroy(&a->work_came);
-	pthread_cond_destroy(&a->idle);
+	pthread_cond_destroy(&a->work_ended);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
@@ -117,7 +118,7 @@ void ahead_take(struct ahead *a, const void *at, size_t size, enum ahead_how how
 	if (!a || !size)
 		return;
 	pthread_mutex_lock(&a->lock);
-	if (a->count < WISHES) {
+	if (a->count < WISHES && started(a)) {
 		a->wish[(a->first + a->count++) % WISHES] = (struct wish){ (void *)(uintptr_t)at, size, how };
 		pthread_cond_signal(&a->work_came);
 	}
@@ -130,8 +131,9 @@ void ahead_settle(struct ahead *a)
 		return;
 	pthread_mutex_lock(&a->lock);
 	a->count = 0;
-	while (a->busy)
-		pthread_cond_wait(&a->idle, &a->lock);
+	const uint64_t last = a->begun;
+	while (a->ended < last)
+		pthread_cond_wait(&a->work_ended, &a->lock);
 	pthread_mutex_unlock(&a->lock);
 }
 

@@ -14,18 +14,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One thread of a machine's. All functions may be called from any thread, and with NULL, for which nothing is taken ahead. */
+/* One thread of a machine's. It is started by the first who asks for something, a vCPU's thread: so it has the rights that the process
+ * kept, and a machine without the soft CPU has none. All functions may be called from any thread, and with NULL, for which nothing is
+ * taken ahead. */
 struct ahead;
+/* -ENOMEM. */
 int ahead_create(struct ahead **out, struct err *e) ATTR_MUST_USE;
 /* Nobody calls ahead_take any more. */
 void ahead_destroy(struct ahead *a);
 
-/* The pages of [at, at + size), whose start is a page's, are wanted. It does not wait, promises nothing, and changes no byte. */
 enum ahead_how {
 	AHEAD_WRITE, /* to be written */
 	AHEAD_READ,  /* to be read, where another mapping has written them */
 	AHEAD_HUGE,  /* to be written, and as huge pages; what is there already is copied into them, where the kernel can (6.1) */
 };
+/* The pages of [at, at + size), whose start is a page's, are wanted. It does not wait, promises nothing (a host without threads or
+ * memory to spare goes on without), and changes no byte. */
 void ahead_take(struct ahead *a, const void *at, size_t size, enum ahead_how how);
 /* What was asked for before is not touched any more: it may be unmapped. Waits for what is under way. */
 void ahead_settle(struct ahead *a);
@@ -62,7 +66,7 @@ static inline bool ahead_begun(const struct ahead_area *m, uint64_t off)
 {
 	return !m->stretch || atomic_load_explicit(&m->stretch[off >> AHEAD_STRETCH_SHIFT], memory_order_relaxed) & AHEAD_BEGUN;
 }
-/* It is. */
+/* It is. With NULL instead of a nothing is taken: for a guest that gave memory back, which is not to come again unasked. */
 void ahead_begin(struct ahead *a, struct ahead_area *m, uint64_t off);
 
 #endif

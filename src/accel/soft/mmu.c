@@ -107,7 +107,7 @@ static struct place place_get(struct soft_cpu *c, uint64_t lin, enum tlb_kind ki
 		return (struct place){ .gpa = w.gpa };
 	uint8_t *host = r->host + (w.gpa - r->gpa);
 	if (kind == TLB_WRITE && unlikely(!ahead_begun(&r->area, w.gpa - r->gpa)))
-		ahead_begin(c->sv->ahead, &r->area, w.gpa - r->gpa);
+		ahead_begin(gmem_discarded(c->sv->mem) ? NULL : c->sv->ahead, &r->area, w.gpa - r->gpa);
 	if (kind != TLB_WRITE || page_take_writer(c->sv, r, w.gpa - r->gpa, lin))
 		tlb_fill(c, lin, kind, who, &w, host);
 	return (struct place){ host, w.gpa, r };

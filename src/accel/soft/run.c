@@ -11,6 +11,7 @@
 #include "accel/soft/soft.h"
 #include "accel/soft/system.h"
 #include "accel/soft/thunk.h"
+#include "accel/soft/thunk_cache.h"
 #include "accel/soft/xlate.h"
 #include "accel/soft/xlate_sight.h"
 #include "core/accel.h"
@@ -669,7 +670,8 @@ static void accel_stats(struct vm *vm, void (*emit)(void *opaque, const char *na
 		[INTERPRETED] = "soft-instructions-interpreted", [HELPED] = "soft-instructions-helped",
 		[TRANSLATED] = "soft-instructions-translated", [CODE] = "soft-code-memory",
 	};
-	uint64_t sum[COUNT] = { 0 };
+	const struct soft_vm *sv = vm->accel_data;
+	uint64_t sum[COUNT] = { [CODE] = thunk_cache_bytes(sv->thunk_shared) };
 	for (unsigned n = 0; n < vm->vcpu_count; n++) {
 		struct soft_vcpu *p = vm->vcpu[n]->accel_data;
 		const struct xlate_stats none = { 0 }, *s = p->c.xlate ? xlate_stats(p->c.xlate) : &none;

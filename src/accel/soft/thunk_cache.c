@@ -63,6 +63,14 @@ const struct thunk_host *thunk_cache_host(const struct thunk_cache *tc)
 	return &tc->host;
 }
 
+size_t thunk_cache_bytes(struct thunk_cache *tc)
+{
+	pthread_mutex_lock(&tc->lock);
+	size_t used = tc->used;
+	pthread_mutex_unlock(&tc->lock);
+	return used;
+}
+
 static uint32_t hash_bytes(const uint8_t *p, unsigned len)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);

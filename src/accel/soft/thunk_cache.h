@@ -8,6 +8,8 @@
 
 /* The executable address of `len` bytes of code, which stays valid until the cache is destroyed; NULL: full. */
 const void *thunk_cache_get(struct thunk_cache *tc, const uint8_t *code, unsigned len);
+/* Bytes of code in it. Any thread. */
+size_t thunk_cache_bytes(struct thunk_cache *tc);
 /* What the host's processor can execute. */
 const struct thunk_host *thunk_cache_host(const struct thunk_cache *tc);
 

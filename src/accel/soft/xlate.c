@@ -36,6 +36,8 @@ static void divide(struct xlate *x, size_t cache)
 	size_t base = XLATE_CELL_BYTES + XLATE_STUB_BYTES, room = x->mem.size - base;
 	room = cache < room ? cache : room;
 	size_t hot = base + room / 5 * 3;
+	if (room > 8 * PAGES_HUGE)
+		hot = round_up(hot, PAGES_HUGE);
 	x->hot_space = (struct xspace){ .base = base, .used = base, .limit = hot, .taken = base };
 	x->cold_space = (struct xspace){ .base = hot, .used = hot, .limit = base + room, .taken = hot };
 }
@@ -185,7 +187,7 @@ static void keep(struct xlate *x, struct xspace *s, const struct xtext *t, const
 	s->used = round_up((size_t)(t->p - x->mem.rw), align);
 }
 
-/* The tables that every memory access and every indirect jump look into, and the loop's: 14 MiB, which a small guest is not to pay for. */
+/* The tables that every memory access and every indirect jump look into, and the loop's: 16.5 MiB, which a small guest is not to pay for. */
 static void use_huge(struct soft_cpu *c, struct xlate *x)
 {
 	x->busy = true;

@@ -283,6 +283,7 @@ static void stub_remap(struct soft_cpu *c, struct xlate *x, struct xtext *t)
 	x_mem(t, true, 0x8b, HOST_R14, HOST_R14, (int32_t)offsetof(struct xblock, map_gen));
 	x_mem(t, true, 0x8b, HOST_R15, HOST_R15, 0);
 	x_mem(t, true, 0x89, HOST_R15, HOST_R14, 0);
+	x_imm(t, HOST_R14, 0); /* the writable side of code memory was there */
 	x_byte(t, 0xc3);
 	x_here(t, other);
 	x_here(t, another);

@@ -180,7 +180,7 @@ static void test_area(void **state)
 }
 
 /* mov dword [rax], ecx for RCX times; hlt: the guest's third stretch is there when it has come to the second. */
-static void guest_stores(const char *options)
+static void guest_stores(const char *options, bool gave_back)
 {
 	static const uint8_t code[] = { 0x89, 0x08, 0xff, 0xc9, 0x75, 0xfa, 0xf4 };
 	struct rig r;
@@ -192,25 +192,38 @@ static void guest_stores(const char *options)
 	r.s.gpr[X86_RCX] = 1;
 	r.s.gpr[X86_RAX] = RIG_DATA;
 	assert_int_equal(rig_run(&r), VCPU_EXIT_HALTED);
+	if (gave_back)
+		assert_int_equal(gmem_discard(r.vm.mem, 6 * MIB, PAGE), 0);
 	uint8_t *third = gmem_at(r.vm.mem, 4 * MIB, 2 * MIB);
 	assert_int_equal(resident(third, 2 * MIB), 0);
 	rig_state(&r, RIG_64);
 	r.s.gpr[X86_RCX] = 100;
 	r.s.gpr[X86_RAX] = 2 * MIB + 16;
 	assert_int_equal(rig_run(&r), VCPU_EXIT_HALTED);
-	assert_true(comes(third, 2 * MIB));
+	if (!gave_back) {
+		assert_true(comes(third, 2 * MIB));
+	} else {
+		nanosleep(&(struct timespec){ .tv_nsec = 30 * MILLISECOND }, NULL);
+		assert_int_equal(resident(third, 2 * MIB), 0);
+	}
 	assert_int_equal(rig_get(&r, 2 * MIB + 16, 4), 1);
 	rig_free(&r);
 }
 
 static void test_guest_interpreted(void **state)
 {
-	guest_stores("translate=off");
+	guest_stores("translate=off", false);
 }
 
 static void test_guest_translated(void **state)
 {
-	guest_stores("hot=1");
+	guest_stores("hot=1", false);
+}
+
+/* A balloon, or free page reporting: what the guest gave back does not come again by itself. */
+static void test_guest_gives(void **state)
+{
+	guest_stores("hot=1", true);
 }
 
 int main(void)
@@ -219,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_take), cmocka_unit_test(test_take_huge), cmocka_unit_test(test_take_both),
 		cmocka_unit_test(test_settle), cmocka_unit_test(test_table), cmocka_unit_test(test_area),
 		cmocka_unit_test(test_guest_interpreted), cmocka_unit_test(test_guest_translated),
+		cmocka_unit_test(test_guest_gives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
