@@ -35,10 +35,20 @@ static int64_t perform(const struct file_io *io)
 	return rc < 0 ? -errno : rc;
 }
 
+/* With the lock held. */
+static void ended(struct pool *p, struct file_io *io)
+{
+	const uint64_t one = 1;
+	list_add_tail(&p->ended, &io->node);
+	pthread_cond_signal(&p->work_ended);
+	if (write(p->event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
 static void *worker(void *arg)
 {
 	struct pool *p = arg;
-	const uint64_t one = 1;
+	pthread_setname_np(pthread_self(), "panal-block"); /* from outside: a file is opened, which is forbidden then */
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		while (list_empty(&p->waiting) && !p->stop)
@@ -50,10 +60,7 @@ static void *worker(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		io->result = perform(io);
 		pthread_mutex_lock(&p->lock);
-		list_add_tail(&p->ended, &io->node);
-		pthread_cond_signal(&p->work_ended);
-		if (write(p->event_fd, &one, sizeof(one)) < 0)
-			assert(errno == EAGAIN);
+		ended(p, io);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
@@ -85,25 +92,31 @@ static int pool_open(void **engine, int event_fd, struct err *e)
 	pthread_cond_init(&p->work_ended, NULL);
 	list_init(&p->waiting);
 	list_init(&p->ended);
-	for (; p->workers < WORKERS; p->workers++) {
-		int rc = pthread_create(&p->thread[p->workers], NULL, worker, p);
-		if (rc) {
-			pool_close(p);
-			return err_errno(e, rc, "cannot start block threads");
-		}
-		pthread_setname_np(p->thread[p->workers], "panal-block");
-	}
 	*engine = p;
 	return 0;
+}
+
+/* With the lock held. They come with the first request, not with the image: so they have the rights left then. */
+static bool started(struct pool *p)
+{
+	for (; p->workers < WORKERS; p->workers++)
+		if (pthread_create(&p->thread[p->workers], NULL, worker, p))
+			break;
+	return p->workers;
 }
 
 static void pool_submit(void *engine, struct file_io *io)
 {
 	struct pool *p = engine;
 	pthread_mutex_lock(&p->lock);
-	list_add_tail(&p->waiting, &io->node);
 	p->under_way++;
-	pthread_cond_signal(&p->work_came);
+	if (started(p)) {
+		list_add_tail(&p->waiting, &io->node);
+		pthread_cond_signal(&p->work_came);
+	} else {
+		io->result = -EAGAIN;
+		ended(p, io);
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 

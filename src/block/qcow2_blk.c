@@ -49,10 +49,20 @@ static int perform(struct q_blk *d, struct blk_req *req)
 	return !rc && req->fua && !d->blk->ignore_flush ? qcow2_flush(d->q) : rc;
 }
 
+/* With the lock held. */
+static void ended(struct q_blk *d, struct job *j)
+{
+	const uint64_t one = 1;
+	list_add_tail(&d->ended, &j->node);
+	pthread_cond_signal(&d->work_ended);
+	if (write(d->blk->event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
 static void *worker(void *arg)
 {
 	struct q_blk *d = arg;
-	const uint64_t one = 1;
+	pthread_setname_np(pthread_self(), "panal-qcow2"); /* from outside: a file is opened, which is forbidden then */
 	pthread_mutex_lock(&d->lock);
 	for (;;) {
 		while (list_empty(&d->waiting) && !d->stop)
@@ -64,20 +74,31 @@ static void *worker(void *arg)
 		pthread_mutex_unlock(&d->lock);
 		j->req->result = perform(d, j->req);
 		pthread_mutex_lock(&d->lock);
-		list_add_tail(&d->ended, &j->node);
-		pthread_cond_signal(&d->work_ended);
-		if (write(d->blk->event_fd, &one, sizeof(one)) < 0)
-			assert(errno == EAGAIN);
+		ended(d, j);
 	}
 	pthread_mutex_unlock(&d->lock);
 	return NULL;
 }
 
+/* With the lock held. They come with the first job, not with the image: so they have the rights left then. */
+static bool started(struct q_blk *d)
+{
+	for (; d->workers < WORKERS; d->workers++)
+		if (pthread_create(&d->thread[d->workers], NULL, worker, d))
+			break;
+	return d->workers;
+}
+
 static void to_threads(struct q_blk *d, struct job *j)
 {
 	pthread_mutex_lock(&d->lock);
-	list_add_tail(&d->waiting, &j->node);
-	pthread_cond_signal(&d->work_came);
+	if (started(d)) {
+		list_add_tail(&d->waiting, &j->node);
+		pthread_cond_signal(&d->work_came);
+	} else {
+		j->req->result = -EAGAIN;
+		ended(d, j);
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -186,17 +207,6 @@ static void q_blk_close(struct blk *b)
 	b->format_data = NULL;
 }
 
-static int start_workers(struct q_blk *d, struct err *e)
-{
-	for (; d->workers < WORKERS; d->workers++) {
-		int rc = pthread_create(&d->thread[d->workers], NULL, worker, d);
-		if (rc)
-			return err_errno(e, rc, "cannot start block threads");
-		pthread_setname_np(d->thread[d->workers], "panal-qcow2");
-	}
-	return 0;
-}
-
 static int open_image(struct q_blk *d, const struct blk_open *o, struct err *e)
 {
 	struct qcow2_open qo = {.path = o->path, .read_only = o->read_only, .snapshot = o->snapshot};
@@ -232,8 +242,6 @@ static int q_blk_open(struct blk *b, const struct blk_open *o, struct err *e)
 	list_init(&d->ended);
 	b->format_data = d;
 	int rc = open_image(d, o, e);
-	if (!rc)
-		rc = start_workers(d, e);
 	if (rc) {
 		q_blk_close(b);
 		return rc;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Raw images through both engines: data, zeros, holes, flushes, and what goes wrong. */
 #include "block/block.h"
+#include "block/disk_image.h"
 #include "core/loop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -130,6 +132,41 @@ static void test_uring(void **state) { works("io_uring", false); }
 static void test_threads(void **state) { works("threads", false); }
 static void test_uring_direct(void **state) { works("io_uring", true); }
 static void test_threads_direct(void **state) { works("threads", true); }
+
+static unsigned threads(void)
+{
+	unsigned count = 0;
+	DIR *d = opendir("/proc/self/task");
+	while (d && readdir(d))
+		count++;
+	closedir(d);
+	return count;
+}
+
+/* Threads that are there before the process gives up its rights would keep them. */
+static void test_threads_late(void **state)
+{
+	static const char *const format[] = {"raw", "qcow2"};
+	for (unsigned n = 0; n < 2; n++) {
+		struct world w;
+		uint8_t buf[512] = {0};
+		world_up(&w, "threads", 0);
+		if (n) {
+			struct qcow2_create c = {.size = 1 << 20};
+			unlink(w.path);
+			assert_int_equal(disk_image_create(w.path, IMAGE_QCOW2, &c, NULL), 0);
+		} else {
+			make_file(&w, 1 << 20);
+		}
+		struct blk_open o = {.path = w.path, .format = format[n], .engine = w.engine, .loop = w.loop};
+		unsigned before = threads();
+		assert_int_equal(blk_open(&w.blk, &o, NULL), 0);
+		assert_int_equal(threads(), before);
+		assert_int_equal(run(&w, BLK_WRITE, 0, 512, buf, true, false), 0);
+		assert_true(threads() > before);
+		world_down(&w);
+	}
+}
 
 static void test_unaligned_end(void **state)
 {
@@ -399,7 +436,7 @@ int main(void)
 		cmocka_unit_test(test_unaligned_end), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_locks),         cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),          cmocka_unit_test(test_other_thread),
-		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_policies),      cmocka_unit_test(test_threads_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
