@@ -10,11 +10,28 @@ static const int event_count[WATCH_KINDS] = {
 	[WATCH_DOMAIN] = 29, [WATCH_NETWORK] = 2, [WATCH_POOL] = 2, [WATCH_NODE_DEVICE] = 2, [WATCH_SECRET] = 2,
 };
 
-enum { EVENT_ID_LIFECYCLE = 0, EVENT_ID_REBOOT = 1, EVENT_ID_RTC = 2, EVENT_ID_WATCHDOG = 3, EVENT_ID_IO_ERROR = 4,
-       EVENT_ID_IO_ERROR_REASON = 6, EVENT_ID_MEDIUM = 9, EVENT_ID_TRAY = 10, EVENT_ID_BALLOON = 13,
-       EVENT_ID_TUNABLE = 17, EVENT_ID_THRESHOLD = 24,
-       EVENT_ID_PMWAKEUP = 11, EVENT_ID_PMSUSPEND = 12, EVENT_ID_PMSUSPEND_DISK = 14, EVENT_ID_REMOVED = 15,
-       EVENT_ID_AGENT = 18, EVENT_ID_ADDED = 19, EVENT_ID_REMOVAL_FAILED = 22, EVENT_ID_METADATA = 23 };
+/* What clients call the events of domains. */
+enum event_id {
+	EVENT_ID_LIFECYCLE = 0,
+	EVENT_ID_REBOOT = 1,
+	EVENT_ID_RTC = 2,
+	EVENT_ID_WATCHDOG = 3,
+	EVENT_ID_IO_ERROR = 4,
+	EVENT_ID_IO_ERROR_REASON = 6,
+	EVENT_ID_MEDIUM = 9,
+	EVENT_ID_TRAY = 10,
+	EVENT_ID_PMWAKEUP = 11,
+	EVENT_ID_PMSUSPEND = 12,
+	EVENT_ID_BALLOON = 13,
+	EVENT_ID_PMSUSPEND_DISK = 14,
+	EVENT_ID_REMOVED = 15,
+	EVENT_ID_TUNABLE = 17,
+	EVENT_ID_AGENT = 18,
+	EVENT_ID_ADDED = 19,
+	EVENT_ID_REMOVAL_FAILED = 22,
+	EVENT_ID_METADATA = 23,
+	EVENT_ID_THRESHOLD = 24,
+};
 
 /* ---- registering ---- */
 
@@ -106,149 +123,146 @@ const unsigned remote_events_count = COUNT_OF(remote_events);
 
 /* ---- telling ---- */
 
-static void lifecycle(void *opaque, const struct domain *d, int event, int detail)
+static const char *const event_name[] = {
+	[EVENT_ID_LIFECYCLE] = "DOMAIN_EVENT_CALLBACK_LIFECYCLE",
+	[EVENT_ID_REBOOT] = "DOMAIN_EVENT_CALLBACK_REBOOT",
+	[EVENT_ID_RTC] = "DOMAIN_EVENT_CALLBACK_RTC_CHANGE",
+	[EVENT_ID_WATCHDOG] = "DOMAIN_EVENT_CALLBACK_WATCHDOG",
+	[EVENT_ID_IO_ERROR] = "DOMAIN_EVENT_CALLBACK_IO_ERROR",
+	[EVENT_ID_IO_ERROR_REASON] = "DOMAIN_EVENT_CALLBACK_IO_ERROR_REASON",
+	[EVENT_ID_MEDIUM] = "DOMAIN_EVENT_CALLBACK_DISK_CHANGE",
+	[EVENT_ID_TRAY] = "DOMAIN_EVENT_CALLBACK_TRAY_CHANGE",
+	[EVENT_ID_PMWAKEUP] = "DOMAIN_EVENT_CALLBACK_PMWAKEUP",
+	[EVENT_ID_PMSUSPEND] = "DOMAIN_EVENT_CALLBACK_PMSUSPEND",
+	[EVENT_ID_BALLOON] = "DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE",
+	[EVENT_ID_PMSUSPEND_DISK] = "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK",
+	[EVENT_ID_REMOVED] = "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED",
+	[EVENT_ID_TUNABLE] = "DOMAIN_EVENT_CALLBACK_TUNABLE",
+	[EVENT_ID_AGENT] = "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE",
+	[EVENT_ID_ADDED] = "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED",
+	[EVENT_ID_REMOVAL_FAILED] = "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED",
+	[EVENT_ID_METADATA] = "DOMAIN_EVENT_CALLBACK_METADATA_CHANGE",
+	[EVENT_ID_THRESHOLD] = "DOMAIN_EVENT_BLOCK_THRESHOLD",
+};
+
+/* Every message about a domain begins with the domain, but for those of sleep. */
+static struct xdr_out begin(const struct domain *d)
 {
-	const struct daemon *daemon = opaque;
 	struct xdr_out o;
 
 	xdr_out_init(&o);
 	remote_put_domain(&o, d);
+	return o;
+}
+
+/* o is gone afterwards. */
+static void tell(const struct daemon *daemon, const struct domain *d, enum event_id event, struct xdr_out *o)
+{
+	watch_send(daemon->server, WATCH_DOMAIN, event, event_name[event], domain_uuid(d), o);
+	xdr_out_free(o);
+}
+
+static void lifecycle(void *opaque, const struct domain *d, int event, int detail)
+{
+	struct xdr_out o = begin(d);
+
 	xdr_i32(&o, event);
 	xdr_i32(&o, detail);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_LIFECYCLE, "DOMAIN_EVENT_CALLBACK_LIFECYCLE", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_LIFECYCLE, &o);
 }
 
 static void reboot(void *opaque, const struct domain *d)
 {
-	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_REBOOT, "DOMAIN_EVENT_CALLBACK_REBOOT", domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_REBOOT, &o);
 }
 
 /* Always by its channel: that an agent is there from the start on is not known. */
 static void agent(void *opaque, const struct domain *d, bool connected)
 {
 	enum { CONNECTED = 1, DISCONNECTED = 2, REASON_CHANNEL = 2 };
-	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_i32(&o, connected ? CONNECTED : DISCONNECTED);
 	xdr_i32(&o, REASON_CHANNEL);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_AGENT, "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE",
-		   domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_AGENT, &o);
 }
 
 static void tray(void *opaque, const struct domain *d, const char *alias, bool open)
 {
-	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_string(&o, alias);
 	xdr_i32(&o, open ? 0 : 1);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_TRAY, "DOMAIN_EVENT_CALLBACK_TRAY_CHANGE", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_TRAY, &o);
 }
 
 static void medium(void *opaque, const struct domain *d, const char *old, const char *alias, int reason)
 {
-	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_optional_string(&o, old);
 	xdr_optional_string(&o, NULL);
 	xdr_string(&o, alias);
 	xdr_i32(&o, reason);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_MEDIUM, "DOMAIN_EVENT_CALLBACK_DISK_CHANGE", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_MEDIUM, &o);
 }
 
 /* The reason has no meaning, in libvirt either. */
 static void sleeps(void *opaque, const struct domain *d, enum domain_sleep how)
 {
-	static const struct {
-		int id;
-		const char *message;
-	} event[] = {
-		[SLEEP_TO_MEMORY] = { EVENT_ID_PMSUSPEND, "DOMAIN_EVENT_CALLBACK_PMSUSPEND" },
-		[SLEEP_TO_DISK] = { EVENT_ID_PMSUSPEND_DISK, "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK" },
-		[SLEEP_ENDED] = { EVENT_ID_PMWAKEUP, "DOMAIN_EVENT_CALLBACK_PMWAKEUP" },
+	static const enum event_id event[] = {
+		[SLEEP_TO_MEMORY] = EVENT_ID_PMSUSPEND,
+		[SLEEP_TO_DISK] = EVENT_ID_PMSUSPEND_DISK,
+		[SLEEP_ENDED] = EVENT_ID_PMWAKEUP,
 	};
-	const struct daemon *daemon = opaque;
 	struct xdr_out o;
 
 	xdr_out_init(&o);
 	xdr_i32(&o, 0);
 	remote_put_domain(&o, d);
-	watch_send(daemon->server, WATCH_DOMAIN, event[how].id, event[how].message, domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(opaque, d, event[how], &o);
 }
 
 static void watchdog(void *opaque, const struct domain *d, int action)
 {
-	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_i32(&o, action);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_WATCHDOG, "DOMAIN_EVENT_CALLBACK_WATCHDOG", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(opaque, d, EVENT_ID_WATCHDOG, &o);
 }
 
 void remote_metadata_changed(const struct daemon *daemon, const struct domain *d, int type, const char *uri)
 {
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_i32(&o, type);
 	xdr_optional_string(&o, uri);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_METADATA, "DOMAIN_EVENT_CALLBACK_METADATA_CHANGE",
-		   domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(daemon, d, EVENT_ID_METADATA, &o);
 }
 
-static void device(const struct daemon *daemon, const struct domain *d, int event, const char *procedure,
-		   const char *alias)
+static void device(const struct daemon *daemon, const struct domain *d, enum event_id event, const char *alias)
 {
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_string(&o, alias);
-	watch_send(daemon->server, WATCH_DOMAIN, event, procedure, domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(daemon, d, event, &o);
 }
 
 static void device_added(void *opaque, const struct domain *d, const char *alias)
 {
-	device(opaque, d, EVENT_ID_ADDED, "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED", alias);
+	device(opaque, d, EVENT_ID_ADDED, alias);
 }
 
 static void device_removed(void *opaque, const struct domain *d, const char *alias)
 {
-	device(opaque, d, EVENT_ID_REMOVED, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED", alias);
+	device(opaque, d, EVENT_ID_REMOVED, alias);
 }
 
 static void removal_failed(void *opaque, const struct domain *d, const char *alias)
 {
-	device(opaque, d, EVENT_ID_REMOVAL_FAILED, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED", alias);
+	device(opaque, d, EVENT_ID_REMOVAL_FAILED, alias);
 }
 
 static void io_error(void *opaque, const struct domain *d, const struct domdef_disk *k, int action, const char *reason)
@@ -257,71 +271,55 @@ static void io_error(void *opaque, const struct domain *d, const struct domdef_d
 	const char *path = remote_disk_path(daemon, k);
 
 	for (int n = 0; n < 2; n++) { /* without a reason, and with it */
-		struct xdr_out o;
+		struct xdr_out o = begin(d);
 
-		xdr_out_init(&o);
-		remote_put_domain(&o, d);
 		xdr_string(&o, path ? path : "");
 		xdr_string(&o, k->dev.alias ? k->dev.alias : "");
 		xdr_i32(&o, action);
 		if (n)
 			xdr_string(&o, reason);
-		watch_send(daemon->server, WATCH_DOMAIN, n ? EVENT_ID_IO_ERROR_REASON : EVENT_ID_IO_ERROR,
-			   n ? "DOMAIN_EVENT_CALLBACK_IO_ERROR_REASON" : "DOMAIN_EVENT_CALLBACK_IO_ERROR",
-			   domain_uuid(d), &o);
-		xdr_out_free(&o);
+		tell(daemon, d, n ? EVENT_ID_IO_ERROR_REASON : EVENT_ID_IO_ERROR, &o);
 	}
 }
 
 static void threshold(void *opaque, const struct domain *d, const struct domdef_disk *k, uint64_t limit, uint64_t by)
 {
 	const struct daemon *daemon = opaque;
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_string(&o, k->target);
 	xdr_optional_string(&o, remote_disk_path(daemon, k));
 	xdr_u64(&o, limit);
 	xdr_u64(&o, by);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_THRESHOLD, "DOMAIN_EVENT_BLOCK_THRESHOLD", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(daemon, d, EVENT_ID_THRESHOLD, &o);
 }
 
-static void number(const struct daemon *daemon, const struct domain *d, int event, const char *procedure, uint64_t v)
+static void number(const struct daemon *daemon, const struct domain *d, enum event_id event, uint64_t v)
 {
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_u64(&o, v);
-	watch_send(daemon->server, WATCH_DOMAIN, event, procedure, domain_uuid(d), &o);
-	xdr_out_free(&o);
+	tell(daemon, d, event, &o);
 }
 
 static void guest_clock(void *opaque, const struct domain *d, int64_t offset)
 {
-	number(opaque, d, EVENT_ID_RTC, "DOMAIN_EVENT_CALLBACK_RTC_CHANGE", (uint64_t)offset);
+	number(opaque, d, EVENT_ID_RTC, (uint64_t)offset);
 }
 
 static void balloon(void *opaque, const struct domain *d, uint64_t kib)
 {
-	number(opaque, d, EVENT_ID_BALLOON, "DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE", kib);
+	number(opaque, d, EVENT_ID_BALLOON, kib);
 }
 
 void remote_tuned(const struct daemon *daemon, const struct domain *d, unsigned count,
 		  void (*put)(struct xdr_out *o, const void *opaque), const void *opaque)
 {
-	struct xdr_out o;
+	struct xdr_out o = begin(d);
 
-	xdr_out_init(&o);
-	remote_put_domain(&o, d);
 	xdr_u32(&o, count);
 	put(&o, opaque);
-	watch_send(daemon->server, WATCH_DOMAIN, EVENT_ID_TUNABLE, "DOMAIN_EVENT_CALLBACK_TUNABLE", domain_uuid(d),
-		   &o);
-	xdr_out_free(&o);
+	tell(daemon, d, EVENT_ID_TUNABLE, &o);
 }
 
 struct domain_watcher remote_watcher(struct daemon *daemon)
