@@ -30,16 +30,30 @@ struct drain {
 	void *opaque;
 };
 
+void blk_signal(int event_fd)
+{
+	const uint64_t one = 1;
+	if (write(event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
+bool blk_threads(pthread_t thread[BLK_THREADS], unsigned *started, void *(*fn)(void *), void *opaque)
+{
+	for (; *started < BLK_THREADS; ++*started)
+		if (pthread_create(&thread[*started], NULL, fn, opaque))
+			break;
+	return *started;
+}
+
 /* The node for the finished list takes the place of what the format kept: it is done with the request. */
 void blk_finish(struct blk *b, struct blk_req *req, int result)
 {
 	static_assert(sizeof(struct finished) <= BLK_REQ_PRIV, "room in a request");
 	struct finished *f = (void *)req->priv.bytes;
-	const uint64_t one = 1;
 	req->result = result;
 	f->req = req;
-	if (list_empty(&b->finished) && !b->in_event && write(b->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	if (list_empty(&b->finished) && !b->in_event)
+		blk_signal(b->event_fd);
 	list_add_tail(&b->finished, &f->node);
 }
 
@@ -256,14 +270,13 @@ void blk_unplug(struct blk *b)
 int blk_drain(struct blk *b, void (*fn)(void *opaque), void *opaque)
 {
 	struct drain *d = malloc(sizeof(*d));
-	const uint64_t one = 1;
 	if (!d)
 		return -ENOMEM;
 	*d = (struct drain){.fn = fn, .opaque = opaque};
 	list_add_tail(&b->drains, &d->node);
 	/* With nothing under way it is the event that calls it. */
-	if (b->under_way == 0 && write(b->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	if (b->under_way == 0)
+		blk_signal(b->event_fd);
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 #include "base/list.h"
 #include "block/block.h"
 
+#include <pthread.h>
+
 struct blk_format {
 	const char *name;
 	/* fd is open and locked, b->info.read_only and b->path are set. Fills the rest of b->info and b->format_data.
@@ -81,5 +83,12 @@ struct blk {
 void blk_finish(struct blk *b, struct blk_req *req, int result);
 /* Starts io on the blk's engine. */
 void blk_file_io(struct blk *b, struct file_io *io);
+
+/* Any thread: event_fd is signalled. */
+void blk_signal(int event_fd);
+/* Those of `thread` from *started on are started, each as fn(opaque). False: there is none. To be called with the
+ * first request, not with the image: threads that are there before the process gives up its rights keep them. */
+enum { BLK_THREADS = 4 };
+bool blk_threads(pthread_t thread[BLK_THREADS], unsigned *started, void *(*fn)(void *), void *opaque);
 
 #endif

@@ -2,19 +2,15 @@
 /* Block engine on a few threads that make plain system calls: for hosts that refuse io_uring. */
 #include "block/block_priv.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-enum { WORKERS = 4 };
 
 struct pool {
 	int event_fd;
 	unsigned workers;
-	pthread_t thread[WORKERS];
+	pthread_t thread[BLK_THREADS];
 
 	pthread_mutex_t lock;
 	pthread_cond_t work_came, work_ended;
@@ -38,11 +34,9 @@ static int64_t perform(const struct file_io *io)
 /* With the lock held. */
 static void ended(struct pool *p, struct file_io *io)
 {
-	const uint64_t one = 1;
 	list_add_tail(&p->ended, &io->node);
 	pthread_cond_signal(&p->work_ended);
-	if (write(p->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	blk_signal(p->event_fd);
 }
 
 static void *worker(void *arg)
@@ -96,21 +90,12 @@ static int pool_open(void **engine, int event_fd, struct err *e)
 	return 0;
 }
 
-/* With the lock held. They come with the first request, not with the image: so they have the rights left then. */
-static bool started(struct pool *p)
-{
-	for (; p->workers < WORKERS; p->workers++)
-		if (pthread_create(&p->thread[p->workers], NULL, worker, p))
-			break;
-	return p->workers;
-}
-
 static void pool_submit(void *engine, struct file_io *io)
 {
 	struct pool *p = engine;
 	pthread_mutex_lock(&p->lock);
 	p->under_way++;
-	if (started(p)) {
+	if (blk_threads(p->thread, &p->workers, worker, p)) {
 		list_add_tail(&p->waiting, &io->node);
 		pthread_cond_signal(&p->work_came);
 	} else {

@@ -9,9 +9,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-enum { WORKERS = 4 };
 
 /* Lives in the request. */
 struct job {
@@ -26,7 +23,7 @@ struct q_blk {
 	struct blk *blk;
 	unsigned straight; /* loop thread: under way on the engine */
 	unsigned workers;
-	pthread_t thread[WORKERS];
+	pthread_t thread[BLK_THREADS];
 
 	pthread_mutex_t lock;
 	pthread_cond_t work_came, work_ended;
@@ -52,11 +49,9 @@ static int perform(struct q_blk *d, struct blk_req *req)
 /* With the lock held. */
 static void ended(struct q_blk *d, struct job *j)
 {
-	const uint64_t one = 1;
 	list_add_tail(&d->ended, &j->node);
 	pthread_cond_signal(&d->work_ended);
-	if (write(d->blk->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	blk_signal(d->blk->event_fd);
 }
 
 static void *worker(void *arg)
@@ -80,19 +75,10 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* With the lock held. They come with the first job, not with the image: so they have the rights left then. */
-static bool started(struct q_blk *d)
-{
-	for (; d->workers < WORKERS; d->workers++)
-		if (pthread_create(&d->thread[d->workers], NULL, worker, d))
-			break;
-	return d->workers;
-}
-
 static void to_threads(struct q_blk *d, struct job *j)
 {
 	pthread_mutex_lock(&d->lock);
-	if (started(d)) {
+	if (blk_threads(d->thread, &d->workers, worker, d)) {
 		list_add_tail(&d->waiting, &j->node);
 		pthread_cond_signal(&d->work_came);
 	} else {

@@ -137,9 +137,16 @@ void ahead_settle(struct ahead *a)
 	pthread_mutex_unlock(&a->lock);
 }
 
-struct ahead_table ahead_table_of(void *at, size_t size)
+void *ahead_table_create(struct ahead_table *t, size_t size)
 {
-	return (struct ahead_table){ at, size, size < PAGES_HUGE ? size : PAGES_HUGE };
+	*t = (struct ahead_table){ pages_map(size, PAGES_HUGE), size, size < PAGES_HUGE ? size : PAGES_HUGE };
+	return t->at;
+}
+
+void ahead_table_destroy(struct ahead_table *t)
+{
+	if (t->at)
+		munmap(t->at, t->size);
 }
 
 void ahead_grow(struct ahead *a, struct ahead_table *t)

@@ -34,13 +34,15 @@ void ahead_take(struct ahead *a, const void *at, size_t size, enum ahead_how how
 /* What was asked for before is not touched any more: it may be unmapped. Waits for what is under way. */
 void ahead_settle(struct ahead *a);
 
-/* A table from pages_map that grows from its start. Owned by one thread. */
+/* A table that grows from its start; zeros until it is written. Owned by one thread. */
 struct ahead_table {
 	uint8_t *at;
 	size_t size, taken; /* bytes: all; taken or asked for */
 };
-/* Its first PAGES_HUGE are left to be taken as they are used, since many machines need no more. */
-struct ahead_table ahead_table_of(void *at, size_t size);
+/* Where it is; NULL: no memory. Its first PAGES_HUGE are left to be taken as they are used, since many machines need no more. */
+void *ahead_table_create(struct ahead_table *t, size_t size);
+/* Also of one that is all zero, or could not be made. */
+void ahead_table_destroy(struct ahead_table *t);
 void ahead_grow(struct ahead *a, struct ahead_table *t);
 /* `used` bytes of t are used: there is to be room behind them. */
 enum { AHEAD_ROOM = 1 << 20 };

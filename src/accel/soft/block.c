@@ -32,7 +32,7 @@ struct block_cache {
 	struct block *block; /* BLOCK_MAX */
 	struct insn *insn;   /* INSN_MAX */
 	unsigned block_count, insn_count;
-	struct ahead_table block_ahead, insn_ahead;
+	struct ahead_table block_table, insn_table; /* what these are in */
 	uint64_t flushes;
 	/* for what is not cached: code that crosses pages or is not in RAM */
 	struct block scratch;
@@ -53,14 +53,12 @@ int block_cache_create(struct block_cache **out, struct err *e)
 	struct block_cache *bc = pages_map(sizeof(*bc), sizeof(*bc));
 	if (!bc)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
-	bc->block = pages_map(BLOCK_MAX * sizeof(*bc->block), PAGES_HUGE);
-	bc->insn = pages_map(INSN_MAX * sizeof(*bc->insn), PAGES_HUGE);
+	bc->block = ahead_table_create(&bc->block_table, BLOCK_MAX * sizeof(*bc->block));
+	bc->insn = ahead_table_create(&bc->insn_table, INSN_MAX * sizeof(*bc->insn));
 	if (!bc->block || !bc->insn) {
 		block_cache_destroy(bc);
 		return err_set(e, -ENOMEM, "no memory for a vCPU's code cache");
 	}
-	bc->block_ahead = ahead_table_of(bc->block, BLOCK_MAX * sizeof(*bc->block));
-	bc->insn_ahead = ahead_table_of(bc->insn, INSN_MAX * sizeof(*bc->insn));
 	*out = bc;
 	return 0;
 }
@@ -69,10 +67,8 @@ void block_cache_destroy(struct block_cache *bc)
 {
 	if (!bc)
 		return;
-	if (bc->block)
-		munmap(bc->block, BLOCK_MAX * sizeof(*bc->block));
-	if (bc->insn)
-		munmap(bc->insn, INSN_MAX * sizeof(*bc->insn));
+	ahead_table_destroy(&bc->block_table);
+	ahead_table_destroy(&bc->insn_table);
 	munmap(bc, sizeof(*bc));
 }
 
@@ -276,8 +272,8 @@ static struct block *block_new(struct soft_cpu *c)
 	if (bc->block_count == BLOCK_MAX || bc->insn_count + BLOCK_INSNS > INSN_MAX)
 		cache_flush(c);
 	struct block *b = &bc->block[bc->block_count++];
-	ahead_reach(c->sv->ahead, &bc->block_ahead, bc->block_count * sizeof(*b));
-	ahead_reach(c->sv->ahead, &bc->insn_ahead, bc->insn_count * sizeof(*bc->insn));
+	ahead_reach(c->sv->ahead, &bc->block_table, bc->block_count * sizeof(*b));
+	ahead_reach(c->sv->ahead, &bc->insn_table, bc->insn_count * sizeof(*bc->insn));
 	memset(b, 0, sizeof(*b));
 	return b;
 }

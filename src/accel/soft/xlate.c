@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
 	HEAT_NEVER = UINT16_MAX,
@@ -75,7 +74,7 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 	struct xlate *x = calloc(1, sizeof(*x));
 	if (!x)
 		return err_set(e, -ENOMEM, "no memory for translated code");
-	x->block = pages_map(XLATE_BLOCK_MAX * sizeof(*x->block), PAGES_HUGE);
+	x->block = ahead_table_create(&x->block_table, XLATE_BLOCK_MAX * sizeof(*x->block));
 	int (*memory)(struct codemem *, size_t, struct err *) = o->perf ? codemem_create_for_perf : codemem_create;
 	int r = xlink_create(x, e);
 	if (r == 0)
@@ -87,9 +86,6 @@ int xlate_create(struct soft_cpu *c, const struct soft_options *o, struct xlate_
 		return r;
 	}
 	x->ahead = c->sv->ahead;
-	x->block_ahead = ahead_table_of(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
-	x->exit_ahead = ahead_table_of(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
-	x->mark_ahead = ahead_table_of(x->mark, XLATE_MARK_MAX * sizeof(*x->mark));
 	x->hot = x->hot_least = o->hot;
 	x->each_block = o->each_block;
 	x->sight = sight;
@@ -114,8 +110,7 @@ void xlate_destroy(struct xlate *x)
 	codemem_destroy(&x->mem);
 	xlink_destroy(x);
 	xmoved_destroy(x);
-	if (x->block)
-		munmap(x->block, XLATE_BLOCK_MAX * sizeof(*x->block));
+	ahead_table_destroy(&x->block_table);
 	if (x->sight)
 		xlate_sight_drop(x->sight, x);
 	free(x);
@@ -199,9 +194,9 @@ static void use_huge(struct soft_cpu *c, struct xlate *x)
 /* There is room behind what the tables hold. */
 static void reach(struct xlate *x)
 {
-	ahead_reach(x->ahead, &x->block_ahead, x->block_count * sizeof(*x->block));
-	ahead_reach(x->ahead, &x->exit_ahead, x->exit_count * sizeof(*x->exit));
-	ahead_reach(x->ahead, &x->mark_ahead, x->mark_count * sizeof(*x->mark));
+	ahead_reach(x->ahead, &x->block_table, x->block_count * sizeof(*x->block));
+	ahead_reach(x->ahead, &x->exit_table, x->exit_count * sizeof(*x->exit));
+	ahead_reach(x->ahead, &x->mark_table, x->mark_count * sizeof(*x->mark));
 }
 
 static bool generate(struct soft_cpu *c, struct xlate *x, struct xblock *xb, struct xtext *t, struct xtext *cold)

@@ -14,7 +14,7 @@
 
 int xlink_create(struct xlate *x, struct err *e)
 {
-	x->exit = pages_map(XLATE_EXIT_MAX * sizeof(*x->exit), PAGES_HUGE);
+	x->exit = ahead_table_create(&x->exit_table, XLATE_EXIT_MAX * sizeof(*x->exit));
 	x->hash = pages_map(XHASH_SIZE * sizeof(*x->hash), XHASH_SIZE * sizeof(*x->hash));
 	x->page = calloc(XLATE_PAGE_MAX, sizeof(*x->page));
 	x->page_at = calloc(2 * XLATE_PAGE_MAX, sizeof(*x->page_at));
@@ -28,8 +28,7 @@ int xlink_create(struct xlate *x, struct err *e)
 
 void xlink_destroy(struct xlate *x)
 {
-	if (x->exit)
-		munmap(x->exit, XLATE_EXIT_MAX * sizeof(*x->exit));
+	ahead_table_destroy(&x->exit_table);
 	if (x->hash)
 		munmap(x->hash, XHASH_SIZE * sizeof(*x->hash));
 	free(x->page);

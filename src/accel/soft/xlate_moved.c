@@ -4,13 +4,11 @@
  * is in a translated block because of its address is marked while it is made, so that a copy with these places set right
  * is what translating again would give, for a tenth of the time.
  */
-#include "accel/soft/pages.h"
 #include "accel/soft/xlate_priv.h"
 #include "base/bytes.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Between these every address that a block's code names, at most 2 GiB away, is canonical, positive, and takes 64 bits. */
 enum { LOW_BIT = 33, HIGH_BIT = 47 };
@@ -22,14 +20,13 @@ enum { KIND_BITS = 3, MARK_COLD = 1 << KIND_BITS, AT_SHIFT = KIND_BITS + 1 };
 
 int xmoved_create(struct xlate *x, struct err *e)
 {
-	x->mark = pages_map(XLATE_MARK_MAX * sizeof(*x->mark), PAGES_HUGE);
+	x->mark = ahead_table_create(&x->mark_table, XLATE_MARK_MAX * sizeof(*x->mark));
 	return x->mark ? 0 : err_set(e, -ENOMEM, "no memory for translated code");
 }
 
 void xmoved_destroy(struct xlate *x)
 {
-	if (x->mark)
-		munmap(x->mark, XLATE_MARK_MAX * sizeof(*x->mark));
+	ahead_table_destroy(&x->mark_table);
 }
 
 static bool may_move(uint64_t rip, uint32_t mode)

@@ -103,7 +103,7 @@ struct xlate {
 		size_t base, used, limit, taken; /* offsets; taken: what was asked of the host up to there */
 	} hot_space, cold_space;
 	struct ahead *ahead; /* the machine's */
-	struct ahead_table block_ahead, exit_ahead, mark_ahead;
+	struct ahead_table block_table, exit_table, mark_table; /* what block, exit and mark are in */
 	bool each_block;    /* nothing is chained */
 	uint32_t cpu;       /* struct xtext's */
 	struct xlate_sight *sight;

@@ -134,7 +134,10 @@ static void test_table(void **state)
 {
 	struct ahead *a = start();
 	uint8_t *p = pages_map(8 * MIB, 8 * MIB);
-	struct ahead_table t = ahead_table_of(p, 7 * MIB);
+	struct ahead_table t;
+	assert_non_null(ahead_table_create(&t, 7 * MIB));
+	ahead_table_destroy(&t);
+	t.at = p; /* where what is behind its end can be seen */
 	ahead_reach(a, &t, MIB - PAGE);
 	assert_int_equal(t.taken, 2 * MIB);
 	ahead_reach(a, &t, MIB + PAGE);
